@@ -1,0 +1,33 @@
+"""Node definitions as plain data: what the server needs to validate a prompt without running a node.
+
+Workers publish them; the server keeps them in memory and caches them on disk, keyed by a fingerprint of
+the code version and of what the node folders hold, so that a warm start needs no worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class ClassCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A class's own VALIDATE_INPUTS: what its signature asks for."""
+
+    arguments: list[str]  # the parameter names
+    takes_all: bool = False  # it has **kwargs
+
+
+class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """One node class."""
+
+    name: str
+    info: dict[str, Any]  # its entry in GET /object_info
+    check: ClassCheck | None = None
+    # input name -> where its options come from: a model folder kind such as "checkpoints", or
+    # "input_images". The server fills these lists in from disk, so that they are fresh without a worker.
+    file_options: dict[str, str] = {}
+
+    @property
+    def is_output(self) -> bool:
+        return bool(self.info["output_node"])

@@ -1,0 +1,137 @@
+"""The typed messages that cross the worker boundary, and their wire form.
+
+Commands go to a worker, events come back. A message is one msgpack object, tagged with its type; on a
+stream it is preceded by its length (4 bytes, big-endian). Nothing here knows how messages travel.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+class Execute(msgspec.Struct, tag="execute", frozen=True, kw_only=True):
+    """Run one validated prompt."""
+
+    prompt_id: str
+    prompt: JsonObject  # node id -> node, literals already converted by validation
+    outputs: list[str]  # ids of the output nodes that passed validation
+    extra_data: JsonObject
+    client_id: str | None = None
+    secrets: dict[str, str] = {}  # hidden-input name -> value; never stored
+    supports_preview_metadata: bool = False
+
+
+class Interrupt(msgspec.Struct, tag="interrupt", frozen=True, kw_only=True):
+    """Stop the running prompt if it is this one."""
+
+    prompt_id: str
+
+
+class Call(msgspec.Struct, tag="call", frozen=True, kw_only=True):
+    """Ask for something that only the worker's process can answer; a `Reply` comes back."""
+
+    call_id: int
+    method: str  # "validate_inputs", "device_stats", ...
+    arguments: JsonObject
+
+
+class Free(msgspec.Struct, tag="free", frozen=True, kw_only=True):
+    """Give memory back, after the running prompt."""
+
+    unload_models: bool = False
+    free_memory: bool = False  # also empties the result cache
+
+
+class Stop(msgspec.Struct, tag="stop", frozen=True, kw_only=True):
+    """End the process."""
+
+
+Command: TypeAlias = Execute | Interrupt | Call | Free | Stop
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
+    """The worker has loaded its nodes and takes prompts."""
+
+    devices: list[JsonObject]  # the device entries of GET /system_stats
+    versions: dict[str, str]  # package name -> version, as far as clients are told
+    definitions: list[JsonObject] | None  # see executor.definitions; None: the cached ones still hold
+    fingerprint: str  # of the code and node folders that the definitions were made from
+
+
+class Emit(msgspec.Struct, tag="emit", frozen=True, kw_only=True):
+    """A JSON message for clients, encoded once by the worker and forwarded as it is."""
+
+    prompt_id: str
+    type: str  # "executing", "progress", ...
+    text: bytes  # the whole WebSocket text frame, UTF-8 JSON
+    to_all_if_no_client: bool = False  # else: to nobody if the prompt has no client_id
+
+
+class Preview(msgspec.Struct, tag="preview", frozen=True, kw_only=True):
+    """A preview image; the server frames it for what each socket supports."""
+
+    prompt_id: str
+    metadata: JsonObject  # node_id, prompt_id, display_node_id, parent_node_id, real_node_id, image_type
+    image: bytes  # encoded image
+    image_type: str  # "image/jpeg" or "image/png"
+
+
+class Progress(msgspec.Struct, tag="progress", frozen=True, kw_only=True):
+    """What a person at the terminal is shown while a node works; clients get `Emit`s."""
+
+    prompt_id: str
+    node_id: str
+    class_type: str
+    value: float
+    maximum: float
+
+
+class Finished(msgspec.Struct, tag="finished", frozen=True, kw_only=True):
+    """The prompt is over; what history keeps of it."""
+
+    prompt_id: str
+    succeeded: bool
+    interrupted: bool
+    outputs: JsonObject  # node id -> ui object
+    meta: JsonObject  # node id -> {"node_id", "display_node", "parent_node", "real_node_id"}
+    messages: list[tuple[str, JsonObject]]  # execution_start, execution_cached, then the final one
+
+
+class Reply(msgspec.Struct, tag="reply", frozen=True, kw_only=True):
+    """The answer to a `Call`: a result, or the text of what went wrong."""
+
+    call_id: int
+    result: Any = None
+    error: str | None = None
+
+
+class Log(msgspec.Struct, tag="log", frozen=True, kw_only=True):
+    """A log record of the worker, shown by the server."""
+
+    level: int
+    logger: str
+    message: str
+
+
+class Heartbeat(msgspec.Struct, tag="heartbeat", frozen=True, kw_only=True):
+    """Sent every few seconds from a thread of its own, also while a node works."""
+
+
+Event: TypeAlias = Ready | Emit | Preview | Progress | Finished | Reply | Log | Heartbeat
+
+LENGTH_BYTES = 4
+MAX_MESSAGE_BYTES = 1 << 30
+
+encode = msgspec.msgpack.Encoder(enc_hook=str).encode
+decode_command = msgspec.msgpack.Decoder(Command).decode
+decode_event = msgspec.msgpack.Decoder(Event).decode
+
+
+def frame(message: Command | Event) -> bytes:
+    """The message with its length in front, ready for a stream."""
+    body = encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body

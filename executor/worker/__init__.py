@@ -1,0 +1,1 @@
+"""The part of the executor that lives in the worker process; the only one that imports torch."""

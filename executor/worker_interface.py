@@ -1,0 +1,51 @@
+"""The worker boundary: all that the server's side knows of a worker, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from executor.messages import Event, Execute
+
+
+class WorkerLost(Exception):
+    """The worker ended or stopped answering."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CallFailed(Exception):
+    """The worker answered a call with an error."""
+
+
+class Worker(Protocol):
+    """One worker: runs one prompt at a time and reports events.
+
+    Implementations: `executor.local_worker.LocalWorker` (a process on this machine) and
+    `executor.memory_worker.MemoryWorker` (in this process, for tests).
+    """
+
+    name: str
+
+    async def start(self) -> None:
+        """Launch it; `Ready` arrives among the events once it takes prompts."""
+
+    async def execute(self, command: Execute) -> None:
+        """Hand over a prompt; its `Finished` arrives among the events."""
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """Ask the running prompt to stop if it is this one."""
+
+    async def call(self, method: str, arguments: dict[str, Any], timeout: float) -> Any:
+        """Ask and wait. Raises `CallFailed`, `WorkerLost` or `TimeoutError`."""
+
+    async def free(self, *, unload_models: bool, free_memory: bool) -> None:
+        """Give memory back after the running prompt."""
+
+    async def stop(self, timeout: float) -> None:
+        """End it, by force when it does not end in time. Idempotent."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Everything it reports, in order; ends by raising `WorkerLost`, or after `stop`."""
