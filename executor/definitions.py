@@ -1,7 +1,8 @@
-"""Node definitions as plain data: what the server needs to validate a prompt without running a node.
+"""Node definitions as plain data: what validating a prompt needs, without running a node.
 
-Workers publish them; the server keeps them in memory and caches them on disk, keyed by a fingerprint of
-the code version and of what the node folders hold, so that a warm start needs no worker.
+Workers publish them; the server keeps them in memory and caches them on disk, keyed by a
+fingerprint of the code version and of what the node folders hold, so that a warm start needs no
+worker.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     info: dict[str, Any]  # its entry in GET /object_info
     check: ClassCheck | None = None
     # input name -> where its options come from: a model folder kind such as "checkpoints", or
-    # "input_images". The server fills these lists in from disk, so that they are fresh without a worker.
+    # "input_images". The server fills these lists in from disk: fresh, and without a worker.
     file_options: dict[str, str] = {}
 
     @property

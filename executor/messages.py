@@ -1,7 +1,7 @@
 """The typed messages that cross the worker boundary, and their wire form.
 
-Commands go to a worker, events come back. A message is one msgpack object, tagged with its type; on a
-stream it is preceded by its length (4 bytes, big-endian). Nothing here knows how messages travel.
+Commands go to a worker, events come back. A message is one msgpack object, tagged with its type; on
+a stream it is preceded by its length (4 bytes, big-endian). Nothing here knows how messages travel.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Ready(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
 
     devices: list[JsonObject]  # the device entries of GET /system_stats
     versions: dict[str, str]  # package name -> version, as far as clients are told
-    definitions: list[JsonObject] | None  # see executor.definitions; None: the cached ones still hold
+    definitions: list[JsonObject] | None  # executor.definitions; None: the cached ones still hold
     fingerprint: str  # of the code and node folders that the definitions were made from
 
 
@@ -75,7 +75,7 @@ class Preview(msgspec.Struct, tag="preview", frozen=True, kw_only=True):
     """A preview image; the server frames it for what each socket supports."""
 
     prompt_id: str
-    metadata: JsonObject  # node_id, prompt_id, display_node_id, parent_node_id, real_node_id, image_type
+    metadata: JsonObject  # node_id, prompt_id, display_node_id, parent_node_id, real_node_id, ...
     image: bytes  # encoded image
     image_type: str  # "image/jpeg" or "image/png"
 

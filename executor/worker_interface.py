@@ -38,13 +38,13 @@ class Worker(Protocol):
     async def interrupt(self, prompt_id: str) -> None:
         """Ask the running prompt to stop if it is this one."""
 
-    async def call(self, method: str, arguments: dict[str, Any], timeout: float) -> Any:
+    async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
         """Ask and wait. Raises `CallFailed`, `WorkerLost` or `TimeoutError`."""
 
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Give memory back after the running prompt."""
 
-    async def stop(self, timeout: float) -> None:
+    async def stop(self, wait_s: float) -> None:
         """End it, by force when it does not end in time. Idempotent."""
 
     def events(self) -> AsyncIterator[Event]:

@@ -1,0 +1,322 @@
+"""Where files live: model folders by kind, input/output/temp/user, and names turned into safe paths.
+
+Standard library only, so that the server process can list model files without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from executor.extra_paths import ExtraPath, read_extra_paths
+
+FileType = Literal["input", "output", "temp"]
+
+MODEL_EXTENSIONS: Final = frozenset(
+    {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
+)
+
+# Kind -> subfolders of models/, searched in this order; clients see the kinds in this order.
+MODEL_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "checkpoints": ("checkpoints",),
+    "configs": ("configs",),
+    "loras": ("loras",),
+    "vae": ("vae",),
+    "text_encoders": ("text_encoders", "clip"),
+    "diffusion_models": ("unet", "diffusion_models"),
+    "clip_vision": ("clip_vision",),
+    "style_models": ("style_models",),
+    "embeddings": ("embeddings",),
+    "diffusers": ("diffusers",),
+    "vae_approx": ("vae_approx",),
+    "controlnet": ("controlnet", "t2i_adapter"),
+    "gligen": ("gligen",),
+    "upscale_models": ("upscale_models",),
+    "latent_upscale_models": ("latent_upscale_models",),
+    "custom_nodes": (),  # lies beside models/, not in it
+    "hypernetworks": ("hypernetworks",),
+    "photomaker": ("photomaker",),
+    "classifiers": ("classifiers",),
+    "model_patches": ("model_patches",),
+    "audio_encoders": ("audio_encoders",),
+}
+
+# Models that workflows save land in the output folder; these subfolders of it are searched too.
+OUTPUT_MODEL_FOLDERS: Final[Mapping[str, str]] = {
+    "checkpoints": "checkpoints",
+    "text_encoders": "clip",
+    "vae": "vae",
+    "diffusion_models": "diffusion_models",
+    "loras": "loras",
+}
+
+KIND_ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
+
+# A folder changed this shortly before it was listed may change again within one clock tick of its
+# file system, which its modification time would not show: such a listing is not re-used.
+_SETTLED_NS: Final = 1_000_000_000
+
+
+class FolderError(Exception):
+    """A name or a folder kind cannot be used.
+
+    FolderError
+    ├── UnknownKind      no such kind of model folder, or of file folder
+    ├── OutsideFolder    the name leads out of its folder
+    └── FileNotListed    no folder of that kind holds a file of that name
+    """
+
+
+class UnknownKind(FolderError):
+    """There is no folder of this kind."""
+
+    def __init__(self, kind: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no folder kind '{kind}'; known kinds: {', '.join(known)}")
+        self.kind = kind
+
+
+class OutsideFolder(FolderError):
+    """The name leads out of the folder it belongs to."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        super().__init__(f"the name {name!r} leads out of its folder; use a name inside '{root}'")
+        self.name = name
+        self.root = root
+
+
+class FileNotListed(FolderError):
+    """No folder of the kind holds a file of that name."""
+
+    def __init__(self, kind: str, name: str, folders: Sequence[Path]) -> None:
+        searched = ", ".join(str(folder) for folder in folders)
+        super().__init__(f"there is no file {name!r} in the '{kind}' folders ({searched})")
+        self.kind = kind
+        self.name = name
+        self.folders = tuple(folders)
+
+
+def inside(root: Path, relative: str) -> Path:
+    """The path of `relative` below `root`, without `..` parts; raises OutsideFolder if it leaves.
+
+    The check is on names: symbolic links that the owner of the folder placed there are followed.
+    """
+    top = os.path.abspath(root)  # noqa: PTH100  (resolve() would follow links)
+    target = os.path.normpath(os.path.join(top, relative))  # noqa: PTH118
+    if "\0" in relative or (target != top and not target.startswith(top.rstrip(os.sep) + os.sep)):
+        raise OutsideFolder(relative, root)
+    return Path(target)
+
+
+def split_annotation(name: str) -> tuple[str, FileType | None]:
+    """`"cat.png [output]"` -> `("cat.png", "output")`; the one character before `[` goes too."""
+    for file_type in get_args(FileType):
+        suffix = f"[{file_type}]"
+        if name.endswith(suffix):
+            return name[: -len(suffix) - 1], file_type
+    return name, None
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """File names below some folders, and what tells whether they still hold."""
+
+    names: tuple[str, ...]
+    stamps: Mapping[str, int | None]  # folder -> modification time, None where it is missing
+    taken_ns: int  # wall clock when the walk began
+
+    def is_current(self) -> bool:
+        return all(
+            _modified(folder) == stamp and (stamp is None or stamp + _SETTLED_NS < self.taken_ns)
+            for folder, stamp in self.stamps.items()
+        )
+
+
+@dataclass(kw_only=True)
+class Folders:
+    """All folders of one installation. `models` may be extended while the process runs."""
+
+    base: Path  # root of everything that is not placed elsewhere
+    input: Path  # images that clients upload
+    output: Path  # results that are kept
+    temp: Path  # previews; emptied at start
+    user: Path  # settings and workflows of users
+    models: dict[str, list[Path]]  # kind -> folders in search order
+    extensions: dict[str, frozenset[str]]  # kind -> lower-case extensions; empty: every file
+    _listings: dict[str, tuple[tuple[Path, ...], _Listing]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @classmethod
+    def build(
+        cls,
+        base: Path,
+        *,
+        output_dir: Path | None = None,
+        input_dir: Path | None = None,
+        temp_dir: Path | None = None,
+        user_dir: Path | None = None,
+        extra_configs: Iterable[Path] = (),
+        extra_checkpoints: Iterable[Path] = (),
+    ) -> Folders:
+        """The folders of `base` with overrides; nothing is made on disk (see `make`).
+
+        `temp_dir` is the folder that holds `temp/`, as the flag `--temp-directory` has it.
+        `extra_configs` are YAML files of further model folders; `extra_checkpoints` are searched
+        for checkpoints after all others. Raises ExtraPathsError for an unreadable YAML file.
+        """
+        base = _absolute(base)
+        output = _absolute(output_dir or base / "output")
+        folders = cls(
+            base=base,
+            input=_absolute(input_dir or base / "input"),
+            output=output,
+            temp=_absolute(temp_dir or base) / "temp",
+            user=_absolute(user_dir or base / "user"),
+            models={kind: _standard_folders(base, output, kind) for kind in MODEL_KINDS},
+            extensions=dict.fromkeys(MODEL_KINDS, MODEL_EXTENSIONS)
+            | {"configs": frozenset({".yaml"})},
+        )
+        for config in extra_configs:
+            for extra in read_extra_paths(config):
+                folders.add(extra)
+        for path in extra_checkpoints:
+            folders.add(ExtraPath(kind="checkpoints", path=_absolute(path)))
+        return folders
+
+    @property
+    def custom_nodes(self) -> list[Path]:
+        """Folders that hold node packs, in search order."""
+        return self.models["custom_nodes"]
+
+    def add(self, extra: ExtraPath) -> None:
+        """Search one more folder; a default one before the others. New kinds list every file."""
+        kind = KIND_ALIASES.get(extra.kind, extra.kind)
+        paths = self.models.setdefault(kind, [])
+        self.extensions.setdefault(kind, frozenset())
+        if extra.path in paths:
+            if not extra.is_default:
+                return
+            paths.remove(extra.path)
+        paths.insert(0 if extra.is_default else len(paths), extra.path)
+
+    def make(self) -> None:
+        """Make what is missing: input, output, temp, user, custom_nodes, one folder a kind."""
+        for path in (self.input, self.output, self.temp, self.user, self.base / "custom_nodes"):
+            path.mkdir(parents=True, exist_ok=True)
+        for kind in MODEL_KINDS:
+            if kind != "custom_nodes":
+                (self.base / "models" / kind).mkdir(parents=True, exist_ok=True)
+
+    def kind_folders(self, kind: str) -> list[Path]:
+        """The folders of a kind (or of one of the old names `unet`, `clip`), in search order."""
+        try:
+            return self.models[KIND_ALIASES.get(kind, kind)]
+        except KeyError:
+            raise UnknownKind(kind, self.models) from None
+
+    def filename_list(self, kind: str) -> list[str]:
+        """Sorted names of a kind's files, relative to their folders, links followed.
+
+        Answered from memory as long as no folder below has changed.
+        """
+        folders = tuple(self.kind_folders(kind))
+        kind = KIND_ALIASES.get(kind, kind)
+        known = self._listings.get(kind)
+        if known is None or known[0] != folders or not known[1].is_current():
+            known = (folders, _list_files(folders, self.extensions.get(kind, frozenset())))
+            self._listings[kind] = known
+        return list(known[1].names)
+
+    def find(self, kind: str, name: str) -> Path | None:
+        """The first file of that name, or None. Raises OutsideFolder for a name that leaves."""
+        for folder in self.kind_folders(kind):
+            path = inside(folder, name)
+            if path.is_file():
+                return path
+        return None
+
+    def full_path(self, kind: str, name: str) -> Path:
+        """As `find`, but a missing file raises FileNotListed."""
+        path = self.find(kind, name)
+        if path is None:
+            raise FileNotListed(kind, name, self.kind_folders(kind))
+        return path
+
+    def directory(self, file_type: str) -> Path:
+        """The folder of `input`, `output` or `temp`; raises UnknownKind for another word."""
+        if file_type not in get_args(FileType):
+            raise UnknownKind(file_type, get_args(FileType))
+        path: Path = getattr(self, file_type)
+        return path
+
+    def file_path(self, file_type: str, relative: str) -> Path:
+        """A path (existing or not) inside input, output or temp; raises OutsideFolder."""
+        return inside(self.directory(file_type), relative)
+
+    def annotated_path(self, name: str, default: FileType = "input") -> Path:
+        """The path of `name`, `name [output]`, ... (existing or not); raises OutsideFolder."""
+        plain, file_type = split_annotation(name)
+        return self.file_path(file_type or default, plain)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (links stay as they are named)
+
+
+def _standard_folders(base: Path, output: Path, kind: str) -> list[Path]:
+    if kind == "custom_nodes":
+        return [base / "custom_nodes"]
+    paths = [base / "models" / name for name in MODEL_KINDS[kind]]
+    if kind in OUTPUT_MODEL_FOLDERS:
+        paths.append(output / OUTPUT_MODEL_FOLDERS[kind])
+    return paths
+
+
+def _modified(folder: str) -> int | None:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def _list_files(folders: Sequence[Path], extensions: frozenset[str]) -> _Listing:
+    taken_ns = time.time_ns()
+    names: set[str] = set()
+    stamps: dict[str, int | None] = {}
+    for folder in folders:
+        _walk(str(folder), "", extensions, names, stamps, ())
+    return _Listing(names=tuple(sorted(names)), stamps=stamps, taken_ns=taken_ns)
+
+
+def _walk(
+    folder: str,
+    prefix: str,
+    extensions: frozenset[str],
+    names: set[str],
+    stamps: dict[str, int | None],
+    above: tuple[str, ...],
+) -> None:
+    """Collect files below `folder`; `above` holds the real paths on the way, to end link loops."""
+    stamps[folder] = _modified(folder)
+    real = os.path.realpath(folder)  # noqa: PTH111
+    if stamps[folder] is None or real in above:
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:  # a file, or not ours to read: it has no models to offer
+        return
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.is_dir():
+            if entry.name != ".git":
+                _walk(entry.path, name + os.sep, extensions, names, stamps, (*above, real))
+        elif entry.is_file() and _has_extension(entry.name, extensions):
+            names.add(name)
+
+
+def _has_extension(name: str, extensions: frozenset[str]) -> bool:
+    return not extensions or os.path.splitext(name)[1].lower() in extensions  # noqa: PTH122
