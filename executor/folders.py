@@ -1,4 +1,4 @@
-"""Where files live: model folders by kind, input/output/temp/user, and names turned into safe paths.
+"""Where files live: model folders by kind, input/output/temp/user; names made into safe paths.
 
 Standard library only, so that the server process can list model files without torch.
 """
@@ -180,11 +180,14 @@ class Folders:
             extensions=dict.fromkeys(MODEL_KINDS, MODEL_EXTENSIONS)
             | {"configs": frozenset({".yaml"})},
         )
-        for config in extra_configs:
-            for extra in read_extra_paths(config):
+        extras = [extra for config in extra_configs for extra in read_extra_paths(config)]
+        extras += [ExtraPath(kind="checkpoints", path=_absolute(p)) for p in extra_checkpoints]
+        # Each default goes to the front, so that the last one added is searched first.
+        for extra in reversed([extra for extra in extras if extra.is_default]):
+            folders.add(extra)
+        for extra in extras:
+            if not extra.is_default:
                 folders.add(extra)
-        for path in extra_checkpoints:
-            folders.add(ExtraPath(kind="checkpoints", path=_absolute(path)))
         return folders
 
     @property
@@ -302,7 +305,7 @@ def _walk(
 ) -> None:
     """Collect files below `folder`; `above` holds the real paths on the way, to end link loops."""
     stamps[folder] = _modified(folder)
-    real = os.path.realpath(folder)  # noqa: PTH111
+    real = os.path.realpath(folder)
     if stamps[folder] is None or real in above:
         return
     try:
