@@ -1,0 +1,1 @@
+"""Tests of schedules, samplers, noise, guidance and the sampling loop."""

@@ -1,0 +1,1 @@
+"""Numbers against references: the same workflow and seed must give ComfyUI's result."""

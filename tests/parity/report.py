@@ -1,0 +1,80 @@
+"""Counts parity cases per area, so that a run ends with one line for each area."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from tests.parity import loader
+
+Check = Callable[[ArrayLike, NDArray[Any]], None]
+
+
+@dataclass
+class Area:
+    """The results of one area."""
+
+    passed: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    missing: dict[str, str] = field(default_factory=dict)  # case id -> what is not built yet
+    worst: float = 0.0  # largest difference seen, failing cases included
+
+    def line(self, name: str) -> str:
+        """The summary line of the area."""
+        total = len(self.passed | self.failed | set(self.missing))
+        text = f"parity {name}: {len(self.passed)}/{total} cases pass, worst error {self.worst:.3g}"
+        if self.missing:
+            needs = ", ".join(sorted(set(self.missing.values())))
+            text += f"; {len(self.missing)} need what is not built: {needs}"
+        return text
+
+
+class ParityReport:
+    """Collects results; every case of a tested area must be recorded exactly once."""
+
+    def __init__(self) -> None:
+        self.areas: dict[str, Area] = {}
+
+    def record(self, area: str, case_id: str, error: float | None, passed: bool) -> None:
+        """One case's result; error is its largest difference, None where nothing was compared."""
+        results = self.areas.setdefault(area, Area())
+        (results.passed if passed else results.failed).add(case_id)
+        results.worst = max(results.worst, error or 0.0)
+
+    def missing(self, area: str, case_id: str, what: str) -> None:
+        """A case that cannot run because what it needs is not built; counts as not passing."""
+        self.areas.setdefault(area, Area()).missing[case_id] = what
+
+    @contextmanager
+    def case(self, area: str, case: loader.Case) -> Iterator[Check]:
+        """Run one case and record it; the block calls the given check(actual, expected).
+
+        A case with an `error` passes if the block raises; any other fails if it does.
+        """
+        errors: list[float] = []
+
+        def check(actual: ArrayLike, expected: NDArray[Any]) -> None:
+            errors.append(loader.difference(actual, expected))
+            loader.compare(actual, expected, case)
+
+        passed = False
+        try:
+            try:
+                yield check
+            except Exception:
+                if "error" not in case:
+                    raise
+            else:
+                assert "error" not in case, f"{case['id']} should fail with {case['error']}"
+                assert errors, f"{case['id']} compared nothing"
+            passed = True
+        finally:
+            self.record(area, case["id"], max(errors, default=None), passed)
+
+    def lines(self) -> list[str]:
+        """The summary lines, by area."""
+        return [results.line(name) for name, results in sorted(self.areas.items())]
