@@ -1,0 +1,27 @@
+# PyTorch's wheels carry the CUDA libraries they need; the base brings the runtime and the driver's hooks.
+FROM nvidia/cuda:13.0.1-base-ubuntu24.04
+
+# Unpinned: a rebuild shall take the distribution's security fixes.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 darkroom \
+    && install --directory --owner=darkroom --group=darkroom \
+        /data /data/models /data/input /data/output /data/user
+
+COPY . /opt/darkroom
+RUN python3 -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir /opt/darkroom
+
+USER 10001
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+
+# user/ holds the job database: without it a new container forgets its queue.
+VOLUME ["/data/models", "/data/input", "/data/output", "/data/user"]
+EXPOSE 8188
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
+    CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8188/system_stats', timeout=4)"]
+
+ENTRYPOINT ["darkroom", "serve", "--base-directory", "/data"]
+CMD ["--listen", "0.0.0.0", "--port", "8188"]
