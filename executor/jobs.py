@@ -1,0 +1,64 @@
+"""The durable record of one submission, and the states it passes through."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class JobState(enum.Enum):
+    """Where a job stands. It moves queued -> running -> an end; a lost worker puts it back."""
+
+    QUEUED = "queued"  # accepted and on disk, waits for a worker
+    RUNNING = "running"  # handed to a worker
+    SUCCEEDED = "succeeded"  # all outputs were made
+    FAILED = "failed"  # a node raised, or its workers died
+    INTERRUPTED = "interrupted"  # stopped by a client while it ran
+    CANCELLED = "cancelled"  # taken out of the queue by a client before it ran
+
+    @property
+    def has_ended(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+# The states that clients find in the history.
+HISTORY_STATES = (JobState.SUCCEEDED, JobState.FAILED, JobState.INTERRUPTED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One submission. JSON is kept as the text that was accepted: key order and all."""
+
+    prompt_id: str  # chosen by the client or random; two jobs may have the same
+    number: int | float  # priority, lower runs first; int: from the counter, float: given
+    prompt: bytes  # JSON object: node id -> node, literals converted
+    extra_data: bytes  # JSON object, without secrets
+    outputs_to_execute: tuple[str, ...]  # ids of the output nodes that passed validation
+    created_at: int  # ms since 1970
+    client_id: str | None = None  # who gets the WebSocket messages
+    sequence: int = 0  # order of acceptance, unique; 0: not stored yet
+    state: JobState = JobState.QUEUED  # see JobState
+    attempts: int = 0  # how often it was handed to a worker
+    started_at: int | None = None  # ms since 1970, of the last attempt
+    ended_at: int | None = None  # ms since 1970
+    worker: str | None = None  # name of the last worker that had it
+    error: str | None = None  # why it failed, one line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a job that ran has left behind; JSON as text."""
+
+    state: JobState  # one of HISTORY_STATES
+    outputs: bytes = b"{}"  # JSON object: node id -> ui object
+    meta: bytes = b"{}"  # JSON object: node id -> {"node_id", "display_node", ...}
+    messages: bytes = b"[]"  # JSON list of [type, data], as in the history's `status.messages`
+    error: str | None = None  # why it failed, one line
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedJob:
+    """A job of the history together with its result."""
+
+    job: Job
+    result: Result
