@@ -1,0 +1,66 @@
+"""What all samplers share: their parameters, and how the registry describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from models.sampling.noise import NoiseSampler
+from models.sampling.schedule import Schedule
+
+Callback = Callable[[int, Tensor, Tensor], None]
+"""Told the step's number, the noisy latent and the prediction; may raise to stop the run."""
+
+
+class Denoiser(Protocol):
+    """Predicts the clean latent from a noisy one; x [B, C, ...] in model space."""
+
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """The (guided) prediction."""
+
+    def with_unconditional(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided prediction and the one without the prompt."""
+
+
+class SamplerFunction(Protocol):
+    """An algorithm that takes x from sigmas[0] to sigmas[-1].
+
+    Options are keyword arguments with defaults, different for each algorithm.
+    """
+
+    def __call__(
+        self,
+        denoise: Denoiser,
+        x: Tensor,
+        sigmas: Sequence[float],
+        noise: NoiseSampler,
+        callback: Callback,
+        /,
+        **options: Any,
+    ) -> Tensor: ...
+
+
+class NoiseKind(Enum):
+    """Where a sampler's noise comes from."""
+
+    NONE = "none"  # a deterministic sampler
+    STEPS = "steps"  # independent draws
+    BROWNIAN = "brownian"  # a Brownian path drawn on the CPU
+    BROWNIAN_ON_DEVICE = "brownian_on_device"  # a Brownian path drawn where the latent is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """An algorithm with what a run must know about it."""
+
+    function: Callable[..., Tensor]  # a SamplerFunction
+    noise: NoiseKind = NoiseKind.NONE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    last_sigma: float = 0.0  # stands in for a final 0 in the list of sigmas
+    draws_mask_noise: bool = False  # masked regions get noise of their own, from seed + 1
