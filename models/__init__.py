@@ -1,0 +1,1 @@
+"""A torch and diffusers library: find, load, encode and sample models."""

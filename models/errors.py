@@ -1,0 +1,87 @@
+"""Everything that can go wrong with a model file or a model.
+
+ModelError
+├── ModelFileError                the file cannot be used (has the path)
+│   ├── CheckpointUnreadable      missing, empty, truncated, or not in a format we read
+│   ├── UnsafeCheckpoint          a pickle that asks for more than tensors
+│   ├── UnknownModelFamily        tensors that fit no known family
+│   ├── UnsupportedLayout         a known family in a shape that cannot be built
+│   └── PartMissing               a part that was asked for (VAE, text encoder) is not in the file
+├── VocabularyMissing             the CLIP vocabulary is not installed
+└── InvalidInput                  a tensor or option that the model cannot take
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ModelError(Exception):
+    """A model cannot be loaded or used."""
+
+
+class ModelFileError(ModelError):
+    """The model file cannot be used."""
+
+    def __init__(self, path: Path, reason: str, advice: str) -> None:
+        super().__init__(f"cannot load '{path}': {reason}. {advice}")
+        self.path = path
+        self.reason = reason
+
+
+class CheckpointUnreadable(ModelFileError):
+    """The file is missing, empty, truncated or not in a format we read."""
+
+    def __init__(
+        self, path: Path, reason: str, advice: str = "Download or copy the file again."
+    ) -> None:
+        super().__init__(path, reason, advice)
+
+
+class UnsafeCheckpoint(ModelFileError):
+    """The pickle asks for more than tensors; it was not executed."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            path,
+            f"it is a pickle that holds more than tensors, and was not executed ({reason})",
+            "Use a .safetensors version of this model.",
+        )
+
+
+class UnknownModelFamily(ModelFileError):
+    """The tensors fit no known model family."""
+
+    def __init__(self, path: Path, known: list[str], example: str) -> None:
+        super().__init__(
+            path,
+            f"its tensors (such as '{example}') fit no known model family",
+            f"Known families: {', '.join(known)}.",
+        )
+        self.known = known
+
+
+class UnsupportedLayout(ModelFileError):
+    """The family is known, but this arrangement of layers cannot be built."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason, "Use a checkpoint in the original layout of its family.")
+
+
+class PartMissing(ModelFileError):
+    """A part that was asked for is not in the file."""
+
+    def __init__(self, path: Path, part: str) -> None:
+        super().__init__(path, f"it holds no {part}", f"Load the {part} from a file of its own.")
+        self.part = part
+
+
+class VocabularyMissing(ModelError):
+    """The CLIP vocabulary is not installed; `pip install open_clip_torch` brings it."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class InvalidInput(ModelError):
+    """A tensor or an option that the model cannot take."""

@@ -1,0 +1,56 @@
+"""Stable Diffusion 1.x and networks of its layout: LDM UNet, CLIP-L text encoder, 4-channel VAE."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from transformers import CLIPTextModel
+
+from models.errors import UnsupportedLayout
+from models.families.clip_text import build_clip_text
+from models.families.family import Family
+from models.families.ldm_unet import PREFIX, build_unet
+from models.families.ldm_vae import build_vae
+from models.latent_format import LatentFormat
+from models.network import Network
+from models.sampling.prediction import EPSILON, VELOCITY, Prediction
+from models.sampling.schedule import DiscreteSchedule, Schedule
+from models.weights import Weights
+
+TEXT_PREFIX = "cond_stage_model.transformer."
+PREDICTIONS: Final[dict[str, Prediction]] = {"epsilon": EPSILON, "v_prediction": VELOCITY}
+
+
+def recognise(weights: Weights) -> bool:
+    """A UNet without class labels, whose transformers begin with a convolution."""
+    for prefix in (PREFIX, ""):
+        names = weights.tensors
+        projection = names.get(f"{prefix}middle_block.1.proj_in.weight")
+        if f"{prefix}input_blocks.0.0.weight" in names and projection is not None:
+            return projection.ndim == 4 and f"{prefix}label_emb.0.0.weight" not in names
+    return False
+
+
+def build_text(weights: Weights, dtype: torch.dtype) -> Network[CLIPTextModel] | None:
+    """The CLIP-L text encoder of a checkpoint."""
+    return build_clip_text(weights, dtype, TEXT_PREFIX)
+
+
+def schedule(weights: Weights) -> Schedule:
+    """The schedule; the file may say `"prediction_type": "v_prediction"` in its metadata."""
+    stated = weights.config("unet").get("prediction_type", "epsilon")
+    if stated not in PREDICTIONS:
+        raise UnsupportedLayout(weights.path, f"its prediction type '{stated}' is not known")
+    return DiscreteSchedule.scaled_linear(PREDICTIONS[stated])
+
+
+FAMILY = Family(
+    name="sd15",
+    recognise=recognise,
+    latent_format=LatentFormat(channels=4, scale=0.18215),
+    build_unet=build_unet,
+    build_text=build_text,
+    build_vae=build_vae,
+    schedule=schedule,
+)

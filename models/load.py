@@ -1,0 +1,75 @@
+"""Loads model files into handles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import PartMissing, UnknownModelFamily
+from models.families import families
+from models.families.family import Family
+from models.families.ldm_vae import build_vae
+from models.handle import ModelHandle
+from models.memory import Policy
+from models.text.chunks import CLIP_L
+from models.text.handle import TextHandle
+from models.text.tokenizer import PromptTokenizer
+from models.vae import VaeHandle
+from models.weights import Weights, open_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The parts of a checkpoint; files without a text encoder or a VAE exist."""
+
+    model: ModelHandle
+    text: TextHandle | None
+    vae: VaeHandle | None
+
+
+def recognise(weights: Weights) -> Family:
+    """The family of a file; raises UnknownModelFamily."""
+    for family in families():
+        if family.recognise(weights):
+            return family
+    example = next(iter(weights.tensors), "none at all")
+    raise UnknownModelFamily(weights.path, [family.name for family in families()], example)
+
+
+def load_checkpoint(
+    path: Path, policy: Policy, embedding_folders: Iterable[Path] = ()
+) -> Checkpoint:
+    """All parts of a single-file checkpoint. `embedding_folders` serve `embedding:name` in prompts.
+
+    Raises ModelFileError (see models.errors) for a file that cannot be used.
+    """
+    weights = open_weights(path)
+    family = recognise(weights)
+    unet = family.build_unet(weights, policy.unet_dtype)
+    if unet is None:
+        raise PartMissing(path, "diffusion model")
+    text = family.build_text(weights, policy.text_dtype)
+    vae = family.build_vae(weights, policy.vae_dtype)
+    tokenizer = PromptTokenizer(
+        encoder="clip_l", chunk_format=CLIP_L, embedding_folders=tuple(embedding_folders)
+    )
+    return Checkpoint(
+        model=ModelHandle(
+            family=family.name,
+            network=unet,
+            schedule=family.schedule(weights),
+            latent_format=family.latent_format,
+            policy=policy,
+        ),
+        text=None if text is None else TextHandle(network=text, tokenizer=tokenizer, policy=policy),
+        vae=None if vae is None else VaeHandle(network=vae, policy=policy),
+    )
+
+
+def load_vae(path: Path, policy: Policy) -> VaeHandle:
+    """The VAE of a file that holds only it, or of a checkpoint. Raises ModelFileError."""
+    network = build_vae(open_weights(path), policy.vae_dtype)
+    if network is None:
+        raise PartMissing(path, "VAE")
+    return VaeHandle(network=network, policy=policy)

@@ -1,0 +1,129 @@
+"""A network whose weights come from a mapped file, can be patched, and can move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import CheckpointUnreadable
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class WeightPatch(Protocol):
+    """A change of one weight, such as a LoRA's."""
+
+    def apply(self, weight: Tensor) -> Tensor:
+        """The changed weight; `weight` is float32 and not to be written to."""
+
+
+# Parameter name -> changes, in the order in which they are made.
+Patches = Mapping[str, Sequence[WeightPatch]]
+
+
+class Network(Generic[N]):
+    """A module and the file tensors (mapped, under the module's names) that it was built from.
+
+    The file serves as the backup of weights: patches are undone, and a module on a GPU comes home,
+    by reading it again.
+    """
+
+    def __init__(self, module: N, source: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        self.module = module
+        self.dtype = dtype  # of the module's floating point weights
+        self.device = torch.device("cpu")
+        self._source = source
+        self._patched: dict[str, tuple[WeightPatch, ...]] = {}
+
+    def place(self, device: torch.device) -> None:
+        """Have the module on a device. Coming home to the CPU drops the copy that was away."""
+        if device == self.device:
+            return
+        if device.type == "cpu":
+            tensors = {name: self._weight(name) for name in self._source}
+            self.module.load_state_dict(tensors, assign=True)
+        self.module.to(device)  # buffers that are not in the file move by this, too
+        self.device = device
+
+    def patch(self, patches: Patches) -> None:
+        """Have exactly these patches in the weights; those that are there already stay."""
+        wanted = {name: tuple(changes) for name, changes in patches.items() if changes}
+        names = [
+            name
+            for name in {**self._patched, **wanted}
+            if self._patched.get(name) != wanted.get(name)
+        ]
+        self._patched = wanted
+        for name in names:
+            weight = self._weight(name).to(self.device)
+            _assign(self.module, name, weight)
+
+    def _weight(self, name: str) -> Tensor:
+        """A weight as it should be now, on the CPU: the file's, converted, and patched."""
+        tensor = self._source[name]
+        changes = self._patched.get(name, ())
+        if not changes:
+            return _convert(tensor, self.dtype)
+        # Merged in float32 and rounded once to the type of computation.
+        value = tensor.float()
+        for change in changes:
+            value = change.apply(value)
+        return value.to(self.dtype)
+
+    def size(self) -> int:
+        """Bytes of all weights."""
+        return sum(tensor.nbytes for tensor in self.module.state_dict().values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._source
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a weight."""
+        return tuple(self._source[name].shape)
+
+
+def assemble(
+    factory: Callable[[], N], tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path
+) -> Network[N]:
+    """The network that `factory` makes, with `tensors` (under the network's own names) assigned.
+
+    Tensors that already have the type stay mapped to their file. Others are converted one by one:
+    what is held beyond the result is pages of the file, which the system can drop at any time.
+    Raises CheckpointUnreadable when a tensor is missing or has another shape.
+    """
+    with torch.device("meta"):
+        module = factory()
+    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    _check(wanted, tensors, path)
+    source = {name: tensors[name] for name in wanted}
+    converted = {name: _convert(tensor, dtype) for name, tensor in source.items()}
+    module.load_state_dict(converted, assign=True)
+    return Network(module.eval().requires_grad_(False), source, dtype)
+
+
+def _check(
+    wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], path: Path
+) -> None:
+    missing = [name for name in wanted if name not in tensors]
+    if missing:
+        raise CheckpointUnreadable(
+            path, f"{len(missing)} tensors are missing, the first is '{missing[0]}'"
+        )
+    for name, shape in wanted.items():
+        if tuple(tensors[name].shape) != shape:
+            found = tuple(tensors[name].shape)
+            raise CheckpointUnreadable(path, f"'{name}' has shape {found} and should have {shape}")
+
+
+def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _assign(module: nn.Module, name: str, weight: Tensor) -> None:
+    owner, _, leaf = name.rpartition(".")
+    parameter = nn.Parameter(weight, requires_grad=False)
+    setattr(module.get_submodule(owner), leaf, parameter)

@@ -1,0 +1,1 @@
+"""Prompts to conditioning: parsing, tokens, weights, text encoders."""

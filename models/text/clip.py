@@ -1,0 +1,60 @@
+"""Runs a CLIP text encoder on rows of tokens, embeddings among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from models.errors import InvalidInput
+from models.text.chunks import Token
+
+
+def encode_clip(
+    model: CLIPTextModel, rows: Sequence[Sequence[Token]], *, end: int, pad: int, layer: int = -1
+) -> tuple[Tensor, Tensor]:
+    """(hidden [R, T, D], pooled [R, D]) of rows of T tokens, in the model's number type.
+
+    hidden is the output of the `layer`-th transformer layer from the end (-1: the last) after the
+    final norm; pooled is the last layer's at the first end token. Embeddings of another width than
+    the model's are dropped, with pads at the end instead. Raises InvalidInput for a layer that the
+    model lacks.
+    """
+    inner: Any = getattr(model, "text_model", model)
+    layers = inner.encoder.layers
+    if not 1 <= -layer <= len(layers):
+        raise InvalidInput(f"the text encoder has {len(layers)} layers, there is no {layer}")
+    fitting = [_fitting(row, inner.embeddings.token_embedding.embedding_dim, pad) for row in rows]
+    hidden = torch.stack([_embed(row, inner.embeddings.token_embedding) for row in fitting])
+    hidden = hidden + inner.embeddings.position_embedding.weight[: hidden.shape[1]]
+    mask = torch.full((hidden.shape[1],) * 2, float("-inf")).triu(1).to(hidden)
+    chosen = hidden
+    for number, block in enumerate(layers, start=1):
+        hidden = block(hidden, mask[None, None])
+        if number == len(layers) + 1 + layer:
+            chosen = hidden
+    last = inner.final_layer_norm(hidden)
+    ends = [_first_end(row, end) for row in fitting]
+    return inner.final_layer_norm(chosen), last[torch.arange(len(rows)), ends]
+
+
+def _fitting(row: Sequence[Token], width: int, pad: int) -> list[Token]:
+    kept = [t for t in row if isinstance(t.value, int) or t.value.shape[-1] == width]
+    return kept + [Token(pad)] * (len(row) - len(kept))
+
+
+def _embed(row: Sequence[Token], table: nn.Embedding) -> Tensor:
+    """Vectors [T, D] of tokens: rows of the table, or the embeddings' own."""
+    ids = torch.tensor([token.value if isinstance(token.value, int) else 0 for token in row])
+    vectors: Tensor = table(ids.to(table.weight.device))
+    for position, token in enumerate(row):
+        if isinstance(token.value, Tensor):
+            vectors[position] = token.value.to(vectors)
+    return vectors
+
+
+def _first_end(row: Sequence[Token], end: int) -> int:
+    return next(i for i, t in enumerate(row) if isinstance(t.value, int) and t.value == end)

@@ -1,0 +1,133 @@
+"""Opens model files: memory-mapped tensors by name, and never code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from models.errors import CheckpointUnreadable, UnsafeCheckpoint
+from models.safetensors_header import read_header
+
+SAFETENSORS_SUFFIXES: Final = frozenset({".safetensors", ".sft"})
+CONFIG_KEY: Final = "darkroom.config"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The tensors of one file, mapped from it, and what its metadata says."""
+
+    path: Path
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def config(self, part: str) -> dict[str, Any]:
+        """What the file states about a part beyond its shapes (metadata `darkroom.config`)."""
+        text = self.metadata.get(CONFIG_KEY, "{}")
+        try:
+            document = json.loads(text)
+            options = document.get(part, {})
+        except (ValueError, AttributeError) as error:
+            raise CheckpointUnreadable(
+                self.path, f"its metadata '{CONFIG_KEY}' is no JSON object"
+            ) from error
+        if not isinstance(options, dict):
+            raise CheckpointUnreadable(self.path, f"'{CONFIG_KEY}' has no table for '{part}'")
+        return options
+
+    def below(self, *prefixes: str) -> Weights:
+        """The tensors whose names start with the first prefix that any name has, without it."""
+        for prefix in prefixes:
+            found = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in self.tensors.items()
+                if name.startswith(prefix)
+            }
+            if found:
+                return Weights(path=self.path, tensors=found, metadata=self.metadata)
+        return Weights(path=self.path, tensors={}, metadata=self.metadata)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor; raises CheckpointUnreadable if the file lacks it."""
+        if name not in self.tensors:
+            raise CheckpointUnreadable(self.path, f"the tensor '{name}' is missing")
+        return tuple(self.tensors[name].shape)
+
+    def count(self, pattern: str) -> int:
+        """How many of `pattern` with `{}` = 0, 1, 2, ... are the start of a tensor's name."""
+        number = 0
+        while any(name.startswith(pattern.format(number)) for name in self.tensors):
+            number += 1
+        return number
+
+
+def open_weights(path: Path) -> Weights:
+    """The tensors of a model file. Raises CheckpointUnreadable or UnsafeCheckpoint.
+
+    `.safetensors` and `.sft` are checked, then mapped. Every other file must be one that
+    `torch.load(weights_only=True)` accepts, which builds tensors only.
+    """
+    if not path.is_file():
+        raise CheckpointUnreadable(path, "there is no such file", "Check the name.")
+    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
+        return _open_safetensors(path)
+    return _open_pickle(path)
+
+
+def _open_safetensors(path: Path) -> Weights:
+    header = read_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in header.shapes}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointUnreadable(path, str(error)) from error
+    return Weights(path=path, tensors=tensors, metadata=header.metadata)
+
+
+def _open_pickle(path: Path) -> Weights:
+    return Weights(path=path, tensors=dict(_tensors(_read_pickle(path))))
+
+
+def read_document(path: Path) -> Mapping[str, Any]:
+    """What a small file holds, nested tables and all. Raises as `open_weights` does."""
+    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
+        return _open_safetensors(path).tensors
+    document = _read_pickle(path)
+    return document if isinstance(document, Mapping) else {"": document}
+
+
+def _read_pickle(path: Path) -> Any:
+    if path.stat().st_size == 0:
+        raise CheckpointUnreadable(path, "the file is empty")
+    try:
+        return _torch_load(path)
+    except pickle.UnpicklingError as error:
+        raise UnsafeCheckpoint(path, str(error).splitlines()[0]) from error
+    except Exception as error:  # torch raises many types for damaged files, all of them data errors
+        raise CheckpointUnreadable(path, f"{type(error).__name__}: {error}") from error
+
+
+def _torch_load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+        # Files from before torch 1.6 have no zip container and cannot be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _tensors(document: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of a state dict, which trainers often put under the key `state_dict`."""
+    if isinstance(document, Mapping) and isinstance(document.get("state_dict"), Mapping):
+        document = document["state_dict"]
+    if isinstance(document, Mapping):
+        for name, value in document.items():
+            if isinstance(value, torch.Tensor):
+                yield str(name), value
