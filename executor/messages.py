@@ -13,7 +13,7 @@ import msgspec
 JsonObject: TypeAlias = dict[str, Any]
 
 
-class Execute(msgspec.Struct, tag_field="message", tag="execute", frozen=True, kw_only=True):
+class Execute(msgspec.Struct, tag_field="kind", tag="execute", frozen=True, kw_only=True):
     """Run one validated prompt."""
 
     prompt_id: str
@@ -25,13 +25,13 @@ class Execute(msgspec.Struct, tag_field="message", tag="execute", frozen=True, k
     supports_preview_metadata: bool = False
 
 
-class Interrupt(msgspec.Struct, tag_field="message", tag="interrupt", frozen=True, kw_only=True):
+class Interrupt(msgspec.Struct, tag_field="kind", tag="interrupt", frozen=True, kw_only=True):
     """Stop the running prompt if it is this one."""
 
     prompt_id: str
 
 
-class Call(msgspec.Struct, tag_field="message", tag="call", frozen=True, kw_only=True):
+class Call(msgspec.Struct, tag_field="kind", tag="call", frozen=True, kw_only=True):
     """Ask for something that only the worker's process can answer; a `Reply` comes back."""
 
     call_id: int
@@ -39,21 +39,21 @@ class Call(msgspec.Struct, tag_field="message", tag="call", frozen=True, kw_only
     arguments: JsonObject
 
 
-class Free(msgspec.Struct, tag_field="message", tag="free", frozen=True, kw_only=True):
+class Free(msgspec.Struct, tag_field="kind", tag="free", frozen=True, kw_only=True):
     """Give memory back, after the running prompt."""
 
     unload_models: bool = False
     free_memory: bool = False  # also empties the result cache
 
 
-class Stop(msgspec.Struct, tag_field="message", tag="stop", frozen=True, kw_only=True):
+class Stop(msgspec.Struct, tag_field="kind", tag="stop", frozen=True, kw_only=True):
     """End the process."""
 
 
 Command: TypeAlias = Execute | Interrupt | Call | Free | Stop
 
 
-class Ready(msgspec.Struct, tag_field="message", tag="ready", frozen=True, kw_only=True):
+class Ready(msgspec.Struct, tag_field="kind", tag="ready", frozen=True, kw_only=True):
     """The worker has loaded its nodes and takes prompts."""
 
     devices: list[JsonObject]  # the device entries of GET /system_stats
@@ -62,7 +62,7 @@ class Ready(msgspec.Struct, tag_field="message", tag="ready", frozen=True, kw_on
     fingerprint: str  # of the code and node folders that the definitions were made from
 
 
-class Emit(msgspec.Struct, tag_field="message", tag="emit", frozen=True, kw_only=True):
+class Emit(msgspec.Struct, tag_field="kind", tag="emit", frozen=True, kw_only=True):
     """A JSON message for clients, encoded once by the worker and forwarded as it is."""
 
     prompt_id: str
@@ -71,7 +71,7 @@ class Emit(msgspec.Struct, tag_field="message", tag="emit", frozen=True, kw_only
     to_all_if_no_client: bool = False  # else: to nobody if the prompt has no client_id
 
 
-class Preview(msgspec.Struct, tag_field="message", tag="preview", frozen=True, kw_only=True):
+class Preview(msgspec.Struct, tag_field="kind", tag="preview", frozen=True, kw_only=True):
     """A preview image; the server frames it for what each socket supports."""
 
     prompt_id: str
@@ -80,7 +80,7 @@ class Preview(msgspec.Struct, tag_field="message", tag="preview", frozen=True, k
     image_type: str  # "image/jpeg" or "image/png"
 
 
-class Progress(msgspec.Struct, tag_field="message", tag="progress", frozen=True, kw_only=True):
+class Progress(msgspec.Struct, tag_field="kind", tag="progress", frozen=True, kw_only=True):
     """What a person at the terminal is shown while a node works; clients get `Emit`s."""
 
     prompt_id: str
@@ -90,7 +90,7 @@ class Progress(msgspec.Struct, tag_field="message", tag="progress", frozen=True,
     maximum: float
 
 
-class Finished(msgspec.Struct, tag_field="message", tag="finished", frozen=True, kw_only=True):
+class Finished(msgspec.Struct, tag_field="kind", tag="finished", frozen=True, kw_only=True):
     """The prompt is over; what history keeps of it."""
 
     prompt_id: str
@@ -101,7 +101,7 @@ class Finished(msgspec.Struct, tag_field="message", tag="finished", frozen=True,
     messages: list[tuple[str, JsonObject]]  # execution_start, execution_cached, then the final one
 
 
-class Reply(msgspec.Struct, tag_field="message", tag="reply", frozen=True, kw_only=True):
+class Reply(msgspec.Struct, tag_field="kind", tag="reply", frozen=True, kw_only=True):
     """The answer to a `Call`: a result, or the text of what went wrong."""
 
     call_id: int
@@ -109,7 +109,7 @@ class Reply(msgspec.Struct, tag_field="message", tag="reply", frozen=True, kw_on
     error: str | None = None
 
 
-class Log(msgspec.Struct, tag_field="message", tag="log", frozen=True, kw_only=True):
+class Log(msgspec.Struct, tag_field="kind", tag="log", frozen=True, kw_only=True):
     """A log record of the worker, shown by the server."""
 
     level: int
@@ -117,7 +117,7 @@ class Log(msgspec.Struct, tag_field="message", tag="log", frozen=True, kw_only=T
     message: str
 
 
-class Heartbeat(msgspec.Struct, tag_field="message", tag="heartbeat", frozen=True, kw_only=True):
+class Heartbeat(msgspec.Struct, tag_field="kind", tag="heartbeat", frozen=True, kw_only=True):
     """Sent every few seconds from a thread of its own, also while a node works."""
 
 
