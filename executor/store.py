@@ -1,17 +1,37 @@
-"""The durable queue and history: every statement that Darkroom sends to its database."""
+"""The durable queue and history. Its statements are in `executor.statements`."""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import math
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any, Final
 
-from executor.jobs import FinishedJob, Job, Result
+import msgspec
+import sqlalchemy as sa
+
+from executor import statements
+from executor.database import Database, StoreError
+from executor.jobs import FinishedJob, Job, JobState, Result
+from executor.schema import bring_up_to_date
+
+PAGE: Final = 64  # jobs that one read returns at most
 
 
 class Store:
     """Jobs in a database. One thread writes and commits in groups, one reads; none blocks the loop.
 
-    A read sees every change that was asked for before it.
+    A read sees every change that was asked for before it. Made by `open`.
     """
+
+    def __init__(self, database: Database, history_limit: int) -> None:
+        self._database = database
+        self._history_limit = history_limit
+        self._next_sequence = 1
+        self._next_place = 1  # this and the next: used in the writer's thread only
+        self._ended = 0
 
     @classmethod
     async def open(cls, url: str, *, history_limit: int = 10_000) -> Store:
@@ -19,51 +39,144 @@ class Store:
 
         Jobs found running (the last server died) are queued again.
         """
-        raise NotImplementedError
+        database = Database(url)
+        store = cls(database, history_limit)
+        try:
+            await database.write(store._prepare)
+        except Exception as error:
+            await database.close()
+            raise StoreError(url, str(error)) from error
+        return store
 
     async def close(self) -> None:
         """Commit what is pending and let go of the database. Idempotent."""
-        raise NotImplementedError
+        await self._database.close()
 
     async def add(self, job: Job) -> Job:
-        """Queue a job; returns it with its sequence once it is on disk."""
-        raise NotImplementedError
+        """Queue a job; returns it with its sequence once it is on disk.
 
-    async def start(self, sequence: int, worker: str) -> bool:
+        Raises ValueError for a number that is not finite.
+        """
+        if not math.isfinite(job.number):
+            raise ValueError(f"a job's number must be finite, not {job.number}")
+        sequence = self._next_sequence
+        self._next_sequence += 1
+        await self._database.insert(_job_rows(job, sequence))
+        return dataclasses.replace(job, sequence=sequence)
+
+    def start(self, sequence: int, worker: str) -> asyncio.Future[bool]:
         """queued -> running; whether this call made the change."""
-        raise NotImplementedError
+        values = {"of_sequence": sequence, "by_worker": worker, "at": now_ms()}
 
-    async def put_back(self, sequence: int, *, count_attempt: bool) -> bool:
+        def operation(connection: sa.Connection) -> bool:
+            return connection.execute(statements.start_job, values).rowcount == 1
+
+        return self._database.submit(operation)
+
+    def put_back(self, sequence: int, *, count_attempt: bool) -> asyncio.Future[bool]:
         """running -> queued; whether this call made the change."""
-        raise NotImplementedError
+        values = {"of_sequence": sequence, "fewer_attempts": 0 if count_attempt else 1}
 
-    async def finish(self, sequence: int, result: Result) -> bool:
+        def operation(connection: sa.Connection) -> bool:
+            return connection.execute(statements.put_back_job, values).rowcount == 1
+
+        return self._database.submit(operation)
+
+    def finish(self, job: Job, result: Result) -> asyncio.Future[bool]:
         """running -> the result's state; whether this call made the change.
 
         An older history entry of the same prompt id is replaced in its place.
         """
-        raise NotImplementedError
+        ended_at = now_ms()
+
+        def operation(connection: sa.Connection) -> bool:
+            return self._finish(connection, job, result, ended_at)
+
+        return self._database.submit(operation)
 
     async def cancel(self, sequences: Collection[int]) -> int:
         """queued -> cancelled; how many this call changed."""
-        raise NotImplementedError
+        at = now_ms()
+
+        def operation(connection: sa.Connection) -> int:
+            cancelled = 0
+            for sequence in sequences:
+                values = {"of_sequence": sequence, "at": at, "at_place": self._next_place}
+                if connection.execute(statements.cancel_job, values).rowcount == 1:
+                    self._next_place += 1
+                    cancelled += 1
+            self._ended += cancelled
+            self._prune(connection)
+            return cancelled
+
+        return await self._database.write(operation, is_durable=True)
 
     async def delete_history(self, prompt_ids: Collection[str]) -> int:
         """Forget ended jobs; how many there were. Unknown ids are ignored."""
-        raise NotImplementedError
+
+        def operation(connection: sa.Connection) -> int:
+            deleted = sum(
+                connection.execute(statements.delete_ended, {"of_prompt": prompt_id}).rowcount
+                for prompt_id in prompt_ids
+            )
+            self._ended -= deleted
+            return deleted
+
+        return await self._database.write(operation)
 
     async def clear_history(self) -> int:
         """Forget all ended jobs; how many there were."""
-        raise NotImplementedError
+
+        def operation(connection: sa.Connection) -> int:
+            self._ended = 0
+            return connection.execute(statements.delete_all_ended).rowcount
+
+        return await self._database.write(operation)
+
+    async def waiting(self) -> list[tuple[float, str, int]]:
+        """(number, prompt_id, sequence) of every waiting job, in the order they will run."""
+
+        def operation(connection: sa.Connection) -> list[tuple[float, str, int]]:
+            rows = connection.execute(statements.waiting_keys).all()
+            return [(number, prompt_id, sequence) for number, prompt_id, sequence in rows]
+
+        return await self._database.read(operation)
+
+    async def largest_waiting_number(self) -> int | None:
+        """The largest automatic number (without sign) among waiting jobs."""
+
+        def operation(connection: sa.Connection) -> int | None:
+            largest = connection.execute(statements.largest_waiting_number).scalar()
+            return None if largest is None else int(largest)
+
+        return await self._database.read(operation)
+
+    async def job(self, sequence: int) -> Job | None:
+        """The job of that sequence, if there is one."""
+        jobs = await self._jobs(statements.job_by_sequence, {"of_sequence": sequence})
+        return jobs[0] if jobs else None
 
     async def running(self) -> Sequence[Job]:
-        raise NotImplementedError
+        """The jobs that workers have, the longest running first."""
+        return await self._jobs(statements.running_jobs, {})
 
-    def queued(self) -> AsyncIterator[Sequence[Job]]:
+    async def queued(self) -> AsyncIterator[Sequence[Job]]:
         """The waiting jobs in the order in which they will run, in pages."""
-        raise NotImplementedError
+        page = await self._jobs(statements.first_queued, {"how_many": PAGE})
+        while page:
+            yield page
+            if len(page) < PAGE:
+                return
+            last = page[-1]
+            values = {
+                "after_number": float(last.number),
+                "after_prompt": last.prompt_id,
+                "after_sequence": last.sequence,
+                "how_many": PAGE,
+            }
+            page = await self._jobs(statements.next_queued, values)
 
-    def history(
+    async def history(
         self, *, max_items: int | None = None, offset: int = -1
     ) -> AsyncIterator[Sequence[FinishedJob]]:
         """Finished jobs, oldest first, in pages.
@@ -71,8 +184,143 @@ class Store:
         `offset` >= 0 skips that many of the oldest, `max_items` limits; without an offset (or
         with a negative one) the newest `max_items` come.
         """
-        raise NotImplementedError
+        left = await self._history_length() if max_items is None else max(max_items, 0)
+        if offset < 0:
+            offset = max(await self._history_length() - left, 0) if max_items is not None else 0
+        page, last = await self._entries(
+            statements.skipped_history, {"skip": offset, "how_many": min(left, PAGE)}
+        )
+        while page:
+            yield page
+            left -= len(page)
+            page, last = await self._entries(
+                statements.next_history, {"after_place": last, "how_many": min(left, PAGE)}
+            )
 
     async def finished_job(self, prompt_id: str) -> FinishedJob | None:
         """The history entry of a prompt id; None while it waits or runs."""
-        raise NotImplementedError
+        page, _ = await self._entries(statements.history_of_prompt, {"of_prompt": prompt_id})
+        return page[-1] if page else None
+
+    async def _history_length(self) -> int:
+        def operation(connection: sa.Connection) -> int:
+            return int(connection.execute(statements.history_length).scalar_one())
+
+        return await self._database.read(operation)
+
+    async def _jobs(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[Job]:
+        def operation(connection: sa.Connection) -> list[Job]:
+            return [_job(row) for row in connection.execute(statement, values)]
+
+        return await self._database.read(operation)
+
+    async def _entries(
+        self, statement: sa.Select[Any], values: dict[str, Any]
+    ) -> tuple[list[FinishedJob], int]:
+        """Entries, and the place of the last one."""
+
+        def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
+            rows = connection.execute(statement, values).all()
+            return [_entry(row) for row in rows], rows[-1].place if rows else 0
+
+        return await self._database.read(operation)
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        bring_up_to_date(connection)
+        connection.execute(statements.requeue_running)
+        row = connection.execute(statements.counters).one()
+        self._next_sequence, self._next_place, self._ended = row
+        self._prune(connection)
+
+    def _finish(self, connection: sa.Connection, job: Job, result: Result, ended_at: int) -> bool:
+        replaced = connection.execute(
+            statements.entry_of_prompt, {"of_prompt": job.prompt_id}
+        ).first()
+        place = self._next_place if replaced is None else replaced.place
+        values = {
+            "of_sequence": job.sequence,
+            "to_state": result.state.value,
+            "at": ended_at,
+            "why": result.error,
+            "at_place": place,
+        }
+        if connection.execute(statements.finish_job, values).rowcount != 1:
+            return False
+        connection.execute(statements.insert_result, _result_row(job.sequence, result))
+        if replaced is None:
+            self._next_place += 1
+            self._ended += 1
+            self._prune(connection)
+        else:
+            connection.execute(statements.delete_job, {"of_sequence": replaced.sequence})
+        return True
+
+    def _prune(self, connection: sa.Connection) -> None:
+        surplus = self._ended - self._history_limit
+        if surplus > 0:
+            connection.execute(statements.delete_oldest_ended, {"how_many": surplus})
+            self._ended -= surplus
+
+
+def now_ms() -> int:
+    """The Unix time in ms, as jobs have it."""
+    return time.time_ns() // 1_000_000
+
+
+def _job_rows(job: Job, sequence: int) -> list[tuple[sa.Insert, dict[str, Any]]]:
+    row = {
+        "sequence": sequence,
+        "prompt_id": job.prompt_id,
+        "number": job.number,
+        "number_is_automatic": isinstance(job.number, int),
+        "client_id": job.client_id,
+        "state": JobState.QUEUED.value,
+        "attempts": 0,
+        "created_at": job.created_at,
+    }
+    request = {
+        "sequence": sequence,
+        "prompt": job.prompt.decode(),
+        "extra_data": job.extra_data.decode(),
+        "outputs_to_execute": msgspec.json.encode(job.outputs_to_execute).decode(),
+    }
+    return [(statements.insert_job, row), (statements.insert_request, request)]
+
+
+def _result_row(sequence: int, result: Result) -> dict[str, Any]:
+    return {
+        "sequence": sequence,
+        "outputs": result.outputs.decode(),
+        "meta": result.meta.decode(),
+        "messages": result.messages.decode(),
+    }
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    return Job(
+        prompt_id=row.prompt_id,
+        number=int(row.number) if row.number_is_automatic else row.number,
+        prompt=row.prompt.encode(),
+        extra_data=row.extra_data.encode(),
+        outputs_to_execute=tuple(msgspec.json.decode(row.outputs_to_execute)),
+        created_at=row.created_at,
+        client_id=row.client_id,
+        sequence=row.sequence,
+        state=JobState(row.state),
+        attempts=row.attempts,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        worker=row.worker,
+        error=row.error,
+    )
+
+
+def _entry(row: sa.Row[Any]) -> FinishedJob:
+    result = Result(
+        state=JobState(row.state),
+        outputs=row.outputs.encode(),
+        meta=row.meta.encode(),
+        messages=row.messages.encode(),
+        error=row.error,
+    )
+    return FinishedJob(job=_job(row), result=result)

@@ -1,0 +1,89 @@
+"""The tables of the job database, and the way from any older form of them to this one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+HEAD: Final = "0001"  # the newest revision below migrations/
+VERSION_TABLE: Final = "darkroom_schema_version"
+
+metadata = sa.MetaData()
+
+# Small and often rewritten. The documents, written once, live in tables of their own, so that a
+# change of state does not write them again.
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("prompt_id", sa.Text, nullable=False),
+    sa.Column("number", sa.Double, nullable=False),
+    sa.Column("number_is_automatic", sa.Boolean, nullable=False),
+    sa.Column("client_id", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),  # executor.jobs.JobState
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),  # ms since 1970, as all times
+    sa.Column("started_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Column("worker", sa.Text),
+    sa.Column("error", sa.Text),
+    # Place among the ended jobs, oldest first; a job that replaces another takes over its place.
+    sa.Column("place", sa.BigInteger),
+    sa.Index("jobs_by_state", "state", "number", "prompt_id", "sequence"),
+    sa.Index("jobs_by_prompt_id", "prompt_id"),
+    sa.Index("jobs_by_place", "place"),
+)
+
+requests = sa.Table(
+    "job_requests",
+    metadata,
+    sa.Column(
+        "sequence",
+        sa.BigInteger,
+        sa.ForeignKey("jobs.sequence", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("prompt", sa.Text, nullable=False),
+    sa.Column("extra_data", sa.Text, nullable=False),
+    sa.Column("outputs_to_execute", sa.Text, nullable=False),  # JSON list of node ids
+)
+
+results = sa.Table(
+    "job_results",
+    metadata,
+    sa.Column(
+        "sequence",
+        sa.BigInteger,
+        sa.ForeignKey("jobs.sequence", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("outputs", sa.Text, nullable=False),
+    sa.Column("meta", sa.Text, nullable=False),
+    sa.Column("messages", sa.Text, nullable=False),
+)
+
+version = sa.Table(
+    VERSION_TABLE,
+    sa.MetaData(),  # of its own: Alembic makes it
+    sa.Column("version_num", sa.String(32), primary_key=True),
+)
+
+
+def bring_up_to_date(connection: sa.Connection) -> None:
+    """Make the tables, or migrate older ones, in the caller's transaction.
+
+    Alembic takes long to import: it is only asked where there is something to migrate.
+    """
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(VERSION_TABLE):
+        metadata.create_all(connection)
+        version.create(connection)
+        connection.execute(version.insert().values(version_num=HEAD))
+        return
+    if connection.execute(sa.select(version.c.version_num)).scalar() != HEAD:
+        from executor.migrations import upgrade
+
+        upgrade(connection)

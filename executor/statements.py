@@ -1,0 +1,166 @@
+"""Every statement that the store sends to its database, with a name and what it is for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from executor.jobs import HISTORY_STATES, JobState
+from executor.schema import jobs, requests, results
+
+_QUEUED: Final = JobState.QUEUED.value
+_RUNNING: Final = JobState.RUNNING.value
+_IN_HISTORY: Final = jobs.c.state.in_([state.value for state in HISTORY_STATES])
+_JOB_COLUMNS: Final = (
+    jobs.c.sequence,
+    jobs.c.prompt_id,
+    jobs.c.number,
+    jobs.c.number_is_automatic,
+    jobs.c.client_id,
+    jobs.c.state,
+    jobs.c.attempts,
+    jobs.c.created_at,
+    jobs.c.started_at,
+    jobs.c.ended_at,
+    jobs.c.worker,
+    jobs.c.error,
+    requests.c.prompt,
+    requests.c.extra_data,
+    requests.c.outputs_to_execute,
+)
+_whole_job = sa.select(*_JOB_COLUMNS).join_from(jobs, requests)
+_history_entry = (
+    sa.select(*_JOB_COLUMNS, results.c.outputs, results.c.meta, results.c.messages, jobs.c.place)
+    .join_from(jobs, requests)
+    .join(results, results.c.sequence == jobs.c.sequence)
+    .where(_IN_HISTORY)
+)
+
+# The first free sequence and place, and how many jobs have ended.
+counters = sa.select(
+    sa.func.coalesce(sa.func.max(jobs.c.sequence), 0) + 1,
+    sa.func.coalesce(sa.func.max(jobs.c.place), 0) + 1,
+    sa.func.count(jobs.c.place),
+)
+
+# The largest automatic number among jobs that still wait; the counter goes on after it.
+largest_waiting_number = sa.select(sa.func.max(sa.func.abs(jobs.c.number))).where(
+    jobs.c.state == _QUEUED, jobs.c.number_is_automatic
+)
+
+# Two rows make a job.
+insert_job = sa.insert(jobs)
+insert_request = sa.insert(requests)
+insert_result = sa.insert(results)
+
+# At the opening: what the last server left running waits again.
+requeue_running = sa.update(jobs).where(jobs.c.state == _RUNNING).values(state=_QUEUED, worker=None)
+
+# queued -> running
+start_job = (
+    sa.update(jobs)
+    .where(jobs.c.sequence == sa.bindparam("of_sequence"), jobs.c.state == _QUEUED)
+    .values(
+        state=_RUNNING,
+        attempts=jobs.c.attempts + 1,
+        worker=sa.bindparam("by_worker"),
+        started_at=sa.bindparam("at"),
+    )
+)
+
+# running -> queued
+put_back_job = (
+    sa.update(jobs)
+    .where(jobs.c.sequence == sa.bindparam("of_sequence"), jobs.c.state == _RUNNING)
+    .values(state=_QUEUED, attempts=jobs.c.attempts - sa.bindparam("fewer_attempts"), worker=None)
+)
+
+# running -> an end
+finish_job = (
+    sa.update(jobs)
+    .where(jobs.c.sequence == sa.bindparam("of_sequence"), jobs.c.state == _RUNNING)
+    .values(
+        state=sa.bindparam("to_state"),
+        ended_at=sa.bindparam("at"),
+        error=sa.bindparam("why"),
+        place=sa.bindparam("at_place"),
+    )
+)
+
+# queued -> cancelled
+cancel_job = (
+    sa.update(jobs)
+    .where(jobs.c.sequence == sa.bindparam("of_sequence"), jobs.c.state == _QUEUED)
+    .values(
+        state=JobState.CANCELLED.value,
+        ended_at=sa.bindparam("at"),
+        place=sa.bindparam("at_place"),
+    )
+)
+
+# The history entry of a prompt id, which a newer job of that id replaces.
+entry_of_prompt = sa.select(jobs.c.sequence, jobs.c.place).where(
+    jobs.c.prompt_id == sa.bindparam("of_prompt"), _IN_HISTORY
+)
+
+delete_job = sa.delete(jobs).where(jobs.c.sequence == sa.bindparam("of_sequence"))
+
+# Ended jobs of one prompt id.
+delete_ended = sa.delete(jobs).where(
+    jobs.c.prompt_id == sa.bindparam("of_prompt"), jobs.c.place.is_not(None)
+)
+
+delete_all_ended = sa.delete(jobs).where(jobs.c.place.is_not(None))
+
+# The oldest ended jobs, when there are more than are kept.
+delete_oldest_ended = sa.delete(jobs).where(
+    jobs.c.sequence.in_(
+        sa.select(jobs.c.sequence)
+        .where(jobs.c.place.is_not(None))
+        .order_by(jobs.c.place)
+        .limit(sa.bindparam("how_many"))
+    )
+)
+
+# What the dispatcher needs to order the waiting jobs.
+waiting_keys = (
+    sa.select(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
+    .where(jobs.c.state == _QUEUED)
+    .order_by(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
+)
+
+job_by_sequence = _whole_job.where(jobs.c.sequence == sa.bindparam("of_sequence"))
+
+running_jobs = _whole_job.where(jobs.c.state == _RUNNING).order_by(jobs.c.started_at)
+
+# Waiting jobs in the order in which they will run: the first ones, then those after a given one.
+first_queued = (
+    _whole_job.where(jobs.c.state == _QUEUED)
+    .order_by(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
+    .limit(sa.bindparam("how_many"))
+)
+next_queued = first_queued.where(
+    sa.tuple_(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
+    > sa.tuple_(
+        sa.bindparam("after_number", type_=sa.Double),
+        sa.bindparam("after_prompt", type_=sa.Text),
+        sa.bindparam("after_sequence", type_=sa.BigInteger),
+    )
+)
+
+history_length = sa.select(sa.func.count()).select_from(jobs).where(_IN_HISTORY)
+
+# History entries, oldest first: some number of them skipped, or those after a place.
+skipped_history = (
+    _history_entry.order_by(jobs.c.place)
+    .limit(sa.bindparam("how_many"))
+    .offset(sa.bindparam("skip"))
+)
+next_history = (
+    _history_entry.where(jobs.c.place > sa.bindparam("after_place"))
+    .order_by(jobs.c.place)
+    .limit(sa.bindparam("how_many"))
+)
+
+history_of_prompt = _history_entry.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
