@@ -26,7 +26,8 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     info: dict[str, Any]  # its entry in GET /object_info
     check: ClassCheck | None = None
     # input name -> where its options come from: a model folder kind such as "checkpoints", or
-    # "input_images". The server fills these lists in from disk: fresh, and without a worker.
+    # "input_images". The server fills these lists in from disk: fresh, and without a worker
+    # (executor.file_options). What `info` lists for them are choices that are no files; they follow.
     file_options: dict[str, str] = {}
 
     @property

@@ -1,0 +1,1 @@
+"""The import names that third-party node packs expect; the node loader puts it on `sys.path`."""

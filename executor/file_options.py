@@ -1,0 +1,35 @@
+"""The choices of file inputs, listed from disk: alike in the server and in workers. No torch."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from executor.folders import Folders
+
+INPUT_IMAGES = "input_images"
+
+# Types that Python's table lacks on some systems.
+_IMAGE_EXTENSIONS = frozenset({".webp", ".avif", ".jxl"})
+
+
+class FileOptionLists:
+    """Names for `NodeDefinition.file_options`."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+
+    def names(self, source: str) -> list[str]:
+        """Files of a model folder kind, or the images of the input folder; sorted."""
+        if source != INPUT_IMAGES:
+            return self._folders.filename_list(source)
+        try:
+            entries = list(self._folders.input.iterdir())
+        except OSError:
+            return []
+        return sorted(e.name for e in entries if _is_image(e.name) and e.is_file())
+
+
+def _is_image(name: str) -> bool:
+    guessed = mimetypes.guess_type(name)[0] or ""
+    extension = name[name.rfind(".") :].lower() if "." in name else ""
+    return guessed.startswith("image/") or extension in _IMAGE_EXTENSIONS

@@ -1,0 +1,44 @@
+"""`python -m executor.worker --fd N --config JSON`: one worker process, started by the server."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+
+from executor.worker.channel import Channel
+from executor.worker.process import ChannelLogHandler, WorkerProcess
+from executor.worker_config import WorkerConfig
+
+
+def main() -> None:
+    """Serve the socket until it closes."""
+    parser = argparse.ArgumentParser(prog="python -m executor.worker")
+    parser.add_argument("--fd", type=int, required=True, help="our end of a socket pair")
+    parser.add_argument("--config", required=True, help="executor.worker_config as JSON")
+    arguments = parser.parse_args()
+    config = WorkerConfig.from_json(arguments.config)
+
+    # Ctrl-C on the terminal reaches us too; the server decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.set_inheritable(arguments.fd, False)
+    if config.cpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif config.device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(config.device)
+
+    channel = Channel(socket.socket(fileno=arguments.fd))
+    logging.basicConfig(level=config.log_level, handlers=[ChannelLogHandler(channel)])
+
+    def load():  # type: ignore[no-untyped-def]
+        from executor.worker.loading import load as load_now
+
+        return load_now(config)
+
+    WorkerProcess(channel, load, heartbeat_s=config.heartbeat_s).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Calls the methods of nodes: arguments mapped over lists, context set, blockers passed on."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from executor.messages import Execute
+from executor.worker.calls import Arguments, blocker_among, call_arguments
+from executor.worker.contract import Contract
+from executor.worker.errors import NodeInputError
+from executor.worker.graph import PromptGraph, literal
+from executor.worker.reporting import RunReporter
+from executor.worker.tasks import ParkedTasks, is_task
+from nodes.blocker import ExecutionBlocker
+from nodes.context import CURRENT, Interrupted, NodeContext, NodeFolders, NodeSettings
+
+log = logging.getLogger(__name__)
+
+
+class Caller:
+    """Calls node methods for one run."""
+
+    def __init__(
+        self,
+        command: Execute,
+        graph: PromptGraph,
+        reporter: RunReporter,
+        tasks: ParkedTasks,
+        folders: NodeFolders,
+        settings: NodeSettings,
+    ) -> None:
+        self._command = command
+        self._graph = graph
+        self._reporter = reporter
+        self._tasks = tasks
+        self._folders = folders
+        self._settings = settings
+
+    def call(
+        self,
+        node_id: str,
+        contract: Contract,
+        node: Any,
+        arguments: Arguments,
+        executed: list[str],
+    ) -> list[Any]:
+        """Call the node's function; async calls give tasks, blocked ones silent blockers."""
+
+        def blocked(blocker: ExecutionBlocker) -> ExecutionBlocker:
+            if blocker.message is not None:
+                self._tell_blocked(node_id, blocker.message, executed)
+            return ExecutionBlocker(None)
+
+        method = getattr(node, contract.function)
+        return self._map(node_id, contract, method, arguments, blocked)
+
+    def lazy_wants(
+        self, node_id: str, contract: Contract, node: Any, arguments: Arguments
+    ) -> list[str]:
+        """The names of inputs that `check_lazy_status` asks for; may hold evaluated ones."""
+        inputs = self._graph.get_node(node_id).get("inputs", {})
+        names: list[str] = []
+        for answer in self._map_now(node_id, contract, node.check_lazy_status, arguments):
+            if isinstance(answer, list | tuple | set | frozenset):
+                names.extend(name for name in answer if isinstance(name, str))
+        for name in names:
+            if name not in inputs:
+                raise NodeInputError(f"the node asks for input '{name}', which it does not have")
+        return names
+
+    def is_changed(self, node_id: str, contract: Contract) -> list[Any] | None:
+        """What the class's IS_CHANGED says, one value a call; None if it has none.
+
+        The value is also written into the graph, so that it gets into saved files. An exception
+        counts as "changed".
+        """
+        if contract.is_changed is None:
+            return None
+        node = self._graph.get_node(node_id)
+        try:
+            arguments = self._literals(node_id, contract)
+            changed = self._map_now(node_id, contract, contract.is_changed, arguments)
+        except Interrupted:
+            raise
+        except Exception:
+            log.warning("IS_CHANGED of %s (node %s) failed", contract.name, node_id, exc_info=True)
+            changed = [math.nan]
+        node["is_changed"] = changed
+        return changed
+
+    def hidden(self, node_id: str, contract: Contract) -> Arguments:
+        """The values of the hidden inputs."""
+        return {name: [self._hidden(kind, node_id)] for name, kind in contract.hidden.items()}
+
+    def _hidden(self, kind: str, node_id: str) -> Any:
+        match kind:
+            case "PROMPT":
+                return self._graph.get_original_prompt()
+            case "DYNPROMPT":
+                return self._graph
+            case "EXTRA_PNGINFO":
+                return self._command.extra_data.get("extra_pnginfo")
+            case "UNIQUE_ID":
+                return node_id
+            case _:
+                return self._command.secrets.get(kind)
+
+    def _literals(self, node_id: str, contract: Contract) -> Arguments:
+        """The inputs for IS_CHANGED: linked ones are None; hidden ones only if it names them."""
+        linked = {link.name for link in self._graph.links(node_id)}
+        arguments: Arguments = {}
+        for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
+            if name in linked:
+                arguments[name] = [None]
+            elif name in contract.visible or name in contract.hidden_values:
+                arguments[name] = [literal(value)]
+        named = _named_parameters(contract.is_changed)
+        hidden = self.hidden(node_id, contract)
+        return arguments | {name: value for name, value in hidden.items() if name in named}
+
+    def _map_now(
+        self, node_id: str, contract: Contract, method: Any, arguments: Arguments
+    ) -> list[Any]:
+        """Call a method over lists, waiting for async ones; blocked calls give None."""
+        returned = self._map(node_id, contract, method, arguments, lambda _: None)
+        return [self._tasks.wait_here(x) if is_task(x) else x for x in returned]
+
+    def _map(
+        self,
+        node_id: str,
+        contract: Contract,
+        method: Any,
+        arguments: Arguments,
+        blocked: Callable[[ExecutionBlocker], Any],
+    ) -> list[Any]:
+        whole_lists = contract.input_is_list
+        returned: list[Any] = []
+        for index, kwargs in enumerate(call_arguments(arguments, whole_lists=whole_lists)):
+            self._reporter.check_interrupted()
+            blocker = blocker_among(kwargs, whole_lists=whole_lists)
+            if blocker is not None:
+                returned.append(blocked(blocker))
+                continue
+            CURRENT.set(self._context(node_id, index))
+            value = method(**kwargs)
+            returned.append(self._tasks.start(value) if inspect.iscoroutine(value) else value)
+        return returned
+
+    def _context(self, node_id: str, list_index: int) -> NodeContext:
+        return NodeContext(
+            prompt_id=self._command.prompt_id,
+            node_id=node_id,
+            list_index=list_index,
+            folders=self._folders,
+            settings=self._settings,
+            reporter=self._reporter,
+        )
+
+    def _tell_blocked(self, node_id: str, message: str, executed: list[str]) -> None:
+        real_id = self._graph.get_real_node_id(node_id)
+        self._reporter.send(
+            "execution_error",
+            {
+                "prompt_id": self._command.prompt_id,
+                "node_id": real_id,
+                "node_type": self._graph.get_node(real_id)["class_type"],
+                "executed": executed,
+                "exception_message": f"Execution Blocked: {message}",
+                "exception_type": "ExecutionBlocked",
+                "traceback": [],
+                "current_inputs": [],
+                "current_outputs": [],
+            },
+        )
+
+
+def _named_parameters(method: Any) -> set[str]:
+    try:
+        return set(inspect.signature(method).parameters)
+    except (TypeError, ValueError):
+        return set()

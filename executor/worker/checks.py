@@ -1,0 +1,51 @@
+"""Runs a class's own VALIDATE_INPUTS for the server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from executor.worker.contract import NodeClass
+from executor.worker.errors import type_name
+from nodes.blocker import ExecutionBlocker
+
+
+class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of the call `validate_inputs`."""
+
+    class_type: str
+    inputs: dict[str, Any]  # exactly what the method is to be called with
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the inputs are fine; else why not."""
+
+    ok: bool
+    text: str | None = None  # what the method returned, if that was not simply False
+    exception_type: str | None = None  # set if the method raised
+    exception_message: str | None = None
+    traceback: list[str] = []
+
+
+def validate_inputs(classes: Mapping[str, NodeClass], request: CheckRequest) -> CheckResult:
+    """Call the method; raises KeyError for an unknown class."""
+    check = classes[request.class_type].VALIDATE_INPUTS
+    try:
+        answer = check(**request.inputs)
+        if inspect.iscoroutine(answer):
+            answer = asyncio.run(answer)
+    except (Exception, SystemExit) as error:
+        return CheckResult(
+            ok=False,
+            exception_type=type_name(error),
+            exception_message=str(error),
+            traceback=traceback.format_tb(error.__traceback__),
+        )
+    if answer is True or isinstance(answer, ExecutionBlocker):
+        return CheckResult(ok=True)
+    return CheckResult(ok=False, text=None if answer is False else str(answer))

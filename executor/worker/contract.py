@@ -1,0 +1,94 @@
+"""What the engine needs to know of a V1 node class, read from it once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+NodeClass: TypeAlias = type[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contract:
+    """One node class as the engine sees it."""
+
+    name: str
+    node_class: NodeClass
+    function: str  # name of the method to call
+    visible: frozenset[str]  # names of required and optional inputs
+    hidden: Mapping[str, str]  # argument -> hidden kind, such as "PROMPT"
+    hidden_values: frozenset[str]  # hidden arguments that graphs themselves may supply
+    lazy: frozenset[str]  # inputs that are evaluated only when asked for
+    raw_links: frozenset[str]  # inputs that get the link, not its value
+    output_count: int
+    output_is_list: tuple[bool, ...]
+    input_is_list: bool
+    is_output: bool
+    is_async: bool
+    checks_lazy: bool
+    is_changed: Any | None  # the bound IS_CHANGED, if the class has one
+    key_has_id: bool  # equal nodes must not share results
+
+    @property
+    def runs_early(self) -> bool:
+        """Whether it goes before other ready nodes."""
+        return self.is_output or self.is_async
+
+
+def read_contract(name: str, node_class: NodeClass) -> Contract:
+    """Read a class; raises whatever its INPUT_TYPES raises."""
+    types = node_class.INPUT_TYPES()
+    visible = {**types.get("required", {}), **types.get("optional", {})}
+    hidden = types.get("hidden", {})
+    returns = getattr(node_class, "RETURN_TYPES", ())
+    return Contract(
+        name=name,
+        node_class=node_class,
+        function=node_class.FUNCTION,
+        visible=frozenset(visible),
+        hidden={key: kind for key, kind in hidden.items() if isinstance(kind, str)},
+        hidden_values=frozenset(k for k, kind in hidden.items() if not isinstance(kind, str)),
+        lazy=frozenset(key for key, spec in visible.items() if _option(spec, "lazy")),
+        raw_links=frozenset(key for key, spec in visible.items() if _option(spec, "rawLink")),
+        output_count=len(returns),
+        output_is_list=tuple(bool(x) for x in getattr(node_class, "OUTPUT_IS_LIST", ()) or ()),
+        input_is_list=bool(getattr(node_class, "INPUT_IS_LIST", False)),
+        is_output=getattr(node_class, "OUTPUT_NODE", False) is True,
+        is_async=inspect.iscoroutinefunction(getattr(node_class, node_class.FUNCTION, None)),
+        checks_lazy=hasattr(node_class, "check_lazy_status"),
+        is_changed=getattr(node_class, "IS_CHANGED", None),
+        key_has_id=getattr(node_class, "NOT_IDEMPOTENT", False) is True
+        or "UNIQUE_ID" in hidden.values(),
+    )
+
+
+def _option(spec: Any, key: str) -> bool:
+    return len(spec) > 1 and isinstance(spec[1], Mapping) and bool(spec[1].get(key))
+
+
+class Contracts:
+    """The contracts of all loaded classes.
+
+    Classes of third parties are read anew for every prompt: their INPUT_TYPES may depend on files.
+    """
+
+    def __init__(self, classes: Mapping[str, NodeClass], *, fixed: frozenset[str]) -> None:
+        self._classes = classes
+        self._fixed = fixed  # names of classes whose inputs never change
+        self._known: dict[str, Contract] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def __getitem__(self, name: str) -> Contract:
+        contract = self._known.get(name)
+        if contract is None:
+            contract = self._known[name] = read_contract(name, self._classes[name])
+        return contract
+
+    def renew(self) -> None:
+        """Forget what may have changed since the last prompt."""
+        for name in self._known.keys() - self._fixed:
+            del self._known[name]

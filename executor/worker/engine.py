@@ -1,0 +1,207 @@
+"""Runs prompts one after another in this process, and keeps results between them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from executor.messages import Execute, Finished, JsonObject
+from executor.worker.cache import ResultCache
+from executor.worker.contract import Contracts, NodeClass
+from executor.worker.errors import type_name
+from executor.worker.graph import PromptGraph, original_nodes
+from executor.worker.outcome import Instances, Outcome
+from executor.worker.reporting import EmitEvent, RunReporter, now_ms
+from executor.worker.run import Run
+from nodes.context import Interrupted, NodeFolders, NodeSettings
+
+PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
+
+
+class Engine:
+    """Runs prompts, one at a time. `accept`, `interrupt` and `tick` may come from other threads."""
+
+    def __init__(
+        self,
+        classes: Mapping[str, NodeClass],
+        *,
+        folders: NodeFolders,
+        cache: ResultCache,
+        settings: NodeSettings | None = None,
+        fixed_classes: frozenset[str] = frozenset(),
+        node_scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
+        on_out_of_memory: Callable[[], None] | None = None,
+    ) -> None:
+        """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs."""
+        self._contracts = Contracts(classes, fixed=fixed_classes)
+        self._folders = folders
+        self._cache = cache
+        self._settings = settings or NodeSettings()
+        self._node_scope = node_scope
+        self._on_out_of_memory = on_out_of_memory
+        self._instances = Instances()
+        self._lock = threading.Lock()
+        self._accepted: dict[str, bool] = {}  # prompt id -> whether it was interrupted
+        self._reporter: RunReporter | None = None
+
+    def accept(self, prompt_id: str) -> None:
+        """A prompt is on its way to `execute`: from now on it can be interrupted."""
+        with self._lock:
+            self._accepted.setdefault(prompt_id, False)
+
+    def interrupt(self, prompt_id: str) -> None:
+        """Stop this prompt at its next step; other prompts are not touched."""
+        with self._lock:
+            if prompt_id in self._accepted:
+                self._accepted[prompt_id] = True
+
+    def tick(self) -> None:
+        """Send coalesced messages whose time has come; to be called some twenty times a second."""
+        reporter = self._reporter
+        if reporter is not None:
+            reporter.tick()
+
+    def clear_results(self) -> None:
+        """Forget all results and node objects. Not while a prompt runs."""
+        self._cache.clear()
+        self._instances.clear()
+
+    def execute(self, command: Execute, emit: EmitEvent) -> None:
+        """Run a prompt to its end. Whatever happens, `Finished` is the last event."""
+        self.accept(command.prompt_id)
+        settings = self._settings_for(command)
+        graph = PromptGraph(original_nodes(command.prompt))
+        reporter = RunReporter(
+            command,
+            graph,
+            emit,
+            preview_size=settings.preview_size,
+            check_interrupted=lambda: self._check_interrupted(command.prompt_id),
+        )
+        run = Run(
+            command,
+            graph,
+            reporter,
+            contracts=self._contracts,
+            cache=self._cache,
+            instances=self._instances,
+            folders=self._folders,
+            settings=settings,
+        )
+        self._reporter = reporter
+        messages: list[tuple[str, JsonObject]] = []
+        try:
+            final, body = self._run(run, command, graph, reporter, messages)
+        finally:
+            self._reporter = None
+            with self._lock:
+                del self._accepted[command.prompt_id]
+        reporter.close()
+        body = {"prompt_id": command.prompt_id, **body, "timestamp": now_ms()}
+        reporter.send(final, body, to_all=final == "execution_interrupted")
+        messages.append((final, body))
+        emit(
+            Finished(
+                prompt_id=command.prompt_id,
+                succeeded=final == "execution_success",
+                interrupted=final == "execution_interrupted",
+                outputs=run.outcome.outputs,
+                meta=run.outcome.meta,
+                messages=messages,
+            )
+        )
+
+    def _run(
+        self,
+        run: Run,
+        command: Execute,
+        graph: PromptGraph,
+        reporter: RunReporter,
+        messages: list[tuple[str, JsonObject]],
+    ) -> tuple[str, JsonObject]:
+        """Run the nodes; returns the type and body of the final message."""
+
+        def tell(message_type: str, body: JsonObject) -> None:
+            body = {**body, "prompt_id": command.prompt_id, "timestamp": now_ms()}
+            messages.append((message_type, body))
+            reporter.send(message_type, body)
+
+        tell("execution_start", {})
+        self._contracts.renew()
+        cached: list[str] = []
+        try:
+            with self._node_scope():
+                cached = run.prepare()
+                tell("execution_cached", {"nodes": cached})
+                run.execute()
+        except Interrupted:
+            return "execution_interrupted", _place(run.outcome, graph)
+        except BaseException as error:  # also SystemExit: a node ends its prompt, not the worker
+            return "execution_error", self._failure(error, run.outcome, graph, cached)
+        finally:
+            run.close()
+        return "execution_success", {}
+
+    def _settings_for(self, command: Execute) -> NodeSettings:
+        method = command.extra_data.get("preview_method")
+        if isinstance(method, str) and method in PREVIEW_METHODS:
+            return replace(self._settings, preview_method=method)
+        return self._settings
+
+    def _check_interrupted(self, prompt_id: str) -> None:
+        if self._accepted.get(prompt_id):
+            raise Interrupted
+
+    def _failure(
+        self, error: BaseException, outcome: Outcome, graph: PromptGraph, cached: list[str]
+    ) -> JsonObject:
+        message = str(error)
+        if _is_out_of_memory(error):
+            message += (
+                "\nThe device is out of memory. All models were unloaded; use a smaller size or "
+                "batch, or start with --lowvram."
+            )
+            if self._on_out_of_memory is not None:
+                self._on_out_of_memory()
+        return {
+            **_place(outcome, graph),
+            "exception_message": f"{message}\n",
+            "exception_type": type_name(error),
+            "traceback": traceback.format_tb(error.__traceback__),
+            "current_inputs": _printed(outcome),
+            "current_outputs": list(dict.fromkeys([*cached, *outcome.executed])),
+        }
+
+
+def _place(outcome: Outcome, graph: PromptGraph) -> JsonObject:
+    """Where a run stopped, in terms of submitted nodes."""
+    node_id = outcome.node_id
+    real_id = graph.get_real_node_id(node_id) if node_id is not None else None
+    known = real_id is not None and graph.has_node(real_id)
+    return {
+        "node_id": real_id,
+        "node_type": graph.get_node(str(real_id)).get("class_type") if known else None,
+        "executed": outcome.executed,
+    }
+
+
+def _printed(outcome: Outcome) -> JsonObject:
+    return {name: [_print(value) for value in values] for name, values in outcome.arguments.items()}
+
+
+def _print(value: object) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} that cannot be printed: {error}>"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return type(error).__name__ == "OutOfMemoryError"

@@ -1,0 +1,92 @@
+"""Cache keys: what makes the result of a node, as one digest.
+
+A key covers the class, IS_CHANGED, the literals, and the keys of the producers with the output
+index; so equal sub-graphs have equal keys whatever their ids are, and a graph costs one digest a
+node.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, TypeAlias
+
+import msgspec
+
+from executor.worker.contract import Contract, Contracts
+from executor.worker.graph import PromptGraph, literal
+
+Key: TypeAlias = bytes
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_unique = itertools.count()
+_DIGEST_BYTES = 20
+
+
+def unique_key() -> Key:
+    """A key that equals no other: its node always runs."""
+    return b"unique-%d" % next(_unique)
+
+
+class Keys:
+    """The keys of the nodes of one run, each computed once."""
+
+    def __init__(
+        self,
+        graph: PromptGraph,
+        contracts: Contracts,
+        changed: Callable[[str, Contract], list[Any] | None],
+    ) -> None:
+        self._graph = graph
+        self._contracts = contracts
+        self._changed = changed  # what IS_CHANGED says of a node; None without one
+        self._keys: dict[str, Key] = {}
+
+    def __getitem__(self, node_id: str) -> Key:
+        key = self._keys.get(node_id)
+        return key if key is not None else self._compute(node_id)
+
+    def _compute(self, wanted: str) -> Key:
+        keys = self._keys
+        open_nodes: set[str] = set()
+        stack = [wanted]
+        while stack:
+            node_id = stack[-1]
+            if node_id in keys:
+                stack.pop()
+                continue
+            missing = [x.producer for x in self._graph.links(node_id) if x.producer not in keys]
+            if missing and node_id not in open_nodes:
+                open_nodes.add(node_id)
+                stack.extend(x for x in missing if x not in open_nodes)
+                continue
+            # If its producers were visited, what is missing still waits for this node: a cycle.
+            stack.pop()
+            keys[node_id] = unique_key() if missing else self._digest(node_id)
+        return keys[wanted]
+
+    def _digest(self, node_id: str) -> Key:
+        node = self._graph.get_node(node_id)
+        contract = self._contracts[node["class_type"]]
+        changed = self._changed(node_id, contract)
+        if changed is not None and any(_is_nan(value) for value in changed):
+            return unique_key()
+        links = {link.name: link for link in self._graph.links(node_id)}
+        inputs = [
+            (name, self._keys[links[name].producer], links[name].index)
+            if name in links
+            else (name, literal(value))
+            for name, value in sorted(node.get("inputs", {}).items())
+        ]
+        identity = node_id if contract.key_has_id else None
+        try:
+            text = _encode((contract.name, changed, identity, inputs))
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return unique_key()  # a value that is not plain data, such as a tensor
+        return blake2b(text, digest_size=_DIGEST_BYTES).digest()
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

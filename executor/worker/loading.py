@@ -1,0 +1,102 @@
+"""Loads torch and all nodes, and makes the engine: everything that takes time at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import psutil
+import torch
+
+from executor.file_options import FileOptionLists
+from executor.fingerprint import definitions_fingerprint
+from executor.messages import Call, Free, Ready
+from executor.worker.cache import (
+    ClassicCache,
+    LruCache,
+    NoCache,
+    RamCache,
+    ResultCache,
+    tensor_bytes,
+)
+from executor.worker.checks import CheckRequest, validate_inputs
+from executor.worker.contract import NodeClass
+from executor.worker.describe import describe_all
+from executor.worker.devices import device_entries, versions
+from executor.worker.engine import Engine
+from executor.worker_config import WorkerConfig
+from nodes.context import NodeSettings, use_file_lists
+from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A worker that can work."""
+
+    config: WorkerConfig
+    classes: dict[str, NodeClass]
+    engine: Engine
+    ready: Ready
+
+    def free(self, command: Free) -> None:
+        """Give memory back. Only between prompts."""
+        if command.free_memory:
+            self.engine.clear_results()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def answer(self, call: Call) -> Any:
+        """Answer a call of the server; raises ValueError for one that is not known."""
+        if call.method == "validate_inputs":
+            request = msgspec.convert(call.arguments, CheckRequest)
+            return msgspec.to_builtins(validate_inputs(self.classes, request))
+        if call.method == "device_stats":
+            return device_entries(self.config.cpu)
+        raise ValueError(f"unknown call '{call.method}'")
+
+
+def load(config: WorkerConfig) -> Loaded:
+    """Load everything; takes seconds."""
+    folders = config.folders()
+    use_file_lists(FileOptionLists(folders))
+    classes: dict[str, NodeClass] = dict(NODE_CLASSES)
+    fingerprint = definitions_fingerprint(config)
+    definitions = None
+    if fingerprint != config.known_fingerprint:
+        definitions = [msgspec.to_builtins(x) for x in describe_all(classes, DISPLAY_NAMES)]
+    engine = Engine(
+        classes,
+        folders=folders,
+        cache=_make_cache(config),
+        settings=NodeSettings(
+            preview_method=config.preview_method,
+            preview_size=config.preview_size,
+            disable_metadata=config.disable_metadata,
+        ),
+        fixed_classes=frozenset(NODE_CLASSES),
+        node_scope=torch.inference_mode,
+    )
+    ready = Ready(
+        devices=device_entries(config.cpu),
+        versions=versions(),
+        definitions=definitions,
+        fingerprint=fingerprint,
+    )
+    return Loaded(config=config, classes=classes, engine=engine, ready=ready)
+
+
+def _make_cache(config: WorkerConfig) -> ResultCache:
+    match config.cache_mode:
+        case "lru" if config.cache_lru > 0:
+            return LruCache(config.cache_lru)
+        case "ram":
+            return RamCache(
+                config.cache_ram_gb * 2**30,
+                free_bytes=lambda: psutil.virtual_memory().available,
+                size_of=tensor_bytes,
+            )
+        case "none":
+            return NoCache()
+        case _:
+            return ClassicCache()

@@ -1,0 +1,228 @@
+"""Turns what happens in a run into events: client messages, progress, previews.
+
+Messages that repeat a state (`progress_state`, `progress`, previews) are sent about twenty times a
+second; the last of each is always sent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+from executor.messages import Emit, Event, Execute, Preview, Progress
+from executor.worker.graph import PromptGraph
+from executor.worker.previews import encode_preview
+from nodes.context import PreviewSource
+
+EmitEvent: TypeAlias = Callable[[Event], None]
+
+_INTERVAL_S = 0.05
+_MAX_SHARE = 0.05  # of the time that may go into encoding progress_state
+
+
+class NotJson(Exception):
+    """A node's `ui` cannot be sent to clients."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the node's ui result cannot be written as JSON: {reason}")
+
+
+def _plain(value: Any) -> Any:
+    """JSON for the scalars of numpy and torch."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+encode_json = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def plain_json(value: Any) -> Any:
+    """The value as a JSON client will see it; raises NotJson."""
+    try:
+        return msgspec.json.decode(encode_json(value))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise NotJson(str(error)) from error
+
+
+def now_ms() -> int:
+    """The Unix time of messages."""
+    return time.time_ns() // 1_000_000
+
+
+class _NodeProgress(msgspec.Struct):
+    """One entry of `progress_state`."""
+
+    value: float
+    max: float
+    state: str
+    node_id: str
+    prompt_id: str
+    display_node_id: str
+    parent_node_id: str | None
+    real_node_id: str
+
+
+class RunReporter:
+    """The events of one run. `tick` may be called from another thread."""
+
+    def __init__(
+        self,
+        command: Execute,
+        graph: PromptGraph,
+        emit: EmitEvent,
+        *,
+        preview_size: int,
+        check_interrupted: Callable[[], None],
+    ) -> None:
+        self._prompt_id = command.prompt_id
+        self._graph = graph
+        self._emit = emit
+        self._preview_size = preview_size
+        self.check_interrupted = check_interrupted
+        self._lock = threading.Lock()  # progress also comes from nodes' own threads
+        self._states: dict[str, _NodeProgress] = {}
+        self._state_due = 0.0  # when progress_state may be sent next
+        self._state_changed = False
+        self._progress_due: dict[str, float] = {}
+        self._held_back: dict[str, tuple[float, float, PreviewSource | None]] = {}
+
+    def send(self, message_type: str, body: dict[str, Any], *, to_all: bool = False) -> None:
+        """A JSON message for clients."""
+        text = encode_json({"type": message_type, "data": body})
+        self._emit(
+            Emit(
+                prompt_id=self._prompt_id,
+                type=message_type,
+                text=text,
+                to_all_if_no_client=to_all,
+            )
+        )
+
+    def executing(self, node_id: str) -> None:
+        """A node starts."""
+        display = self._graph.get_display_node_id(node_id)
+        with self._lock:
+            self._set(node_id, 0, 1, "running")
+        body = {"node": node_id, "display_node": display, "prompt_id": self._prompt_id}
+        self.send("executing", body)
+
+    def executed(self, node_id: str, output: dict[str, Any] | None) -> None:
+        """A node shows something, or was asked for and is cached."""
+        display = self._graph.get_display_node_id(node_id)
+        self.send(
+            "executed",
+            {
+                "node": node_id,
+                "display_node": display,
+                "output": output,
+                "prompt_id": self._prompt_id,
+            },
+        )
+
+    def finished(self, node_id: str) -> None:
+        """A node is done."""
+        with self._lock:
+            held_back = self._held_back.pop(node_id, None)
+            if held_back is not None:
+                self._send_progress(node_id, *held_back)
+            state = self._states.get(node_id)
+            self._set(node_id, state.max if state else 1, state.max if state else 1, "finished")
+
+    def report(
+        self, node_id: str, value: float, total: float, preview: PreviewSource | None
+    ) -> None:
+        """Progress inside a node."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._progress_due.get(node_id, 0.0) and value < total:
+                self._held_back[node_id] = (value, total, preview)
+                state = self._states.get(node_id)
+                if state is not None:
+                    state.value, state.max = value, total
+                self._state_changed = True
+                return
+            self._held_back.pop(node_id, None)
+            self._progress_due[node_id] = now + _INTERVAL_S
+            self._send_progress(node_id, value, total, preview)
+
+    def _send_progress(
+        self, node_id: str, value: float, total: float, preview: PreviewSource | None
+    ) -> None:
+        self._set(node_id, value, total, "running")
+        image = encode_preview(preview, self._preview_size) if preview is not None else None
+        if image is not None:
+            metadata = self._names(node_id) | {"image_type": "image/jpeg"}
+            self._emit(
+                Preview(
+                    prompt_id=self._prompt_id,
+                    metadata=metadata,
+                    image=image,
+                    image_type="image/jpeg",
+                )
+            )
+        body = {"value": value, "max": total, "prompt_id": self._prompt_id, "node": node_id}
+        self.send("progress", body, to_all=True)
+        self._emit(
+            Progress(
+                prompt_id=self._prompt_id,
+                node_id=node_id,
+                class_type=self._graph.get_node(node_id)["class_type"],
+                value=value,
+                maximum=total,
+            )
+        )
+
+    def tick(self) -> None:
+        """Send what was held back for a moment, if its time has come."""
+        with self._lock:
+            if self._state_changed and time.monotonic() >= self._state_due:
+                self._send_states()
+
+    def close(self) -> None:
+        """Send the last state."""
+        with self._lock:
+            if self._state_changed:
+                self._send_states()
+
+    def meta(self, node_id: str) -> dict[str, Any]:
+        """How history describes a node that shows something."""
+        return {
+            "node_id": node_id,
+            "display_node": self._graph.get_display_node_id(node_id),
+            "parent_node": self._graph.get_parent_node_id(node_id),
+            "real_node_id": self._graph.get_real_node_id(node_id),
+        }
+
+    def _names(self, node_id: str) -> dict[str, Any]:
+        return {
+            "node_id": node_id,
+            "prompt_id": self._prompt_id,
+            "display_node_id": self._graph.get_display_node_id(node_id),
+            "parent_node_id": self._graph.get_parent_node_id(node_id),
+            "real_node_id": self._graph.get_real_node_id(node_id),
+        }
+
+    def _set(self, node_id: str, value: float, total: float, state: str) -> None:
+        known = self._states.get(node_id)
+        if known is None:
+            self._states[node_id] = _NodeProgress(
+                value=value, max=total, state=state, **self._names(node_id)
+            )
+        else:
+            known.value, known.max, known.state = value, total, state
+        self._state_changed = True
+        if time.monotonic() >= self._state_due:
+            self._send_states()
+
+    def _send_states(self) -> None:
+        began = time.monotonic()
+        self._state_changed = False
+        body = {"prompt_id": self._prompt_id, "nodes": self._states}
+        self.send("progress_state", body, to_all=True)
+        ended = time.monotonic()
+        self._state_due = ended + max(_INTERVAL_S, (ended - began) / _MAX_SHARE)

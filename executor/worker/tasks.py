@@ -1,0 +1,94 @@
+"""Async node code: its event loop, the tasks of parked nodes, and waiting for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+_POLL_S = 0.1  # how often a sleeping run looks whether it was interrupted
+_CANCEL_WAIT_S = 5.0
+
+
+class ParkedTasks:
+    """The tasks of the async nodes of one run, by node id."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: dict[str, list[asyncio.Task[Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, made when it is first needed."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task for one call; it runs when the loop does."""
+        return self.loop.create_task(coroutine)
+
+    def wait_here(self, task: asyncio.Task[Any]) -> Any:
+        """Wait for a task to end; other tasks go on meanwhile."""
+        return self.loop.run_until_complete(task)
+
+    def turn(self) -> None:
+        """Give every task one chance to go on."""
+        if self._loop is not None:
+            self._loop.run_until_complete(asyncio.sleep(0))
+
+    def park(self, node_id: str, tasks: list[asyncio.Task[Any]]) -> None:
+        """Remember the tasks of a node that could not finish at once."""
+        self._tasks[node_id] = tasks
+
+    def take_done(self) -> list[str]:
+        """The parked nodes that can go on: all their calls are done, or one has failed."""
+        done = [node_id for node_id, tasks in self._tasks.items() if _is_over(tasks)]
+        for node_id in done:
+            for task in self._tasks.pop(node_id):
+                task.cancel()
+        return done
+
+    def wait(self) -> None:
+        """Sleep until a task ends, or for a moment."""
+        tasks = [task for tasks in self._tasks.values() for task in tasks if not task.done()]
+        if tasks:
+            self.loop.run_until_complete(
+                asyncio.wait(tasks, timeout=_POLL_S, return_when=asyncio.FIRST_COMPLETED)
+            )
+
+    def close(self) -> None:
+        """Cancel what still runs, and end the loop."""
+        if self._loop is None:
+            return
+        running = asyncio.all_tasks(self._loop)
+        for task in running:
+            task.cancel()
+        if running:
+            self._loop.run_until_complete(asyncio.wait(running, timeout=_CANCEL_WAIT_S))
+        self._loop.close()
+        self._loop = None
+        self._tasks.clear()
+
+
+def is_task(value: object) -> bool:
+    """Whether a call gave a task instead of its result."""
+    return isinstance(value, asyncio.Task)
+
+
+def collect(returned: list[Any]) -> list[Any]:
+    """The results of all calls, sync or async; raises what a call raised."""
+    tasks = [value for value in returned if isinstance(value, asyncio.Task)]
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+    return [value.result() if isinstance(value, asyncio.Task) else value for value in returned]
+
+
+def _is_over(tasks: list[asyncio.Task[Any]]) -> bool:
+    return all(task.done() for task in tasks) or any(
+        task.done() and (task.cancelled() or task.exception() is not None) for task in tasks
+    )

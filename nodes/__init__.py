@@ -1,0 +1,1 @@
+"""Node classes: thin and declarative; each calls `models` or plain tensor code."""

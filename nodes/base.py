@@ -1,0 +1,83 @@
+"""The base of Darkroom's own nodes: declared inputs and outputs, one method `run`.
+
+A subclass is an ordinary V1 node class (INPUT_TYPES, RETURN_TYPES, FUNCTION, ...), so that one
+engine runs ours and those of third parties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+from nodes.context import NodeContext, current_context, file_names
+
+MAX_RESOLUTION = 16384  # pixels, the bound of every size input
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """A choice among files, listed anew whenever it is asked for."""
+
+    source: str  # a model folder kind such as "checkpoints", or "input_images"
+    extra: tuple[str, ...] = ()  # choices that are no files, after them
+
+    def names(self) -> list[str]:
+        """All choices now."""
+        return [*file_names(self.source), *self.extra]
+
+
+# What an input is: `("INT", {"default": 1})`, `("IMAGE",)`, `(["a", "b"],)`, `(FileOptions(...),)`.
+Declared: TypeAlias = (
+    tuple[str | list[str] | FileOptions] | tuple[str | list[str] | FileOptions, dict[str, Any]]
+)
+Inputs: TypeAlias = Mapping[str, Declared]
+
+
+def inputs(**declared: Declared) -> Inputs:
+    """The inputs of a class, in order."""
+    return declared
+
+
+class Node:
+    """One node class. Subclasses declare inputs and outputs and implement `run`."""
+
+    REQUIRED: ClassVar[Inputs] = inputs()
+    OPTIONAL: ClassVar[Inputs] = inputs()
+    HIDDEN: ClassVar[tuple[tuple[str, str], ...]] = ()  # argument, kind
+    DISPLAY_NAME: ClassVar[str | None] = None  # None: the name of the class
+
+    RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
+    CATEGORY: ClassVar[str] = "sd"
+    OUTPUT_NODE: ClassVar[bool] = False
+    FUNCTION: ClassVar[str] = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
+        """The inputs in V1 form, with file lists as they are on disk now."""
+        types: dict[str, dict[str, Any]] = {}
+        if cls.REQUIRED:
+            types["required"] = {name: _as_v1(spec) for name, spec in cls.REQUIRED.items()}
+        if cls.OPTIONAL:
+            types["optional"] = {name: _as_v1(spec) for name, spec in cls.OPTIONAL.items()}
+        if cls.HIDDEN:
+            types["hidden"] = dict(cls.HIDDEN)
+        return types
+
+    @classmethod
+    def file_options(cls) -> dict[str, FileOptions]:
+        """The inputs whose choices are files."""
+        declared = {**cls.REQUIRED, **cls.OPTIONAL}
+        return {
+            name: spec[0] for name, spec in declared.items() if isinstance(spec[0], FileOptions)
+        }
+
+    @property
+    def context(self) -> NodeContext:
+        """The surroundings of the running call."""
+        return current_context()
+
+
+def _as_v1(spec: Declared) -> tuple[Any, ...]:
+    kind, *options = spec
+    return (kind.names() if isinstance(kind, FileOptions) else kind, *options)

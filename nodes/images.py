@@ -1,0 +1,39 @@
+"""Nodes that make and change images (IMAGE: float32 [B, H, W, C] in 0..1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nodes.base import MAX_RESOLUTION, Node, inputs
+
+
+class EmptyImage(Node):
+    """A batch of images of one colour."""
+
+    CATEGORY = "image"
+    REQUIRED = inputs(
+        width=("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION, "step": 1}),
+        height=("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION, "step": 1}),
+        batch_size=("INT", {"default": 1, "min": 1, "max": 4096}),
+        color=("INT", {"default": 0, "min": 0, "max": 0xFFFFFF, "step": 1, "display": "color"}),
+    )
+    RETURN_TYPES = ("IMAGE",)
+
+    def run(self, width: int, height: int, batch_size: int, color: int) -> tuple[Tensor]:
+        """`color` is 0xRRGGBB."""
+        rgb = [(color >> shift & 0xFF) / 255 for shift in (16, 8, 0)]
+        return (torch.tensor(rgb).expand(batch_size, height, width, 3).contiguous(),)
+
+
+class ImageInvert(Node):
+    """The negative of an image."""
+
+    DISPLAY_NAME = "Invert Image"
+    CATEGORY = "image"
+    REQUIRED = inputs(image=("IMAGE",))
+    RETURN_TYPES = ("IMAGE",)
+
+    def run(self, image: Tensor) -> tuple[Tensor]:
+        """One minus the image; nothing is clipped."""
+        return (1.0 - image,)

@@ -1,0 +1,86 @@
+"""The output nodes for images."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from nodes.base import Node, inputs
+from nodes.saved_images import png_text, save_images, save_target
+
+# The graph of a run goes into all its files: its text is made once. Kept with the objects it was
+# made from, so that the comparison by identity is safe.
+_last_text: list[tuple[Any, Any, PngInfo]] = []
+
+
+def _png_text(prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> PngInfo:
+    if not (_last_text and _last_text[0][0] is prompt and _last_text[0][1] is extra_pnginfo):
+        _last_text[:] = [(prompt, extra_pnginfo, png_text(prompt, extra_pnginfo))]
+    return _last_text[0][2]
+
+
+class SaveImage(Node):
+    """Writes images into the output folder."""
+
+    DISPLAY_NAME = "Save Image"
+    CATEGORY = "image"
+    REQUIRED = inputs(
+        images=("IMAGE", {}),
+        filename_prefix=("STRING", {"default": "ComfyUI"}),
+    )
+    HIDDEN = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
+    OUTPUT_NODE = True
+
+    FILE_TYPE: ClassVar[str] = "output"
+    COMPRESS_LEVEL: ClassVar[int] = 4  # of zlib
+
+    def run(
+        self,
+        images: Tensor,
+        filename_prefix: str = "ComfyUI",
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """`ui.images` lists the files; the workflow goes into them unless that is off."""
+        context = self.context
+        target = save_target(
+            context.folders,
+            self.FILE_TYPE,
+            filename_prefix,
+            width=images.shape[2],
+            height=images.shape[1],
+        )
+        metadata = None
+        if not context.settings.disable_metadata:
+            metadata = _png_text(prompt, extra_pnginfo)
+        saved = save_images(target, images, metadata=metadata, compress_level=self.COMPRESS_LEVEL)
+        return {"ui": {"images": saved}}
+
+
+class PreviewImage(SaveImage):
+    """Writes images into the temp folder, under a name of its own for every instance."""
+
+    DISPLAY_NAME = "Preview Image"
+    REQUIRED = inputs(images=("IMAGE",))
+
+    FILE_TYPE = "temp"
+    COMPRESS_LEVEL = 1
+
+    def __init__(self) -> None:
+        letters = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=5))
+        self._prefix = f"ComfyUI_temp_{letters}"
+
+    def run(
+        self,
+        images: Tensor,
+        filename_prefix: str | None = None,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """As SaveImage; `filename_prefix` is not offered to clients."""
+        return super().run(images, filename_prefix or self._prefix, prompt, extra_pnginfo)
