@@ -1,0 +1,55 @@
+"""Puts the application together: routes, with and without /api, and the middleware."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from server.middleware import build_middleware
+from server.routes import (
+    history,
+    models,
+    object_info,
+    pages,
+    prompt,
+    queue,
+    system,
+    upload,
+    view,
+    websocket,
+)
+from server.services import SERVICES, Route, Services
+
+API_PREFIX: Final = "/api"
+
+ROUTES: Final[list[Route]] = [
+    *websocket.ROUTES,
+    *prompt.ROUTES,
+    *queue.ROUTES,
+    *history.ROUTES,
+    *view.ROUTES,
+    *upload.ROUTES,
+    *object_info.ROUTES,
+    *models.ROUTES,
+    *system.ROUTES,
+    *pages.ROUTES,
+]
+
+
+def build_app(services: Services) -> web.Application:
+    """The application; it needs a running event loop."""
+    settings = services.settings
+    app = web.Application(
+        middlewares=[build_middleware(settings)], client_max_size=settings.max_upload_bytes
+    )
+    app[SERVICES] = services
+    for method, path, handler in ROUTES:
+        app.router.add_route(method, path, handler)
+        app.router.add_route(method, API_PREFIX + path, handler)
+        if method == "GET" and path != "/ws":
+            app.router.add_route("HEAD", path, handler)
+            app.router.add_route("HEAD", API_PREFIX + path, handler)
+    if settings.front_end_root is not None:
+        app.router.add_route(*pages.FRONT_END_ROUTE)
+    return app

@@ -1,0 +1,36 @@
+"""Builds the engine from the settings. Imported late and in a thread: SQLAlchemy comes with it."""
+
+from __future__ import annotations
+
+from executor.local_worker import LocalWorker
+
+from executor.engine import Engine, EngineConfig
+from executor.folders import Folders
+from server.catalogue import Catalogue
+from server.hub import Hub
+from server.listener import HubListener, ProgressView
+from server.services import Core
+from server.settings import Settings
+from server.workers import WorkerConfigs
+
+
+async def start_core(
+    settings: Settings, folders: Folders, hub: Hub, progress: ProgressView
+) -> Core:
+    """Open the database and start the workers; returns before any worker is ready."""
+    config = EngineConfig(
+        folders=folders,
+        database_url=settings.database_url,
+        history_limit=settings.history_limit,
+        max_attempts=settings.job_attempts,
+        workers=settings.workers,
+        startup_wait_s=settings.startup_wait,
+        stop_wait_s=settings.stop_wait,
+    )
+    configs = WorkerConfigs(settings, folders)
+    engine = await Engine.start(
+        config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
+    )
+    hub.running_node = engine.dispatcher.running_node
+    catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)
+    return Core(engine=engine, catalogue=catalogue)

@@ -1,0 +1,93 @@
+"""Reads bodies and parameters: JSON of the expected shape, or a 400 that says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from server.errors import BadRequest, TooLarge
+
+# Parsing more than this takes milliseconds: it is done in a thread.
+_LARGE: Final = 1024 * 1024
+
+_WORDS: Final[dict[type, str]] = {
+    str: "a string",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
+
+
+async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
+    """The body as a JSON object, whatever its content type. `optional`: no body reads as `{}`."""
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(request.client_max_size) from None
+    if not raw.strip() and optional:
+        return {}
+    parsed = await asyncio.to_thread(parse_json, raw) if len(raw) > _LARGE else parse_json(raw)
+    if not isinstance(parsed, dict):
+        raise BadRequest("the body must be a JSON object", details=type(parsed).__name__)
+    return parsed
+
+
+def parse_json(raw: bytes) -> Any:
+    """Any JSON, also with NaN and Infinity; raises BadRequest."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # Python's parser accepts more, and says where it stopped
+    try:
+        parsed = json.loads(raw)
+        # A lone surrogate can be neither stored nor sent.
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except RecursionError:
+        raise BadRequest("the body is not valid JSON: it is nested too deeply") from None
+    except ValueError as error:  # JSONDecodeError, UnicodeError
+        raise BadRequest("the body is not valid JSON", details=str(error)) from None
+    return parsed
+
+
+def field(body: dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """A field of the given type; absent (or null) is the default."""
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise BadRequest(f"'{name}' must be {_WORDS[kind]}", field=name)
+    return value
+
+
+def flag(body: dict[str, Any], name: str) -> bool:
+    """A boolean field, false if absent."""
+    return bool(field(body, name, bool, False))
+
+
+def identifiers(body: dict[str, Any], name: str) -> list[str]:
+    """A list of ids; a single id is a list of one, numbers are read as text."""
+    value = body.get(name)
+    if value is None:
+        return []
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
+        raise BadRequest(f"'{name}' must be a list of ids", field=name)
+    return [str(item) for item in items]
+
+
+def integer_parameter(request: web.Request, name: str) -> int | None:
+    """A whole number from the query string."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or abs(number) >= 1 << 63:
+        raise BadRequest(f"the parameter '{name}' must be a whole number", field=name)
+    return number

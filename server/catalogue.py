@@ -1,0 +1,58 @@
+"""The bodies of /object_info, encoded once per state of definitions and model folders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from executor.definition_cache import Definitions
+from executor.options import FileOptions
+from server.errors import NotReady
+
+
+class Catalogue:
+    """What the nodes are, as clients see it: file lists are those of this moment."""
+
+    def __init__(self, definitions: Definitions, options: FileOptions, *, wait_s: float) -> None:
+        self._definitions = definitions
+        self._options = options
+        self._wait_s = wait_s
+        self._encoding = asyncio.Lock()  # many clients that ask at once wait for one encoder
+        self._state: tuple[int, Mapping[str, Sequence[str]]] | None = None
+        self._body = b""
+
+    async def all(self) -> bytes:
+        """The JSON object of all classes; raises NotReady."""
+        await self._wait()
+        async with self._encoding:
+            return await asyncio.to_thread(self._encode_all)
+
+    async def one(self, name: str) -> bytes:
+        """The JSON object of one class, `{}` if there is none; raises NotReady."""
+        await self._wait()
+        definition = self._definitions.by_name.get(name)
+        if definition is None:
+            return b"{}"
+        return msgspec.json.encode({name: await asyncio.to_thread(self._options.fill, definition)})
+
+    async def _wait(self) -> None:
+        if self._definitions.are_known:
+            return
+        try:
+            await self._definitions.wait(self._wait_s)
+        except TimeoutError:
+            raise NotReady() from None
+
+    def _encode_all(self) -> bytes:
+        definitions = list(self._definitions.by_name.values())
+        sources = {source for d in definitions for source in d.file_options.values()}
+        state = (self._definitions.revision, self._options.snapshot(sources))
+        if state != self._state:
+            filled = {
+                d.name: self._options.fill(d) if d.file_options else d.info for d in definitions
+            }
+            self._body = msgspec.json.encode(filled)
+            self._state = state
+        return self._body

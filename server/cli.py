@@ -1,0 +1,87 @@
+"""The command `darkroom`: `serve` (the default), `demo`, `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from server.flags import ParsedFlags, add_flags, read_flags
+from server.log import set_up_logging
+from server.settings import SettingError, Settings, build_settings
+
+log = logging.getLogger(__name__)
+
+COMMANDS = ("serve", "demo", "doctor")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "serve"
+    if command == "demo":
+        from server.demo import main as demo
+
+        return demo(arguments)
+    parser = _parser(command)
+    parsed = read_flags(parser, parser.parse_args(arguments))
+    settings = _settings(parser, parsed, tuple(sys.argv if argv is None else (command, *argv)))
+    if command == "doctor":
+        from server.doctor import examine
+
+        return examine(settings)
+    return _serve(settings, parsed)
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="darkroom" if command == "serve" else f"darkroom {command}",
+        description={
+            "serve": "Serve the ComfyUI API: run image workflows that arrive over HTTP.",
+            "doctor": "Say whether this installation can draw, and where it looks for things.",
+        }[command],
+        epilog=f"Commands: {', '.join(COMMANDS)}; without one: serve.",
+    )
+    add_flags(parser)
+    return parser
+
+
+def _settings(
+    parser: argparse.ArgumentParser, parsed: ParsedFlags, argv: tuple[str, ...]
+) -> Settings:
+    config = Path(parsed.config) if parsed.config else None
+    try:
+        return build_settings(parsed.settings, os.environ, config, argv=argv)
+    except SettingError as error:
+        parser.error(str(error))
+
+
+def _serve(settings: Settings, parsed: ParsedFlags) -> int:
+    stream = set_up_logging(settings)
+    for flag in parsed.noted:
+        log.info("%s is accepted, but means nothing here", flag)
+    from executor.extra_paths import ExtraPathsError
+    from server.run import CannotServe, serve
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(settings, stream))
+    except KeyboardInterrupt:  # a second signal
+        return 130
+    except (CannotServe, ExtraPathsError, OSError) as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed: the API answers faster."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,92 @@
+"""What a request can go wrong with; `server.middleware` turns each into a response.
+
+ServerError                 500
+├── BadRequest              400  the body or a parameter has the wrong form
+│   └── PromptRejected      400  the graph cannot run; carries the errors of its nodes
+├── Forbidden               403  the request comes from a foreign page, or leaves its folder
+├── NotFound                404
+├── TooLarge                413  the body is over the upload limit
+└── NotReady                503  no worker has said yet which nodes there are
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ServerError(Exception):
+    """The server failed; its log says more."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str = "", *, details: str = "", **extra: object) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.details = details
+        self.extra = extra
+        super().__init__(self.message)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON answer."""
+        error = {
+            "type": self.type,
+            "message": self.message,
+            "details": self.details,
+            "extra_info": self.extra,
+        }
+        return {"error": error}
+
+
+class BadRequest(ServerError):
+    """The request has a wrong form."""
+
+    status = 400
+    type = "bad_request"
+
+
+class PromptRejected(BadRequest):
+    """The prompt cannot run."""
+
+    def __init__(self, error: dict[str, Any], node_errors: dict[str, Any]) -> None:
+        super().__init__(str(error.get("message", "")))
+        self.error = error
+        self.node_errors = node_errors
+
+    def body(self) -> dict[str, Any]:
+        return {"error": self.error, "node_errors": self.node_errors}
+
+
+class Forbidden(ServerError):
+    """This is not allowed."""
+
+    status = 403
+    type = "forbidden"
+
+
+class NotFound(ServerError):
+    """There is no such thing."""
+
+    status = 404
+    type = "not_found"
+
+
+class TooLarge(ServerError):
+    """The body is larger than the server accepts."""
+
+    status = 413
+    type = "too_large"
+
+    def __init__(self, limit: int) -> None:
+        limit_mb = limit / (1024 * 1024)
+        super().__init__(
+            f"the body is larger than {limit_mb:g} MB; start the server with a larger "
+            "--max-upload-size to accept it",
+            limit=limit,
+        )
+
+
+class NotReady(ServerError):
+    """The server has no node definitions yet: its first worker is still starting."""
+
+    status = 503
+    type = "not_ready"

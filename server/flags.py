@@ -1,0 +1,306 @@
+"""The command line: one table of flags, ComfyUI's and our own, and how it is read.
+
+A flag either sets settings, is accepted with a note because it means nothing here, or is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NoReturn
+
+Effect = Literal["works", "noted", "refused"]
+VALUE: Final = object()  # in `sets`: what was given on the command line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """One row of the table."""
+
+    name: str  # with its dashes
+    text: str  # one line for --help
+    sets: Mapping[str, object] = field(default_factory=dict)  # setting -> value, or VALUE
+    nargs: Literal["none", "one", "optional", "many", "any"] = "none"
+    bare: object = None  # the value if `nargs` is optional and none was given
+    metavar: str | None = None
+    group: str | None = None  # only one flag of a group may be given
+    effect: Effect = "works"
+    repeats: bool = False
+
+
+def _value(name: str, setting: str, text: str, metavar: str, **more: Any) -> Flag:
+    """A flag with one value."""
+    return Flag(name=name, text=text, sets={setting: VALUE}, nargs="one", metavar=metavar, **more)
+
+
+def _switch(name: str, text: str, group: str | None = None, **sets: object) -> Flag:
+    """A flag without a value."""
+    return Flag(name=name, text=text, sets=sets, group=group)
+
+
+def _noted(name: str, nargs: Any = "none", group: str | None = None) -> Flag:
+    return Flag(name=name, text="accepted, does nothing", nargs=nargs, group=group, effect="noted")
+
+
+def _refused(name: str, reason: str, nargs: Any = "optional") -> Flag:
+    return Flag(name=name, text=reason, nargs=nargs, effect="refused")
+
+
+def _precision(prefix: str, suffix: str, setting: str, names: Iterable[str]) -> list[Flag]:
+    return [
+        Flag(
+            name=f"--{prefix}{name}{suffix}",
+            text=f"use {name} for {setting.removesuffix('_precision').replace('_', ' ')} weights",
+            sets={setting: name},
+            group=setting,
+        )
+        for name in names
+    ]
+
+
+NETWORK: Final = [
+    Flag(
+        name="--listen",
+        text="addresses to listen on, separated by commas; alone: all",
+        sets={"listen": VALUE},
+        nargs="optional",
+        bare="0.0.0.0,::",
+        metavar="IP",
+    ),
+    _value("--port", "port", "port to listen on (8188); 0 takes a free one", "N"),
+    _value("--tls-keyfile", "tls_keyfile", "private key, for https", "FILE"),
+    _value("--tls-certfile", "tls_certfile", "certificate, for https", "FILE"),
+    Flag(
+        name="--enable-cors-header",
+        text="let pages of this origin use the server; alone: of any",
+        sets={"cors_origin": VALUE},
+        nargs="optional",
+        bare="*",
+        metavar="ORIGIN",
+    ),
+    _value("--max-upload-size", "max_upload_size", "largest request body in MB (100)", "MB"),
+    _switch("--enable-compress-response-body", "gzip JSON and text", compress_responses=True),
+    _switch("--disable-api-nodes", "no foreign content in pages", disable_api_nodes=True),
+    _switch("--access-log", "log each request", access_log=True),
+]
+
+FOLDERS: Final = [
+    _value("--base-directory", "base_directory", "holds models, input, output, ...", "DIR"),
+    _value("--output-directory", "output_directory", "results", "DIR"),
+    _value("--input-directory", "input_directory", "uploads", "DIR"),
+    _value("--temp-directory", "temp_directory", "DIR/temp is used, and emptied", "DIR"),
+    _value("--user-directory", "user_directory", "settings of users", "DIR"),
+    Flag(
+        name="--extra-model-paths-config",
+        text="YAML files of further model folders",
+        sets={"extra_model_paths": VALUE},
+        nargs="many",
+        metavar="FILE",
+        repeats=True,
+    ),
+    _value("--front-end-root", "front_end_root", "folder of a static front end", "DIR"),
+    _refused(
+        "--front-end-version",
+        "Darkroom downloads no front end; install one and name its folder with --front-end-root",
+    ),
+    _switch("--multi-user", "one storage per user", multi_user=True),
+    _value("--default-hashing-function", "upload_hash", "md5, sha1, sha256 or sha512", "NAME"),
+]
+
+JOBS: Final = [
+    _value("--database-url", "database_url", "where jobs are kept", "URL"),
+    _value("--job-attempts", "job_attempts", "starts of a job whose worker died (2)", "N"),
+    _value("--history-limit", "history_limit", "finished jobs that are kept (10000)", "N"),
+    _switch("--cache-classic", "keep the last graph's results", "cache", cache_mode="classic"),
+    Flag(
+        name="--cache-lru",
+        text="keep N results",
+        sets={"cache_mode": "lru", "cache_lru_size": VALUE},
+        nargs="one",
+        metavar="N",
+        group="cache",
+    ),
+    Flag(
+        name="--cache-ram",
+        text="keep results as long as this much RAM is free (4)",
+        sets={"cache_mode": "ram", "cache_ram_headroom": VALUE},
+        nargs="optional",
+        bare=4.0,
+        metavar="GB",
+        group="cache",
+    ),
+    _switch("--cache-none", "keep no results", "cache", cache_mode="none"),
+    _value("--preview-method", "preview_method", "none, auto, latent2rgb or taesd", "METHOD"),
+    _value("--preview-size", "preview_size", "longest side of previews (512)", "N"),
+    _switch("--disable-metadata", "write no workflow into files", disable_metadata=True),
+    _switch("--disable-all-custom-nodes", "load no packs", disable_custom_nodes=True),
+    Flag(
+        name="--whitelist-custom-nodes",
+        text="packs that are loaded all the same",
+        sets={"whitelist_custom_nodes": VALUE},
+        nargs="many",
+        metavar="NAME",
+    ),
+]
+
+WORKERS: Final = [
+    _value("--workers", "workers", "worker processes (1)", "N"),
+    _switch("--cpu", "use no GPU", "vram", cpu=True),
+    _value("--cuda-device", "cuda_device", "use only this GPU", "N"),
+    _value("--default-device", "default_device", "use this GPU first", "N"),
+    *(
+        Flag(name=f"--{mode}", text=f"memory policy {mode}", sets={"vram_mode": mode}, group="vram")
+        for mode in ("gpu-only", "highvram", "normalvram", "lowvram", "novram")
+    ),
+    *_precision("force-", "", "precision", ("fp32", "fp16")),
+    *_precision("", "-unet", "unet_precision", ("fp32", "fp64", "bf16", "fp16")),
+    *_precision("", "-unet", "unet_precision", ("fp8_e4m3fn", "fp8_e5m2", "fp8_e8m0fnu")),
+    *_precision("", "-vae", "vae_precision", ("fp16", "fp32", "bf16")),
+    _switch("--cpu-vae", "run VAEs on the CPU", cpu_vae=True),
+    *_precision(
+        "",
+        "-text-enc",
+        "text_encoder_precision",
+        ("fp8_e4m3fn", "fp8_e5m2", "fp16", "fp32", "bf16"),
+    ),
+]
+
+LOGGING: Final = [
+    Flag(
+        name="--verbose",
+        text="least severity that is logged (INFO); alone: DEBUG",
+        sets={"log_level": VALUE},
+        nargs="optional",
+        bare="DEBUG",
+        metavar="LEVEL",
+    ),
+    _value("--log-format", "log_format", "text or json", "FORMAT"),
+    _switch("--log-stdout", "log to standard output", log_stdout=True),
+    _switch("--dont-print-server", "log warnings and errors only", quiet=True),
+    _switch("--quick-test-for-ci", "load all nodes, then end", quick_test=True),
+]
+
+_NO_HARDWARE: Final = "Darkroom runs on CUDA or the CPU only"
+
+IGNORED: Final = [
+    *(
+        _noted(name)
+        for name in (
+            "--auto-launch",
+            "--disable-auto-launch",
+            "--windows-standalone-build",
+            "--disable-async-offload",
+            "--disable-smart-memory",
+            "--disable-pinned-memory",
+            "--force-non-blocking",
+            "--disable-mmap",
+            "--mmap-torch-files",
+            "--disable-xformers",
+            "--deterministic",
+            "--force-channels-last",
+            "--supports-fp8-compute",
+            "--enable-manager",
+            "--disable-manager-ui",
+            "--enable-manager-legacy-ui",
+        )
+    ),
+    _noted("--reserve-vram", "one"),
+    _noted("--async-offload", "optional"),
+    _noted("--fast", "any"),
+    _noted("--comfy-api-base", "one"),
+    *(
+        _noted(name, group="upcast")
+        for name in ("--force-upcast-attention", "--dont-upcast-attention")
+    ),
+    *(_noted(name, group="malloc") for name in ("--cuda-malloc", "--disable-cuda-malloc")),
+    *(
+        _noted(f"--use-{kind}", group="attention")
+        for kind in (
+            "split-cross-attention",
+            "quad-cross-attention",
+            "pytorch-cross-attention",
+            "sage-attention",
+            "flash-attention",
+        )
+    ),
+    _refused("--directml", _NO_HARDWARE),
+    _refused("--oneapi-device-selector", _NO_HARDWARE, "one"),
+    _refused("--disable-ipex-optimize", _NO_HARDWARE, "none"),
+]
+
+GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
+    "network": NETWORK,
+    "folders": FOLDERS,
+    "jobs": JOBS,
+    "workers": WORKERS,
+    "logging": LOGGING,
+    "for compatibility": IGNORED,
+}
+FLAGS: Final = [flag for flags in GROUPS.values() for flag in flags]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedFlags:
+    """What a command line says."""
+
+    settings: Mapping[str, object]  # setting -> raw value
+    config: str | None  # --config
+    noted: tuple[str, ...]  # flags that were given but mean nothing here
+
+
+_NARGS: Final[Mapping[str, str | None]] = {
+    "one": None,
+    "optional": "?",
+    "many": "+",
+    "any": "*",
+}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the whole table, and `--config`, to a parser."""
+    parser.add_argument("--config", metavar="FILE", help="settings file (darkroom.toml)")
+    exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
+    for title, flags in GROUPS.items():
+        section = parser.add_argument_group(title)
+        for flag in flags:
+            target: argparse._ActionsContainer = section
+            if flag.group is not None:
+                if flag.group not in exclusive:
+                    exclusive[flag.group] = section.add_mutually_exclusive_group()
+                target = exclusive[flag.group]
+            target.add_argument(flag.name, **_argument(flag))
+
+
+def _argument(flag: Flag) -> dict[str, Any]:
+    options: dict[str, Any] = {"dest": flag.name, "default": argparse.SUPPRESS}
+    options["help"] = flag.text.replace("%", "%%")
+    if flag.nargs == "none":
+        return options | {"action": "store_true"}
+    options |= {"nargs": _NARGS[flag.nargs], "metavar": flag.metavar or "VALUE"}
+    if flag.nargs == "optional":
+        options["const"] = flag.bare
+    if flag.repeats:
+        options["action"] = "extend"
+    return options
+
+
+def read_flags(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> ParsedFlags:
+    """Turn a namespace made by `add_flags` into settings; a refused flag ends the program."""
+    given = vars(namespace)
+    settings: dict[str, object] = {}
+    noted: list[str] = []
+    for flag in FLAGS:
+        if flag.name not in given:
+            continue
+        if flag.effect == "refused":
+            _refuse(parser, flag)
+        if flag.effect == "noted":
+            noted.append(flag.name)
+        for setting, value in flag.sets.items():
+            settings[setting] = given[flag.name] if value is VALUE else value
+    return ParsedFlags(settings=settings, config=given.get("config"), noted=tuple(noted))
+
+
+def _refuse(parser: argparse.ArgumentParser, flag: Flag) -> NoReturn:
+    parser.error(f"{flag.name} is not supported: {flag.text}")

@@ -1,0 +1,168 @@
+"""Who listens: open WebSockets by client id, and what is sent to which of them.
+
+Writing never waits. What a client has not taken yet stays in its transport's buffer; a client that
+lets the buffer grow beyond the limit is dropped, so that it slows nobody down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from executor.messages import Emit, Preview
+from server import frames
+
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One open socket. Frames of one turn of the event loop leave in one write."""
+
+    def __init__(self, client_id: str, transport: asyncio.Transport, limit: int) -> None:
+        self.client_id = client_id
+        self.features: dict[str, Any] = {}
+        self._transport = transport
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[bytes] = []
+        self._heard = False  # a first JSON message came: flags are not listened to any more
+
+    @property
+    def wants_metadata(self) -> bool:
+        """Whether previews are to come with a description (binary event 4)."""
+        return self.features.get("supports_preview_metadata") is True
+
+    def send(self, frame: bytes) -> None:
+        """Queue one frame."""
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(frame)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting or self._transport.is_closing():
+            return
+        self._transport.write(b"".join(waiting))
+        if self._transport.get_write_buffer_size() > self._limit:
+            log.warning("client %s does not keep up; its socket is dropped", self.client_id)
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Say goodbye; what was sent before still arrives."""
+        self.send(frames.close_frame())
+        self._flush()
+        self._transport.close()
+
+    def hear(self, text: str, server_features: dict[str, Any]) -> None:
+        """Take a message from the client: only its first one can mean something."""
+        try:
+            message = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            log.debug("client %s sent text that is not JSON", self.client_id)
+            return
+        if self._heard:
+            return
+        self._heard = True
+        if not isinstance(message, dict) or message.get("type") != "feature_flags":
+            return
+        flags = message.get("data")
+        self.features = flags if isinstance(flags, dict) else {}
+        self.send(frames.message_frame("feature_flags", server_features))
+
+
+class Hub:
+    """All connections. The latest socket of a client id is the one that is sent to."""
+
+    def __init__(self, features: dict[str, Any], *, buffer_limit: int) -> None:
+        self.features = features
+        self._buffer_limit = buffer_limit
+        self._targets: dict[str, Connection] = {}
+        self._remaining = 0
+        self.running_node: Callable[[str], str | None] = lambda _client_id: None
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def join(self, client_id: str, transport: asyncio.Transport) -> Connection:
+        """Take a new socket in and greet it. An empty id gets a fresh one."""
+        connection = Connection(client_id or uuid.uuid4().hex, transport, self._buffer_limit)
+        self._targets[connection.client_id] = connection
+        connection.send(self._status_frame(connection.client_id))
+        node = self.running_node(connection.client_id)
+        if node is not None:
+            connection.send(frames.message_frame("executing", {"node": node}))
+        return connection
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a closed socket, unless a newer one of the same client took its place."""
+        if self._targets.get(connection.client_id) is connection:
+            del self._targets[connection.client_id]
+
+    def wants_metadata(self, client_id: str | None) -> bool:
+        """Whether the client of a job announced `supports_preview_metadata`."""
+        connection = self._targets.get(client_id) if client_id is not None else None
+        return connection is not None and connection.wants_metadata
+
+    def queue_changed(self, remaining: int) -> None:
+        """Tell all clients how many jobs wait or run."""
+        self._remaining = remaining
+        if self._targets:
+            self._broadcast(self._status_frame())
+
+    def emit(self, message: Emit, client_id: str | None) -> None:
+        """Pass a worker's message on to the client of its job."""
+        targets = self._audience(client_id, message.to_all_if_no_client)
+        if targets:
+            frame = frames.text_frame(message.text)
+            for connection in targets:
+                connection.send(frame)
+
+    def preview(self, preview: Preview, client_id: str | None) -> None:
+        """Send a preview image in the form that each socket understands."""
+        targets = self._audience(client_id, True)
+        for described in (True, False):
+            group = [c for c in targets if c.wants_metadata is described]
+            if group:
+                build = frames.described_preview_frame if described else frames.plain_preview_frame
+                frame = build(preview)
+                for connection in group:
+                    connection.send(frame)
+
+    def job_ended(self, prompt_id: str, client_id: str | None) -> None:
+        """The last message of a job: clients stop waiting and read the history."""
+        if client_id is None:
+            return
+        target = self._targets.get(client_id)
+        if target is not None:
+            data = {"node": None, "prompt_id": prompt_id}
+            target.send(frames.message_frame("executing", data))
+
+    def ping(self) -> None:
+        """Make traffic on all sockets, so that proxies keep them and dead ones are noticed."""
+        self._broadcast(frames.ping_frame())
+
+    def close(self) -> None:
+        """Close all sockets: the server ends."""
+        for connection in list(self._targets.values()):
+            connection.close()
+
+    def _audience(self, client_id: str | None, all_if_none: bool) -> Iterable[Connection]:
+        if client_id is None:
+            return list(self._targets.values()) if all_if_none else ()
+        target = self._targets.get(client_id)
+        return () if target is None else (target,)
+
+    def _broadcast(self, frame: bytes) -> None:
+        for connection in self._targets.values():
+            connection.send(frame)
+
+    def _status_frame(self, sid: str | None = None) -> bytes:
+        data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": self._remaining}}}
+        if sid is not None:
+            data["sid"] = sid
+        return frames.message_frame("status", data)

@@ -1,0 +1,105 @@
+"""Re-encodes pictures for `/view`, joins masks with originals. Blocking: call in a thread."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from server.errors import BadRequest
+
+_DEFAULT_QUALITY: Final = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """How a client wants to see an image."""
+
+    channel: str | None = None  # "rgb": without alpha; "a": alpha only; else all
+    preview_format: str | None = None  # "webp" or "jpeg": re-encoded; None: PNG
+    quality: int = _DEFAULT_QUALITY
+
+    @property
+    def content_type(self) -> str:
+        return f"image/{self.preview_format or 'png'}"
+
+
+def read_rendering(channel: str | None, preview: str | None) -> Rendering | None:
+    """From the parameters of `/view`; None means the file as it is.
+
+    `preview` is `<format>[;quality]`; only webp and jpeg are made, and alpha needs webp.
+    """
+    if preview is not None:
+        parts = preview.split(";")
+        quality = int(parts[-1]) if parts[-1].isascii() and parts[-1].isdigit() else None
+        is_jpeg = parts[0] == "jpeg" and "a" not in (channel or "")
+        return Rendering(
+            channel=channel,
+            preview_format="jpeg" if is_jpeg else "webp",
+            quality=min(quality or _DEFAULT_QUALITY, 100),
+        )
+    return Rendering(channel=channel) if channel in ("rgb", "a") else None
+
+
+def render(file: Path, rendering: Rendering) -> bytes:
+    """The file's picture, re-encoded; raises BadRequest if it holds none."""
+    from PIL import Image  # not before it is needed: it makes the idle server larger
+
+    try:
+        with Image.open(file) as image:
+            return _encode(image, rendering)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadRequest(
+            f"'{file.name}' is no image that can be shown", details=str(error)
+        ) from None
+
+
+def _encode(image: Any, rendering: Rendering) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    if rendering.preview_format is not None:
+        without_alpha = rendering.preview_format == "jpeg" or rendering.channel == "rgb"
+        if without_alpha:
+            image = image.convert("RGB")
+        elif image.mode not in ("RGB", "RGBA"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        image.save(buffer, format=rendering.preview_format, quality=rendering.quality)
+    elif rendering.channel == "rgb":
+        image.convert("RGB").save(buffer, format="PNG", compress_level=1)
+    else:
+        alpha = image.convert("RGBA").getchannel("A")
+        only_alpha = Image.new("RGBA", image.size)
+        only_alpha.putalpha(alpha)
+        only_alpha.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def join_mask(original: Path, mask: IO[bytes]) -> bytes:
+    """The original with the alpha of the mask, as PNG with the original's text chunks.
+
+    Raises BadRequest if either is no image or their sizes differ.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    try:
+        with Image.open(original) as picture, Image.open(mask) as overlay:
+            if picture.size != overlay.size:
+                raise BadRequest(
+                    f"the mask is {overlay.size[0]}x{overlay.size[1]}, "
+                    f"its original {picture.size[0]}x{picture.size[1]}: they must be equal"
+                )
+            texts = PngInfo()
+            for key, value in getattr(picture, "text", {}).items():
+                texts.add_text(key, value)
+            joined = picture.convert("RGBA")
+            joined.putalpha(overlay.convert("RGBA").getchannel("A"))
+            buffer = io.BytesIO()
+            joined.save(buffer, format="PNG", compress_level=4, pnginfo=texts)
+            return buffer.getvalue()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadRequest("mask or original is no readable image", details=str(error)) from None

@@ -1,0 +1,132 @@
+"""What every request passes: who may ask, errors into responses, cache and CORS headers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from server.errors import ServerError, TooLarge
+from server.origin import is_foreign
+from server.responses import json_response
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_IMAGES: Final = frozenset(
+    {"jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"},
+)
+_DAY: Final = "public, max-age=86400"
+_HOUR: Final = "public, max-age=3600"
+
+_API_NODES_POLICY: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self'; connect-src 'self' data:; frame-src 'self'; object-src 'self'"
+)
+
+
+def build_middleware(
+    settings: Settings,
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """The one middleware of the application."""
+    cors_headers = _cors_headers(settings.cors_origin)
+    limit = settings.max_upload_bytes
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = request.headers
+        if cors_headers is None and is_foreign(headers.get("Host"), headers.get("Origin")):
+            return web.Response(status=403)
+        if request.method == "OPTIONS":
+            response: web.StreamResponse = web.Response()
+        elif (request.content_length or 0) > limit:
+            response = _error_response(TooLarge(limit))
+        else:
+            response = await _respond(request, handler)
+        if response.prepared:  # a WebSocket: its headers are gone already
+            return response
+        _set_cache_header(request.path, response)
+        if cors_headers is not None:
+            response.headers.update(cors_headers)
+        if settings.disable_api_nodes:
+            response.headers.setdefault("Content-Security-Policy", _API_NODES_POLICY)
+        if settings.compress_responses and _is_text(response):
+            _compress(request, response)
+        return response
+
+    return middleware
+
+
+async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ServerError as error:
+        return _error_response(error)
+    except web.HTTPRequestEntityTooLarge:
+        return _error_response(TooLarge(request.client_max_size))
+    except web.HTTPException as error:
+        if error.status < 400:
+            return error
+        body = {"type": "http_error", "message": error.reason, "details": "", "extra_info": {}}
+        response = json_response({"error": body}, status=error.status)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except ConnectionResetError:  # the client went away: nobody reads the answer
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _error_response(ServerError())
+
+
+def _error_response(error: ServerError) -> web.Response:
+    return json_response(error.body(), status=error.status)
+
+
+def _cors_headers(origin: str) -> dict[str, str] | None:
+    if not origin:
+        return None
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": "POST, GET, DELETE, PUT, OPTIONS, PATCH",
+        "Access-Control-Allow-Headers": "Content-Type, Authorization",
+        "Access-Control-Allow-Credentials": "true",
+    }
+
+
+def _set_cache_header(path: str, response: web.StreamResponse) -> None:
+    if "." not in path:
+        return
+    value = cache_control(path, response.status)
+    if value is not None:
+        response.headers.setdefault("Cache-Control", value)
+
+
+def cache_control(path: str, status: int) -> str | None:
+    """The Cache-Control header for a path, by its extension; None: no header."""
+    name = path.rpartition("/")[2]
+    extension = name.rpartition(".")[2].lower()
+    if path.endswith((".js", ".css")) or (name.startswith("index") and name.endswith(".json")):
+        return "no-cache"
+    if extension not in _IMAGES:
+        return None
+    if 200 <= status < 300 or status in (301, 308):
+        return _DAY
+    if status in (302, 303, 307):
+        return "no-cache"
+    return _HOUR if status == 404 else None
+
+
+def _is_text(response: web.StreamResponse) -> bool:
+    kind = response.content_type
+    return kind == "application/json" or kind.startswith("text/")
+
+
+def _compress(request: web.Request, response: web.StreamResponse) -> None:
+    if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        response.enable_compression(web.ContentCoding.gzip)

@@ -1,0 +1,1 @@
+"""The endpoints, one noun per file; see README.md."""

@@ -1,0 +1,158 @@
+"""POST /prompt: queue a graph. GET /prompt: how much is queued."""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from executor.jobs import Job
+from executor.validation import PromptRejected as GraphRejected
+from executor.validation import ValidatedPrompt
+from executor.worker_interface import WorkerLost
+from server.body import field, flag, read_object
+from server.errors import BadRequest, NotReady, PromptRejected
+from server.responses import json_response
+from server.services import SERVICES, Route
+
+# Key in extra_data -> hidden input that gets it. Never stored, never shown.
+_SECRETS: Final = {
+    "auth_token_comfy_org": "AUTH_TOKEN_COMFY_ORG",
+    "api_key_comfy_org": "API_KEY_COMFY_ORG",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """The body of POST /prompt."""
+
+    prompt: Any  # the graph, unchecked
+    prompt_id: str
+    number: float | None  # given priority
+    front: bool  # before all jobs with automatic priority
+    client_id: str | None
+    extra_data: dict[str, Any]  # without secrets
+    secrets: dict[str, str]  # hidden input -> value
+    targets: list[str] | None  # output nodes to run; None: all
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> Submission:
+        """Raises BadRequest for a field of the wrong type."""
+        extra_data = dict(_extra_data(body))
+        secrets = _take_secrets(extra_data)
+        client_id = field(body, "client_id", str) or field(extra_data, "client_id", str)
+        if client_id is not None:
+            extra_data["client_id"] = client_id
+        extra_data["create_time"] = int(time.time() * 1000)
+        given_id = body.get("prompt_id")
+        return cls(
+            prompt=body.get("prompt"),
+            prompt_id=str(uuid.uuid4()) if given_id is None else str(given_id),
+            number=_number(body),
+            front=flag(body, "front"),
+            client_id=client_id,
+            extra_data=extra_data,
+            secrets=secrets,
+            targets=_targets(body),
+        )
+
+
+async def submit(request: web.Request) -> web.Response:
+    """Queue a graph; the answer means that the job is on disk."""
+    services = request.app[SERVICES]
+    engine = await services.engine()
+    submission: Submission | None = None
+    try:
+        body = await read_object(request)
+        # Every request without a number takes one, also those that are rejected below.
+        automatic = None if "number" in body else engine.dispatcher.next_number()
+        if "prompt" not in body:
+            raise _no_prompt()
+        submission = Submission.parse(body)
+        checked = await engine.validate(submission.prompt, submission.targets)
+    except PromptRejected:
+        raise
+    except BadRequest as error:
+        raise PromptRejected(error.body()["error"], {}) from None
+    except GraphRejected as error:
+        raise PromptRejected(error.error, error.node_errors) from None
+    except (TimeoutError, WorkerLost):
+        raise NotReady() from None
+    job = _job(submission, checked, automatic)
+    await engine.dispatcher.submit(job, submission.secrets)
+    return json_response(
+        {"prompt_id": job.prompt_id, "number": job.number, "node_errors": checked.node_errors}
+    )
+
+
+async def remaining(request: web.Request) -> web.Response:
+    """How many jobs wait or run."""
+    engine = await request.app[SERVICES].engine()
+    return json_response({"exec_info": {"queue_remaining": engine.dispatcher.queue_remaining}})
+
+
+def _job(submission: Submission, checked: ValidatedPrompt, automatic: int | None) -> Job:
+    number: float | int
+    if automatic is None:
+        number = submission.number or 0.0
+    else:
+        number = -automatic if submission.front else automatic
+    return Job(
+        prompt_id=submission.prompt_id,
+        number=number,
+        prompt=msgspec.json.encode(checked.prompt),
+        extra_data=msgspec.json.encode(submission.extra_data),
+        outputs_to_execute=checked.outputs,
+        created_at=submission.extra_data["create_time"],
+        client_id=submission.client_id,
+    )
+
+
+def _no_prompt() -> PromptRejected:
+    message = "No prompt provided"
+    error = {"type": "no_prompt", "message": message, "details": message, "extra_info": {}}
+    return PromptRejected(error, {})
+
+
+def _extra_data(body: dict[str, Any]) -> dict[str, Any]:
+    extra_data = body.get("extra_data", {})
+    if not isinstance(extra_data, dict):
+        raise BadRequest("'extra_data' must be an object", field="extra_data")
+    field(extra_data, "extra_pnginfo", dict)
+    return extra_data
+
+
+def _take_secrets(extra_data: dict[str, Any]) -> dict[str, str]:
+    secrets = {}
+    for key, hidden_input in _SECRETS.items():
+        value = field(extra_data, key, str)
+        extra_data.pop(key, None)
+        if value is not None:
+            secrets[hidden_input] = value
+    return secrets
+
+
+def _number(body: dict[str, Any]) -> float | None:
+    if "number" not in body:
+        return None
+    value = body["number"]
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadRequest("'number' must be a number", field="number")
+    return number
+
+
+def _targets(body: dict[str, Any]) -> list[str] | None:
+    targets = field(body, "partial_execution_targets", list)
+    return None if targets is None else [str(target) for target in targets]
+
+
+ROUTES: Final[list[Route]] = [("POST", "/prompt", submit), ("GET", "/prompt", remaining)]

@@ -1,0 +1,74 @@
+"""GET and POST /queue, /interrupt, /free: look at what waits and runs, and change it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from server.body import field, flag, identifiers, read_object
+from server.errors import BadRequest, Forbidden
+from server.job_entries import queue_pieces
+from server.origin import is_own
+from server.responses import done, pieces_response
+from server.services import SERVICES, Route
+
+
+async def show_queue(request: web.Request) -> web.Response:
+    """Running and waiting jobs."""
+    store = (await request.app[SERVICES].engine()).store
+    return await pieces_response(queue_pieces(await store.running(), store.queued()))
+
+
+async def change_queue(request: web.Request) -> web.Response:
+    """Take waiting jobs out: some (`delete`) or all (`clear`)."""
+    body = await read_object(request)
+    clear, delete = flag(body, "clear"), identifiers(body, "delete")
+    dispatcher = (await request.app[SERVICES].engine()).dispatcher
+    if clear:
+        await dispatcher.cancel_all()
+    if delete:
+        await dispatcher.cancel(delete)
+    return done()
+
+
+async def interrupt(request: web.Request) -> web.Response:
+    """Stop the job that runs, or only that of `prompt_id`."""
+    try:
+        body = await read_object(request, optional=True)
+    except BadRequest:
+        body = {}
+    prompt_id = field(body, "prompt_id", str)
+    await (await request.app[SERVICES].engine()).dispatcher.interrupt(prompt_id)
+    return done()
+
+
+async def interrupt_by_link(request: web.Request) -> web.Response:
+    """Stop the job that runs. A GET can hide in any page's image: foreign pages may not."""
+    headers = request.headers
+    is_foreign_page = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    if is_foreign_page or not is_own(headers.get("Host"), headers.get("Origin")):
+        raise Forbidden("a page of another origin may not interrupt; use POST /interrupt")
+    await (await request.app[SERVICES].engine()).dispatcher.interrupt(None)
+    return done()
+
+
+async def free(request: web.Request) -> web.Response:
+    """Have the workers give memory back, after what runs."""
+    body = await read_object(request, optional=True)
+    unload_models, free_memory = flag(body, "unload_models"), flag(body, "free_memory")
+    if unload_models or free_memory:
+        engine = await request.app[SERVICES].engine()
+        await engine.dispatcher.free(
+            unload_models=unload_models or free_memory, free_memory=free_memory
+        )
+    return done()
+
+
+ROUTES: Final[list[Route]] = [
+    ("GET", "/queue", show_queue),
+    ("POST", "/queue", change_queue),
+    ("POST", "/interrupt", interrupt),
+    ("GET", "/interrupt", interrupt_by_link),
+    ("POST", "/free", free),
+]

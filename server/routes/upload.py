@@ -1,0 +1,69 @@
+"""POST /upload/image and /upload/mask: files from clients."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from executor.folders import FolderError, Folders, inside, split_annotation
+from server.body import field, parse_json
+from server.errors import BadRequest, NotFound
+from server.images import join_mask
+from server.responses import json_response
+from server.services import SERVICES, Route
+from server.uploads import Upload, read_upload
+
+
+async def upload_image(request: web.Request) -> web.Response:
+    """Store a file of any kind."""
+    services = request.app[SERVICES]
+    upload = await read_upload(request, services.folders.temp, services.settings.max_upload_bytes)
+    with upload.file:
+        name = await services.uploads.place(upload, upload.file)
+    return _answer(upload, name)
+
+
+async def upload_mask(request: web.Request) -> web.Response:
+    """Store a copy of `original_ref` whose alpha is that of the upload."""
+    services = request.app[SERVICES]
+    upload = await read_upload(request, services.folders.temp, services.settings.max_upload_bytes)
+    with upload.file:
+        original = _original(upload, services.folders)
+        if not await asyncio.to_thread(original.is_file):
+            raise NotFound(f"there is no file '{original.name}' to put the mask on")
+        joined = await asyncio.to_thread(join_mask, original, upload.file)
+    name = await services.uploads.place(upload, io.BytesIO(joined))
+    return _answer(upload, name)
+
+
+def _answer(upload: Upload, name: str) -> web.Response:
+    return json_response({"name": name, "subfolder": upload.subfolder, "type": upload.file_type})
+
+
+def _original(upload: Upload, folders: Folders) -> Path:
+    """The picture that a mask belongs to; raises BadRequest."""
+    if "original_ref" not in upload.fields:
+        raise BadRequest("the field 'original_ref' is missing", field="original_ref")
+    reference = parse_json(upload.fields["original_ref"].encode())
+    if not isinstance(reference, dict):
+        raise BadRequest("'original_ref' must be a JSON object", field="original_ref")
+    filename = field(reference, "filename", str, "")
+    if not filename:
+        raise BadRequest("'original_ref' has no 'filename'", field="original_ref")
+    name, annotated = split_annotation(filename)
+    file_type = annotated or field(reference, "type", str, "output")
+    try:
+        folder = inside(folders.directory(file_type), field(reference, "subfolder", str, ""))
+        return inside(folder, name)
+    except FolderError as error:
+        raise BadRequest(str(error), field="original_ref") from None
+
+
+ROUTES: Final[list[Route]] = [
+    ("POST", "/upload/image", upload_image),
+    ("POST", "/upload/mask", upload_mask),
+]

@@ -1,0 +1,51 @@
+"""GET /view: a file of output/, input/ or temp/, as it is or re-encoded."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from executor.folders import Folders, OutsideFolder, UnknownKind, inside, split_annotation
+from server.content import PlainFile, content_headers
+from server.errors import BadRequest, Forbidden, NotFound
+from server.images import read_rendering, render
+from server.services import SERVICES, Route
+
+
+async def view(request: web.Request) -> web.StreamResponse:
+    """The file that `filename`, `subfolder` and `type` name."""
+    file = _requested_file(request, request.app[SERVICES].folders)
+    rendering = read_rendering(request.query.get("channel"), request.query.get("preview"))
+    if not await asyncio.to_thread(file.is_file):
+        raise NotFound(f"there is no file '{file.name}'")
+    if rendering is None:
+        return PlainFile(file, content_headers(file.name))
+    try:
+        body = await asyncio.to_thread(render, file, rendering)
+    except FileNotFoundError:
+        raise NotFound(f"there is no file '{file.name}'") from None
+    return web.Response(body=body, headers=content_headers(file.name, rendering.content_type))
+
+
+def _requested_file(request: web.Request, folders: Folders) -> Path:
+    query = request.query
+    if "filename" not in query:
+        raise NotFound("the parameter 'filename' is missing")
+    name, file_type = split_annotation(query["filename"])
+    if not name or name.startswith("/") or ".." in name or "\0" in name:
+        raise BadRequest(f"{name!r} is no file name", field="filename")
+    try:
+        root = folders.directory(file_type or query.get("type", "output"))
+    except UnknownKind as error:
+        raise BadRequest(str(error), field="type") from None
+    try:
+        folder = inside(root, query.get("subfolder", ""))
+        return inside(folder, name.rpartition("/")[2])
+    except OutsideFolder as error:
+        raise Forbidden(f"{error.name!r} leads out of its folder", field="subfolder") from None
+
+
+ROUTES: Final[list[Route]] = [("GET", "/view", view)]

@@ -1,0 +1,33 @@
+"""GET /ws: the socket on which clients hear of their jobs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import WSMsgType, web
+
+from server.services import SERVICES, Route
+
+_LARGEST_MESSAGE: Final = 4 * 1024 * 1024
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """Serve one client until it closes."""
+    hub = request.app[SERVICES].hub
+    # Frames are written past aiohttp's writer, which would have to know of them to compress.
+    socket = web.WebSocketResponse(max_msg_size=_LARGEST_MESSAGE, compress=False)
+    await socket.prepare(request)
+    transport = request.transport
+    if transport is None:  # closed already
+        return socket
+    connection = hub.join(request.query.get("clientId", ""), transport)
+    try:
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                connection.hear(message.data, hub.features)
+    finally:
+        hub.leave(connection)
+    return socket
+
+
+ROUTES: Final[list[Route]] = [("GET", "/ws", websocket)]

@@ -1,0 +1,160 @@
+"""Runs the server from start to end: it answers at once and opens its engine meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, TextIO
+
+from aiohttp import web
+
+from server.app import build_app
+from server.hub import Hub
+from server.listener import ProgressLog, ProgressView
+from server.locations import make_folders
+from server.log import is_interactive
+from server.routes.system import build_features
+from server.services import Core, Services
+from server.settings import MIB, Settings
+from server.uploads import Uploads
+from server.versions import Versions
+
+if TYPE_CHECKING:
+    from executor.engine import Engine
+
+log = logging.getLogger(__name__)
+
+_LAST_ANSWERS_S: Final = 0.5  # how long requests in progress have at the end
+_MANY_CLIENTS: Final = 1024  # connections that wait to be accepted
+
+
+class CannotServe(Exception):
+    """The server cannot start; the message says why."""
+
+
+async def serve(settings: Settings, stream: TextIO) -> None:
+    """Serve until a signal comes, or until nodes are loaded with `quick_test`.
+
+    Raises CannotServe, OSError, ExtraPathsError.
+    """
+    ended = _ended_by_signal()
+    folders = await asyncio.to_thread(make_folders, settings)
+    features = build_features(settings.max_upload_bytes)
+    hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
+    services = Services(
+        settings=settings,
+        versions=await asyncio.to_thread(Versions.read),
+        folders=folders,
+        hub=hub,
+        uploads=Uploads(folders, settings.upload_hash),
+        starting=asyncio.get_running_loop().create_future(),
+    )
+    async with _listening(settings, build_app(services)):
+        pinging = asyncio.create_task(_ping(hub, settings.websocket_heartbeat))
+        try:
+            async with _engine(services, _progress_view(settings, stream)) as engine:
+                if settings.quick_test:
+                    await engine.pool.wait_ready(settings.startup_wait)
+                else:
+                    await ended.wait()
+                    log.info("stopping")
+        finally:
+            pinging.cancel()
+            hub.close()
+
+
+def _ended_by_signal() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the next one ends the process the hard way."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def end() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        ended.set()
+
+    for number in numbers:
+        loop.add_signal_handler(number, end)
+    return ended
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[None]:
+    access_log = logging.getLogger("server.access") if settings.access_log else None
+    runner = web.AppRunner(app, access_log=access_log, shutdown_timeout=_LAST_ANSWERS_S)
+    await runner.setup()
+    try:
+        for host in settings.listen:
+            await _listen(runner, host, settings)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, settings: Settings) -> None:
+    context = _tls_context(settings)
+    site = web.TCPSite(runner, host, settings.port, ssl_context=context, backlog=_MANY_CLIENTS)
+    try:
+        await site.start()
+    except OSError as error:
+        if len(settings.listen) > 1 and ":" in host:  # no IPv6 here
+            log.warning("cannot listen on %s: %s", host, error.strerror)
+            return
+        raise CannotServe(
+            f"cannot listen on {host} port {settings.port}: {error.strerror}; "
+            "another --port may be free"
+        ) from error
+    port = runner.addresses[-1][1]
+    scheme = "https" if context else "http"
+    log.info("listening on %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_certfile is None and settings.tls_keyfile is None:
+        return None
+    if settings.tls_certfile is None or settings.tls_keyfile is None:
+        raise CannotServe("https needs both --tls-keyfile and --tls-certfile")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_certfile, settings.tls_keyfile)
+    except OSError as error:  # SSLError is one too
+        raise CannotServe(f"the certificate or its key cannot be used: {error}") from error
+    return context
+
+
+@asynccontextmanager
+async def _engine(services: Services, progress: ProgressView) -> AsyncIterator[Engine]:
+    """The engine, started while requests are answered already."""
+    settings, hub = services.settings, services.hub
+    # In a thread, because importing SQLAlchemy takes as long as all the rest.
+    assembly = await asyncio.to_thread(importlib.import_module, "server.assembly")
+    try:
+        core: Core = await assembly.start_core(settings, services.folders, hub, progress)
+    except BaseException as error:
+        services.starting.set_exception(error)
+        services.starting.exception()  # seen: it need not be logged again
+        raise
+    services.starting.set_result(core)
+    try:
+        yield core.engine
+    finally:
+        await core.engine.stop()
+
+
+def _progress_view(settings: Settings, stream: TextIO) -> ProgressView:
+    if is_interactive(settings, stream):
+        from server.terminal import ProgressBars  # rich costs start-up time
+
+        return ProgressBars(stream)
+    return ProgressLog()
+
+
+async def _ping(hub: Hub, every_s: float) -> None:
+    while every_s > 0:
+        await asyncio.sleep(every_s)
+        hub.ping()

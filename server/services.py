@@ -1,0 +1,58 @@
+"""What handlers work with: built once in `server.run`, reached through the application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from aiohttp import web
+
+from executor.folders import Folders
+from server.hub import Hub
+from server.settings import Settings
+from server.uploads import Uploads
+from server.versions import Versions
+
+if TYPE_CHECKING:  # importing the engine takes as long as all else together
+    from executor.engine import Engine
+    from server.catalogue import Catalogue
+
+# A row of a route module: method, path without /api, handler.
+Route: TypeAlias = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """What is there only once the database is open."""
+
+    engine: Engine
+    catalogue: Catalogue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All parts of one server."""
+
+    settings: Settings
+    versions: Versions
+    folders: Folders
+    hub: Hub
+    uploads: Uploads
+    starting: asyncio.Future[Core]  # done a moment after the server begins to answer
+
+    async def core(self) -> Core:
+        """The engine, waiting for it in the first moments."""
+        return (
+            self.starting.result() if self.starting.done() else await asyncio.shield(self.starting)
+        )
+
+    async def engine(self) -> Engine:
+        return (await self.core()).engine
+
+    def engine_if_started(self) -> Engine | None:
+        return self.starting.result().engine if self.starting.done() else None
+
+
+SERVICES: Final = web.AppKey("services", Services)

@@ -1,0 +1,257 @@
+"""All configuration in one place: flags > DARKROOM_* variables > darkroom.toml > defaults.
+
+Nothing else in the server reads the environment or the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+# ruff: noqa: RUF009  (`_setting` makes a field with an immutable default; ruff cannot see that)
+
+T = TypeVar("T")
+
+ENV_PREFIX: Final = "DARKROOM_"
+CONFIG_NAME: Final = "darkroom.toml"
+MIB: Final = 1024 * 1024
+
+
+class SettingError(Exception):
+    """A setting has a value that cannot be used."""
+
+    def __init__(self, name: str, value: object, reason: str, source: str) -> None:
+        super().__init__(f"the setting '{name}' cannot be {value!r} ({source}): {reason}")
+        self.name = name
+        self.source = source
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("it must be text")
+    return value
+
+
+def _integer(low: int, high: int | None = None) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError("it must be a whole number")
+        number = int(value)
+        if number < low or (high is not None and number > high):
+            bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise ValueError(f"it must be {bounds}")
+        return number
+
+    return parse
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("it must be a number")
+    number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError("it must not be negative or infinite")
+    return number
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False}
+    try:
+        return known[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError("it must be true or false") from None
+
+
+def _path(value: object) -> Path:
+    return Path(_text(value)).expanduser()
+
+
+def _list_of(parse: Callable[[object], T], separator: str) -> Callable[[object], tuple[T, ...]]:
+    def parse_list(value: object) -> tuple[T, ...]:
+        items = value.split(separator) if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise ValueError("it must be a list")
+        trimmed = [item.strip() if isinstance(item, str) else item for item in items]
+        return tuple(parse(item) for item in trimmed if item != "")
+
+    return parse_list
+
+
+def _one_of(*choices: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"it must be one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def _setting(default: T, parse: Callable[[object], object], text: str) -> T:
+    field: T = dataclasses.field(default=default, metadata={"parse": parse, "doc": text})
+    return field
+
+
+_paths = _list_of(_path, os.pathsep)
+_words = _list_of(_text, ",")
+_model_precision = _one_of(
+    "auto", "fp64", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "fp8_e8m0fnu"
+)
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The configuration of one server. The table in docs/settings.md says the same in prose."""
+
+    # network
+    listen: tuple[str, ...] = _setting(("127.0.0.1",), _words, "addresses to listen on")
+    port: int = _setting(8188, _integer(0, 65535), "port; 0 takes any free one")
+    tls_keyfile: Path | None = _setting(None, _path, "private key, for https")
+    tls_certfile: Path | None = _setting(None, _path, "certificate, for https")
+    cors_origin: str = _setting("", _text, "origin that pages may come from, `*` for any")
+    max_upload_size: float = _setting(100.0, _number, "largest request body, in MB")
+    compress_responses: bool = _setting(False, _boolean, "gzip JSON and text answers")
+    disable_api_nodes: bool = _setting(False, _boolean, "forbid pages to load foreign content")
+    access_log: bool = _setting(False, _boolean, "log each request")
+    websocket_buffer: float = _setting(
+        32.0, _number, "MB that a client may leave unread on its WebSocket before it is dropped"
+    )
+    websocket_heartbeat: float = _setting(
+        30.0, _number, "seconds between pings that find dead clients; 0: none"
+    )
+
+    # folders
+    base_directory: Path = _setting(
+        Path("~/darkroom").expanduser(), _path, "holds models, input, output, temp, user, ..."
+    )
+    output_directory: Path | None = _setting(None, _path, "results; default: base/output")
+    input_directory: Path | None = _setting(None, _path, "uploads; default: base/input")
+    temp_directory: Path | None = _setting(None, _path, "its subfolder temp/ holds previews")
+    user_directory: Path | None = _setting(None, _path, "settings of users; default: base/user")
+    extra_model_paths: tuple[Path, ...] = _setting((), _paths, "YAML files of model folders")
+    front_end_root: Path | None = _setting(None, _path, "static front end served at /")
+    multi_user: bool = _setting(False, _boolean, "one storage per user")
+    upload_hash: str = _setting(
+        "sha256", _one_of("md5", "sha1", "sha256", "sha512"), "tells whether two uploads are equal"
+    )
+
+    # jobs
+    database_url: str = _setting("", _text, "where jobs are kept; default: base/user/darkroom.db")
+    history_limit: int = _setting(10_000, _integer(1), "finished jobs kept; the oldest goes first")
+    job_attempts: int = _setting(2, _integer(1), "how often a job whose worker died is started")
+
+    # workers
+    workers: int = _setting(1, _integer(1, 64), "worker processes")
+    startup_wait: float = _setting(
+        120.0, _number, "seconds that requests wait for the first worker to publish its nodes"
+    )
+    stop_wait: float = _setting(2.0, _number, "seconds that workers have to end by themselves")
+    cpu: bool = _setting(False, _boolean, "use no GPU")
+    cuda_device: tuple[int, ...] = _setting(
+        (), _list_of(_integer(0), ","), "use only these GPUs, e.g. `0` or `0,1`"
+    )
+    default_device: int | None = _setting(None, _integer(0), "use this GPU first")
+    cache_mode: str = _setting(
+        "classic", _one_of("classic", "lru", "ram", "none"), "which node results are kept"
+    )
+    cache_lru_size: int = _setting(0, _integer(0), "results kept with `lru`; 0 means classic")
+    cache_ram_headroom: float = _setting(4.0, _number, "GB of RAM left free with `ram`")
+    preview_method: str = _setting(
+        "none", _one_of("none", "auto", "latent2rgb", "taesd"), "pictures shown while sampling"
+    )
+    preview_size: int = _setting(512, _integer(16, 16384), "longest side of a preview, in pixels")
+    disable_metadata: bool = _setting(False, _boolean, "write no workflow into saved files")
+    disable_custom_nodes: bool = _setting(False, _boolean, "load no node packs")
+    whitelist_custom_nodes: tuple[str, ...] = _setting(
+        (), _words, "packs that are loaded although packs are disabled"
+    )
+    vram_mode: str = _setting(
+        "auto",
+        _one_of("auto", "gpu-only", "highvram", "normalvram", "lowvram", "novram"),
+        "what stays in GPU memory",
+    )
+    precision: str = _setting("auto", _one_of("auto", "fp32", "fp16"), "of all models")
+    unet_precision: str = _setting("auto", _model_precision, "of diffusion models")
+    vae_precision: str = _setting("auto", _one_of("auto", "fp32", "fp16", "bf16"), "of VAEs")
+    text_encoder_precision: str = _setting("auto", _model_precision, "of text encoders")
+    cpu_vae: bool = _setting(False, _boolean, "run VAEs on the CPU")
+
+    # the process
+    log_level: str = _setting("INFO", _one_of(*LOG_LEVELS), "the least severity that is logged")
+    log_format: str = _setting("text", _one_of("text", "json"), "`json`: one object a line")
+    log_stdout: bool = _setting(False, _boolean, "log to standard output, not standard error")
+    quiet: bool = _setting(False, _boolean, "log warnings and errors only")
+    quick_test: bool = _setting(False, _boolean, "load all nodes, then end")
+    argv: tuple[str, ...] = ()  # the command line, shown in /system_stats; not a setting
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """`max_upload_size` in bytes."""
+        return int(self.max_upload_size * MIB)
+
+
+PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    field.name: field.metadata["parse"]
+    for field in dataclasses.fields(Settings)
+    if "parse" in field.metadata
+}
+
+
+def build_settings(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    *,
+    argv: tuple[str, ...] = (),
+) -> Settings:
+    """Settings from parsed flags, the environment and a TOML file; raises SettingError.
+
+    Without `config` the file is the one that DARKROOM_CONFIG names, else `darkroom.toml` in the
+    current folder if there is one.
+    """
+    values: dict[str, Any] = {}
+    file = config or _find_config(environ)
+    if file is not None:
+        for name, value in _read_config(file).items():
+            values[name] = _parse(name, value, str(file))
+    for name in PARSERS:
+        variable = ENV_PREFIX + name.upper()
+        if environ.get(variable):
+            values[name] = _parse(name, environ[variable], variable)
+    for name, value in flags.items():
+        values[name] = _parse(name, value, "command line")
+    return Settings(**values, argv=argv)
+
+
+def _find_config(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(ENV_PREFIX + "CONFIG")
+    if named:
+        return Path(named)
+    default = Path(CONFIG_NAME)
+    return default if default.is_file() else None
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError("config", str(file), str(error), "file") from error
+
+
+def _parse(name: str, value: object, source: str) -> Any:
+    try:
+        parse = PARSERS[name]
+    except KeyError:
+        raise SettingError(name, value, "there is no such setting", source) from None
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise SettingError(name, value, str(error), source) from None

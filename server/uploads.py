@@ -1,0 +1,188 @@
+"""Takes uploaded files in: streamed to a temporary file, then given a name that is free."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from aiohttp import BodyPartReader, web
+
+from executor.folders import FolderError, Folders, inside
+from server.errors import BadRequest, TooLarge
+
+_IN_MEMORY: Final = 2 * 1024 * 1024  # smaller uploads never touch the disk before they have a name
+_CHUNK: Final = 256 * 1024
+_LONGEST_FIELD: Final = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A form with one file, read whole."""
+
+    file: IO[bytes]  # at its start; gone when closed
+    name: str  # as the client calls it
+    fields: dict[str, str]  # the other parts of the form
+
+    @property
+    def subfolder(self) -> str:
+        return self.fields.get("subfolder", "")
+
+    @property
+    def file_type(self) -> str:
+        return self.fields.get("type", "input")
+
+    @property
+    def overwrites(self) -> bool:
+        return self.fields.get("overwrite") in ("true", "1")
+
+
+async def read_upload(request: web.Request, spool: Path, limit: int) -> Upload:
+    """Read a multipart form whose part `image` is a file; raises BadRequest or TooLarge.
+
+    The caller closes `file`. `spool` holds what is too large for memory.
+    """
+    if not request.content_type.startswith("multipart/"):
+        raise BadRequest("the body must be multipart/form-data with a file 'image'")
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(spool))  # noqa: SIM115
+    try:
+        name, fields = await _read_parts(request, file, limit)
+        file.seek(0)
+    except BaseException as error:
+        file.close()
+        if isinstance(error, ValueError | AssertionError | KeyError):  # aiohttp's parser
+            raise BadRequest("the multipart body is broken", details=str(error)) from None
+        raise
+    return Upload(file=file, name=name, fields=fields)
+
+
+async def _read_parts(
+    request: web.Request, file: IO[bytes], limit: int
+) -> tuple[str, dict[str, str]]:
+    name: str | None = None
+    fields: dict[str, str] = {}
+    left = limit
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            raise BadRequest("a multipart form must not be nested")
+        if part.name == "image":
+            name = part.filename or ""
+            if part.filename is None:
+                raise BadRequest("'image' must be sent as a file", field="image")
+            left -= await _stream(part, file, left, limit)
+        elif part.name is not None:
+            fields[part.name] = await _read_text(part, part.name)
+    if not name:
+        raise BadRequest("the form has no file 'image' with a name", field="image")
+    return name, fields
+
+
+async def _read_text(part: BodyPartReader, name: str) -> str:
+    text = bytearray()
+    while chunk := await part.read_chunk(_CHUNK):
+        text += chunk
+        if len(text) > _LONGEST_FIELD:
+            raise BadRequest(f"the field '{name}' is too long", field=name)
+    return text.decode(errors="replace")
+
+
+async def _stream(part: BodyPartReader, file: IO[bytes], left: int, limit: int) -> int:
+    """Copy a part into a file; the number of bytes."""
+    count = 0
+    while chunk := await part.read_chunk(_CHUNK):
+        count += len(chunk)
+        if count > left:
+            raise TooLarge(limit)
+        if count <= _IN_MEMORY:
+            file.write(chunk)
+        else:
+            await asyncio.to_thread(file.write, chunk)
+    return count
+
+
+class Uploads:
+    """Names for uploaded files. One at a time, so that two uploads never take the same name."""
+
+    def __init__(self, folders: Folders, hash_name: str) -> None:
+        self._folders = folders
+        self._hash_name = hash_name
+        self._naming = asyncio.Lock()
+
+    async def place(self, upload: Upload, content: IO[bytes]) -> str:
+        """Store the content under the upload's name or a free one like it; the name it got."""
+        folder, target = self._target(upload)
+        async with self._naming:
+            stored = await asyncio.to_thread(
+                self._place, folder, target, content, upload.overwrites
+            )
+        return stored.relative_to(folder).as_posix()
+
+    def _target(self, upload: Upload) -> tuple[Path, Path]:
+        try:
+            root = self._folders.directory(upload.file_type)
+            folder = inside(root, upload.subfolder)
+            target = inside(root, os.path.join(upload.subfolder, upload.name))  # noqa: PTH118
+            inside(folder, upload.name)
+        except FolderError as error:
+            raise BadRequest(str(error)) from None
+        if target == folder or upload.name.endswith(("/", "\\")):
+            raise BadRequest(f"{upload.name!r} is no file name", field="image")
+        return folder, target
+
+    def _place(self, folder: Path, target: Path, content: IO[bytes], overwrite: bool) -> Path:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # folders in the name itself must exist
+            if not overwrite:
+                target, is_there = self._free_name(target, content)
+                if is_there:
+                    return target
+            _write(target, content)
+        except OSError as error:
+            raise BadRequest(
+                f"the name {target.name!r} cannot be used", details=error.strerror or str(error)
+            ) from None
+        return target
+
+    def _free_name(self, target: Path, content: IO[bytes]) -> tuple[Path, bool]:
+        """The first of `x.png`, `x (1).png`, ... that is free, or that holds this content."""
+        candidate, number = target, 0
+        size = content.seek(0, os.SEEK_END)
+        digest: bytes | None = None
+        while candidate.exists():
+            if candidate.is_file() and candidate.stat().st_size == size:
+                digest = digest or _digest(content, self._hash_name)
+                with candidate.open("rb") as existing:
+                    if _digest(existing, self._hash_name) == digest:
+                        return candidate, True
+            number += 1
+            candidate = target.with_name(f"{target.stem} ({number}){target.suffix}")
+        return candidate, False
+
+
+def _digest(content: IO[bytes], hash_name: str) -> bytes:
+    content.seek(0)
+    digest = hashlib.new(hash_name, usedforsecurity=False)
+    while block := content.read(1 << 20):
+        digest.update(block)
+    return digest.digest()
+
+
+def _write(target: Path, content: IO[bytes]) -> None:
+    """Write beside the target, then rename: nobody ever sees half a file."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "there is a folder of that name")
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
+    content.seek(0)
+    try:
+        with part.open("wb") as out:
+            shutil.copyfileobj(content, out, 1 << 20)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""What each worker process is told of the settings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from executor.folders import Folders
+from executor.worker_config import WorkerConfig
+from server.locations import STARTER_MODELS, extra_path_files
+from server.settings import Settings
+
+_DTYPES: Final = {
+    "auto": None,
+    "fp64": "float64",
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "fp8_e4m3fn": "float8_e4m3fn",
+    "fp8_e5m2": "float8_e5m2",
+    "fp8_e8m0fnu": "float8_e8m0fnu",
+}
+
+_POLICIES: Final = {"highvram": "high", "normalvram": "normal", "lowvram": "low", "novram": "none"}
+
+
+class WorkerConfigs:
+    """Makes the configuration of workers by name; a restarted one gets its device again."""
+
+    def __init__(self, settings: Settings, folders: Folders) -> None:
+        self._settings = settings
+        self._folders = folders
+        self._extra_configs = [str(file) for file in extra_path_files(settings)]
+        self._numbers: dict[str, int] = {}  # worker name -> order of appearance
+
+    def make(self, name: str) -> WorkerConfig:
+        """The configuration of one worker."""
+        settings, folders = self._settings, self._folders
+        return WorkerConfig(
+            base=str(folders.base),
+            input_dir=str(folders.input),
+            output_dir=str(folders.output),
+            temp_dir=str(folders.temp.parent),
+            user_dir=str(folders.user),
+            extra_model_configs=self._extra_configs,
+            extra_checkpoint_dirs=[str(STARTER_MODELS)],
+            cpu=settings.cpu,
+            device=self._device(name),
+            vram_policy=_POLICIES.get(settings.vram_mode, settings.vram_mode),
+            model_dtype=_DTYPES[_first_set(settings.unet_precision, settings.precision)],
+            vae_dtype=_DTYPES[_first_set(settings.vae_precision, settings.precision)],
+            text_encoder_dtype=_DTYPES[
+                _first_set(settings.text_encoder_precision, settings.precision)
+            ],
+            cpu_vae=settings.cpu_vae,
+            cache_mode=settings.cache_mode,
+            cache_lru=settings.cache_lru_size,
+            cache_ram_gb=settings.cache_ram_headroom,
+            preview_method=settings.preview_method,
+            preview_size=settings.preview_size,
+            disable_metadata=settings.disable_metadata,
+            custom_nodes=not settings.disable_custom_nodes,
+            whitelist_custom_nodes=list(settings.whitelist_custom_nodes),
+            log_level=settings.log_level,
+        )
+
+    def _device(self, name: str) -> int | None:
+        """GPU index: the workers share the listed ones evenly."""
+        number = self._numbers.setdefault(name, len(self._numbers))
+        if self._settings.cpu:
+            return None
+        listed = self._settings.cuda_device
+        if listed:
+            return listed[number % len(listed)]
+        first = self._settings.default_device
+        if first is None and self._settings.workers == 1:
+            return None
+        return (first or 0) + number
+
+
+def _first_set(*precisions: str) -> str:
+    return next((precision for precision in precisions if precision != "auto"), "auto")
