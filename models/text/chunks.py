@@ -29,6 +29,7 @@ class ChunkFormat:
     start: int | None = None
     length: int | None = 77  # tokens of a chunk; None: one chunk of any length
     minimum: int = 0  # a chunk of any length is padded to at least this
+    padding: int = 0  # and with at least so many pads
 
     def empty(self, length: int) -> list[Token]:
         """The chunk of the empty prompt, at a length."""
@@ -55,7 +56,7 @@ class ChunkFormat:
 
     def _fill(self, chunk: list[Token], length: int) -> list[Token]:
         ended = [*chunk, Token(self.end)]
-        return ended + [Token(self.pad)] * (length - len(ended))
+        return ended + [Token(self.pad)] * max(length - len(ended), self.padding)
 
 
 CLIP_L: Final = ChunkFormat(start=49406, end=49407, pad=49407)

@@ -1,0 +1,97 @@
+"""Full-size Stable Diffusion 1.5 workflows and components against the reference.
+
+Two cheap cases run with the ordinary tests; the others are marked slow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.memory import choose_policy
+from models.sampling.samplers import SAMPLERS
+from tests.parity import model_cases
+from tests.parity.checkpoints import cache_folder
+from tests.parity.report import ParityReport
+from tests.parity.workflow import Workflow, not_built
+
+AREA = "models sd15"
+CHECKPOINT = "parity_sd15.safetensors"
+QUICK = {"sd15_vae_decode", "sd15_t2i_euler_normal"}
+UNET_LIMIT = 1e-5  # relative; a port of the modules has no excuse for more
+
+
+@pytest.fixture(scope="module")
+def workflow(pytestconfig: pytest.Config) -> Workflow:
+    cache = pytestconfig.cache
+    assert cache is not None
+    folder = cache_folder(Path(cache.mkdir("darkroom-checkpoints")))
+    return Workflow(choose_policy(cpu=True), folder)
+
+
+def case_names() -> list[Any]:
+    return [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in model_cases.names("sd15")
+    ]
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_workflow_gives_the_reference_result(
+    name: str, workflow: Workflow, parity_report: ParityReport
+) -> None:
+    case = model_cases.read(name)
+    missing = not_built(case.prompt, set(SAMPLERS))
+    if missing is not None:
+        parity_report.missing(AREA, name, missing)
+        pytest.skip(f"{missing} is not built")
+    passed, errors = False, {}
+    try:
+        results = workflow.run(case.prompt)
+        for item in case.expected:
+            actual = result_array(results[item.node][item.slot], item.kind)
+            errors[item] = model_cases.relative_distance(actual, case.arrays[item.array])
+        pooled = case.arrays.get("cond0_pooled")
+        if pooled is not None:
+            first = results[case.expected[0].node][0][0]
+            assert model_cases.relative_distance(first[1]["pooled_output"], pooled) <= 1e-4
+        passed = all(error <= item.limit for item, error in errors.items())
+    finally:
+        parity_report.record(AREA, name, max(errors.values(), default=None), passed)
+    assert passed, {item.array: (error, item.limit) for item, error in errors.items()}
+
+
+def result_array(value: Any, kind: str) -> NDArray[Any]:
+    """The tensor that a case compares, out of the value on a socket."""
+    tensor = {
+        "latent": lambda: value["samples"],
+        "image": lambda: value,
+        "conditioning": lambda: value[0][0],
+    }[kind]()
+    array: NDArray[Any] = tensor.numpy()
+    return array
+
+
+@pytest.mark.slow
+def test_denoised_of_the_unet_is_the_reference_prediction(
+    workflow: Workflow, parity_report: ParityReport
+) -> None:
+    stored = model_cases.component("sd15_unet")
+    if not stored:
+        pytest.skip("the folder has no sd15_unet component")
+    model = workflow.checkpoint(CHECKPOINT).model
+    context = torch.from_numpy(stored["context"])
+    errors = []
+    for index, sigma in enumerate(torch.from_numpy(stored["sigma"]).float()):
+        x = torch.from_numpy(stored[f"x_{index}"])
+        assert int(model.schedule.timestep(sigma)) == int(stored[f"timestep_{index}"][0])
+        actual = model.denoised(x, sigma.expand(len(x)), context)
+        errors.append(model_cases.relative_distance(actual, stored[f"denoised_{index}"]))
+    passed = bool(np.max(errors) <= UNET_LIMIT)
+    parity_report.record(AREA, "component unet", float(np.max(errors)), passed)
+    assert passed, errors
