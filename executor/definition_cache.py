@@ -1,4 +1,4 @@
-"""Node definitions that outlive the worker: in memory for the server, on disk for the next start."""
+"""Node definitions that outlive the worker: in memory now, on disk for the next start."""
 
 from __future__ import annotations
 

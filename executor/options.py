@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from executor.definitions import NodeDefinition
-from executor.folders import Folders
-
-INPUT_IMAGES = "input_images"
+from executor.file_options import INPUT_IMAGES, FileOptionLists
+from executor.folders import FolderError, Folders
 
 
 class FileOptions:
@@ -16,19 +15,46 @@ class FileOptions:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
+        self._lists = FileOptionLists(folders)
 
     def names(self, source: str) -> Sequence[str]:
-        """Sorted names of a source: a model kind, or `input_images`."""
-        raise NotImplementedError
+        """Sorted names of a source: a model kind, or `input_images`; empty for an unknown one."""
+        try:
+            return self._lists.names(source)
+        except FolderError:
+            return []
 
-    def accepts(self, source: str, value: object) -> bool:
-        """Whether the value names a file of that source; images also with ` [output]` and so on."""
-        raise NotImplementedError
+    def has_file(self, source: str, value: object) -> bool:
+        """Whether an input may name this file although it is not listed.
+
+        Images may: in subfolders, and as `name [output]`, `name [temp]` or `name [input]`.
+        """
+        if source != INPUT_IMAGES or not isinstance(value, str):
+            return False
+        try:
+            return self._folders.annotated_path(value).is_file()
+        except (FolderError, OSError):
+            return False
 
     def fill(self, definition: NodeDefinition) -> dict[str, Any]:
         """The definition's /object_info entry with its file lists filled in (a copy)."""
-        raise NotImplementedError
+        info = dict(definition.info)
+        info["input"] = {
+            section: {
+                name: self._filled(declared, definition.file_options.get(name))
+                for name, declared in inputs.items()
+            }
+            for section, inputs in info["input"].items()
+        }
+        return info
 
     def snapshot(self, sources: Collection[str]) -> Mapping[str, Sequence[str]]:
         """`names` of several sources."""
         return {source: self.names(source) for source in sources}
+
+    def _filled(self, declared: Any, source: str | None) -> Any:
+        """An input's declaration; what it lists itself comes after the files."""
+        if source is None:
+            return declared
+        extra = declared[0] if isinstance(declared[0], list) else []
+        return [[*self.names(source), *extra], *declared[1:]]

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from executor.calls import ClassChecker
-from executor.definitions import NodeDefinition
+from executor import json_text
+from executor.calls import CheckResult, ClassChecker
+from executor.node_check import Fault, Files, NodeReport, check_node
+from executor.node_errors import (
+    JsonObject,
+    custom_validation_failed,
+    exception_during_validation,
+    node_error,
+)
 from executor.options import FileOptions
+from executor.rules import RuleBook
+
+BIG_GRAPH: Final = 300  # nodes; larger graphs are checked in a thread
+NAMED_CYCLES: Final = 10  # cycles whose nodes are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +30,11 @@ class ValidatedPrompt:
     prompt: dict[str, Any]  # the submitted graph with converted literals; key order kept
     outputs: tuple[str, ...]  # ids of the good output nodes, in graph order
     node_errors: dict[str, Any]  # the failed part, as in the answer to POST /prompt
+    has_odd_numbers: bool = False  # NaN or infinity, which text converts to
+
+    def encode(self) -> bytes:
+        """The graph as JSON text, for `Job.prompt`."""
+        return json_text.encode(self.prompt, has_odd_numbers=self.has_odd_numbers)
 
 
 class PromptRejected(Exception):
@@ -31,7 +48,7 @@ class PromptRejected(Exception):
 
 async def validate_prompt(
     prompt: object,
-    definitions: Mapping[str, NodeDefinition],
+    book: RuleBook,
     *,
     options: FileOptions,
     check: ClassChecker,
@@ -40,6 +57,199 @@ async def validate_prompt(
     """Validate a graph as parsed from JSON; raises PromptRejected.
 
     `targets` are the `partial_execution_targets`. The graph handed in is changed: literals are
-    converted in place. `check` is awaited at most once, and only if a node's class has a check.
+    converted in place; list literals stay wrapped as `{"__value__": [...]}`, so that nothing later
+    takes them for links. `check` is awaited at most once, and only if a node's class has a check.
     """
-    raise NotImplementedError
+    graph = _graph(prompt, book)
+    outputs = _outputs(graph, book, targets)
+    sources = {
+        rule.file_source
+        for class_type in {node["class_type"] for node in graph.values()}
+        for rule in book[class_type].inputs
+        if rule.file_source is not None
+    }
+
+    def walk() -> _Walk:
+        files = Files(options.snapshot(sources), options.has_file)
+        return _Walk(graph, book, files, outputs)
+
+    is_small = len(graph) <= BIG_GRAPH and not sources
+    walked = walk() if is_small else await asyncio.to_thread(walk)
+    await _ask_classes(walked, check)
+    return walked.conclude()
+
+
+def _graph(prompt: object, book: RuleBook) -> dict[str, Any]:
+    if prompt == []:
+        prompt = {}
+    if not isinstance(prompt, dict):
+        raise PromptRejected(
+            node_error("invalid_prompt", "The prompt must be an object of nodes by id", "", {})
+        )
+    for node_id, node in prompt.items():
+        if not isinstance(node, dict):
+            problem = "A node must be an object"
+        elif "class_type" not in node:
+            problem = "A node has no class_type"
+        elif not isinstance(node["class_type"], str) or node["class_type"] not in book:
+            problem = f"There is no node class '{node['class_type']}'; is a node pack missing?"
+        else:
+            continue
+        raise PromptRejected(node_error("invalid_prompt", problem, f"Node ID '#{node_id}'", {}))
+    return prompt
+
+
+def _outputs(
+    graph: Mapping[str, Any], book: RuleBook, targets: Collection[str] | None
+) -> list[str]:
+    wanted = None if targets is None else frozenset(targets)
+    outputs = [
+        node_id
+        for node_id, node in graph.items()
+        if book[node["class_type"]].is_output and (wanted is None or node_id in wanted)
+    ]
+    if not outputs:
+        raise PromptRejected(
+            node_error("prompt_no_outputs", "The prompt has no outputs to run", "", {})
+        )
+    return outputs
+
+
+async def _ask_classes(walked: _Walk, check: ClassChecker) -> None:
+    asked = [report for report in walked.reports.values() if report.request is not None]
+    if not asked:
+        return
+    requests = [report.request for report in asked if report.request is not None]
+    for report, result in zip(asked, await check(requests), strict=True):
+        _take_result(report, result)
+
+
+def _take_result(report: NodeReport, result: CheckResult) -> None:
+    if result.ok:
+        return
+    if result.exception_type is not None:
+        text = result.exception_message or ""
+        report.fault = report.fault or Fault(result.exception_type, text, result.traceback)
+        return
+    assert report.request is not None
+    for name in report.request.inputs:
+        report.errors.append(custom_validation_failed(name, result.text))
+
+
+class _Walk:
+    """All nodes that the outputs reach, each checked once, without recursion."""
+
+    def __init__(
+        self, graph: dict[str, Any], book: RuleBook, files: Files, outputs: list[str]
+    ) -> None:
+        self._graph = graph
+        self._outputs = outputs
+        self.reports: dict[str, NodeReport] = {}
+        self._order: list[str] = []  # producers before consumers
+        self._cycles = 0
+        for output in outputs:
+            if output not in self.reports:
+                self._visit(output, book, files)
+
+    def _visit(self, start: str, book: RuleBook, files: Files) -> None:
+        """Depth first from one output; finds cycles on the way."""
+        path: dict[str, None] = {}  # the nodes from the output to the current one
+        waiting = [(start, False)]
+        while waiting:
+            node_id, is_done = waiting.pop()
+            if is_done:
+                del path[node_id]
+                self._order.append(node_id)
+                continue
+            if node_id in self.reports:
+                continue
+            report = check_node(node_id, self._graph, book, files)
+            self.reports[node_id] = report
+            path[node_id] = None
+            waiting.append((node_id, True))
+            for producer in reversed(report.producers):
+                if producer in path:
+                    self._found_cycle(report, path, producer)
+                elif producer not in self.reports:
+                    waiting.append((producer, False))
+
+    def _found_cycle(self, report: NodeReport, path: Mapping[str, None], first: str) -> None:
+        """Name the nodes of a cycle; where there are very many, not each time."""
+        self._cycles += 1
+        ring = ["..."]
+        if self._cycles <= NAMED_CYCLES:
+            nodes = list(path)
+            ring = nodes[nodes.index(first) :][::-1]
+        shown = ring if len(ring) <= 20 else [*ring[:10], "...", *ring[-10:]]
+        text = f"the nodes {' -> '.join([first, *shown])} form a cycle"
+        report.fault = Fault("DependencyCycleError", text)
+
+    def conclude(self) -> ValidatedPrompt:
+        """Carry what is bad from producers to consumers, and say what can run."""
+        faults: dict[str, Fault] = {}
+        good: dict[str, bool] = {}
+        for node_id in self._order:
+            report = self.reports[node_id]
+            good[node_id] = report.is_good and all(good.get(p, False) for p in report.producers)
+            if not good[node_id]:
+                behind = [faults[p] for p in report.producers if p in faults]
+                fault = report.fault or (behind[0] if behind else None)
+                if fault is not None:
+                    faults[node_id] = fault
+        failed = [output for output in self._outputs if not good[output]]
+        for output in failed:
+            if (fault := faults.get(output)) is not None:
+                self.reports[output].errors.append(
+                    exception_during_validation(fault.exception_type, fault.text, fault.traceback)
+                )
+        node_errors = self._node_errors(failed, good)
+        if len(failed) == len(self._outputs):
+            raise PromptRejected(self._all_failed(failed), node_errors)
+        outputs = tuple(output for output in self._outputs if good[output])
+        return ValidatedPrompt(
+            prompt=self._graph,
+            outputs=outputs,
+            node_errors=node_errors,
+            has_odd_numbers=any(report.has_odd_number for report in self.reports.values()),
+        )
+
+    def _node_errors(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, Any]:
+        dependents = self._dependents(failed, good)
+        return {
+            node_id: {
+                "errors": self.reports[node_id].errors,
+                "dependent_outputs": [
+                    output for i, output in enumerate(failed) if dependents[node_id] >> i & 1
+                ],
+                "class_type": node["class_type"],
+            }
+            for node_id, node in self._graph.items()
+            if node_id in dependents
+        }
+
+    def _dependents(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, int]:
+        """Per node with errors: a bit for each failed output that depends on it."""
+        bits = {output: 1 << i for i, output in enumerate(failed)}
+        found: dict[str, int] = {}
+        for node_id in reversed(self._order):  # consumers before producers
+            mine = bits.pop(node_id, 0)
+            report = self.reports[node_id]
+            if report.errors:
+                found[node_id] = mine
+            for producer in report.producers:
+                if not good.get(producer, False):
+                    bits[producer] = bits.get(producer, 0) | mine
+        return found
+
+    def _all_failed(self, failed: list[str]) -> JsonObject:
+        lines = [
+            f"{error['message']}: {error['details']}"
+            for output in failed
+            for error in self.reports[output].errors
+        ]
+        return node_error(
+            "prompt_outputs_failed_validation",
+            "No output of the prompt can be made",
+            "\n".join(lines),
+            {},
+        )

@@ -1,0 +1,182 @@
+"""Checks the inputs of one node of a submitted graph against the rules of its class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from executor import node_errors as errors
+from executor.calls import CheckRequest
+from executor.conversion import NotConvertible, convert, unwrap, wrap
+from executor.file_options import INPUT_IMAGES
+from executor.node_errors import JsonObject
+from executor.rules import InputRule, NodeRules, RuleBook
+from executor.type_match import types_match
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What makes every output that depends on a node invalid, beside the node's own errors."""
+
+    exception_type: str
+    text: str
+    traceback: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class NodeReport:
+    """What is known of one node so far."""
+
+    rules: NodeRules
+    producers: list[str] = field(default_factory=list)  # nodes behind its declared inputs
+    errors: list[JsonObject] = field(default_factory=list)
+    fault: Fault | None = None
+    request: CheckRequest | None = None  # to ask the class itself
+    has_odd_number: bool = False  # a literal is NaN or infinite
+
+    @property
+    def is_good(self) -> bool:
+        return not self.errors and self.fault is None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that inputs may name."""
+
+    names: Mapping[str, Sequence[str]]  # source -> sorted names
+    has_file: Callable[[str, object], bool]  # for names that are not listed
+
+
+def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Files) -> NodeReport:
+    """Check all declared inputs and convert the literals in place."""
+    node = graph[node_id]
+    report = NodeReport(rules=book[node["class_type"]])
+    inputs = node.get("inputs")
+    if not isinstance(inputs, dict):
+        problem = "has no inputs" if inputs is None else "has inputs that are no object"
+        kind = "KeyError" if inputs is None else "TypeError"
+        report.fault = Fault(kind, f"node '{node_id}' {problem}")
+        return report
+    received: dict[str, Any] = {}  # input name -> type of the linked output
+    for rule in report.rules.inputs_of(inputs):
+        if rule.name not in inputs:
+            if rule.is_required:
+                report.errors.append(errors.required_input_missing(rule))
+            continue
+        value = inputs[rule.name]
+        if isinstance(value, list):
+            _check_link(node_id, rule, value, graph, book, report, received)
+        else:
+            _check_literal(rule, inputs, files, report)
+    if report.rules.has_check:
+        report.request = _request(node_id, report.rules, inputs, received)
+    return report
+
+
+def _check_link(
+    node_id: str,
+    rule: InputRule,
+    link: list[Any],
+    graph: Mapping[str, Any],
+    book: RuleBook,
+    report: NodeReport,
+    received: dict[str, Any],
+) -> None:
+    if len(link) != 2:
+        report.errors.append(errors.bad_linked_input(rule, link))
+        return
+    producer_id, index = link
+    where = f"input '{rule.name}' of node '{node_id}' is linked to"
+    if not isinstance(producer_id, str) or producer_id not in graph:
+        report.fault = Fault("KeyError", f"{where} node {producer_id!r}, which is not in the graph")
+        return
+    report.producers.append(producer_id)
+    outputs = book[graph[producer_id]["class_type"]].outputs
+    if isinstance(index, bool) or not isinstance(index, int):
+        report.fault = Fault("TypeError", f"{where} output {index!r}, which is no whole number")
+        return
+    if not 0 <= index < len(outputs):
+        has = f"node '{producer_id}' has {len(outputs)}"
+        report.fault = Fault("IndexError", f"{where} output {index}, but {has}")
+        return
+    received[rule.name] = outputs[index]
+    checks_types = not report.rules.check_takes_types
+    if checks_types and not types_match(outputs[index], rule.declared):
+        report.errors.append(errors.return_type_mismatch(rule, outputs[index], link))
+
+
+def _check_literal(
+    rule: InputRule, inputs: dict[str, Any], files: Files, report: NodeReport
+) -> None:
+    literal = unwrap(inputs[rule.name])
+    try:
+        literal = convert(literal, rule.declared)
+    except NotConvertible as problem:
+        report.errors.append(errors.invalid_input_type(rule, literal, str(problem)))
+        return
+    if isinstance(literal, float) and not math.isfinite(literal):
+        report.has_odd_number = True
+    inputs[rule.name] = wrap(literal)
+    if rule.is_checked_by_class:
+        return
+    try:
+        error = _out_of_bounds(rule, literal) or _not_a_choice(rule, literal, files)
+    except TypeError as problem:  # such as text against a numeric bound
+        report.fault = Fault("TypeError", f"input '{rule.name}': {problem}")
+        return
+    if error is not None:
+        report.errors.append(error)
+
+
+def _out_of_bounds(rule: InputRule, literal: Any) -> JsonObject | None:
+    if rule.minimum is not None and literal < rule.minimum:
+        return errors.value_smaller_than_min(rule, literal)
+    if rule.maximum is not None and literal > rule.maximum:
+        return errors.value_bigger_than_max(rule, literal)
+    return None
+
+
+def _not_a_choice(rule: InputRule, literal: Any, files: Files) -> JsonObject | None:
+    if rule.file_source is not None:
+        return _not_a_file(rule, rule.file_source, literal, files)
+    if rule.choices is None:
+        return None
+    if isinstance(literal, list) and rule.is_multiple:
+        is_fine = all(item in rule.choices for item in literal)
+    else:
+        is_fine = (isinstance(literal, str) and literal in rule.known) or literal in rule.choices
+    return None if is_fine else errors.value_not_in_list(rule, literal, rule.choices)
+
+
+def _not_a_file(rule: InputRule, source: str, literal: Any, files: Files) -> JsonObject | None:
+    choices = [*files.names.get(source, ()), *(rule.choices or ())]
+    if literal in choices or files.has_file(source, literal):
+        return None
+    if source == INPUT_IMAGES:
+        return errors.custom_validation_failed(rule.name, f"Invalid image file: {literal}")
+    return errors.value_not_in_list(rule, literal, choices)
+
+
+def _request(
+    node_id: str, rules: NodeRules, inputs: Mapping[str, Any], received: Mapping[str, Any]
+) -> CheckRequest:
+    """What the class's own check is called with: no absent inputs, None for linked ones."""
+    given = {
+        rule.name: None if isinstance(value := inputs[rule.name], list) else unwrap(value)
+        for rule in rules.inputs_of(inputs)
+        if rule.name in inputs
+    }
+    given |= {name: _hidden(kind, node_id) for name, kind in rules.hidden.items()}
+    if not rules.check_takes_all:
+        given = {name: value for name, value in given.items() if name in rules.check_takes}
+    if rules.check_takes_types:
+        given["input_types"] = dict(received)
+    return CheckRequest(class_type=rules.class_type, inputs=given)
+
+
+def _hidden(kind: Any, node_id: str) -> Any:
+    """The value of a hidden input at a time when nothing runs yet."""
+    name = kind[0] if isinstance(kind, list | tuple) and kind else kind
+    return {"PROMPT": {}, "UNIQUE_ID": node_id}.get(name) if isinstance(name, str) else None

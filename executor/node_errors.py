@@ -1,0 +1,123 @@
+"""The errors of a submitted graph, in the form in which clients get them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from executor.rules import InputRule
+
+JsonObject: TypeAlias = dict[str, Any]
+
+MANY_CHOICES = 20  # longer lists are not shown
+
+
+def node_error(kind: str, message: str, details: str, extra_info: JsonObject) -> JsonObject:
+    """One error; `kind` is what clients know it by."""
+    return {"type": kind, "message": message, "details": details, "extra_info": extra_info}
+
+
+def required_input_missing(rule: InputRule) -> JsonObject:
+    """A required input is not there."""
+    return node_error(
+        "required_input_missing",
+        "Required input is missing",
+        rule.name.rpartition(".")[2],
+        {"input_name": rule.name},
+    )
+
+
+def bad_linked_input(rule: InputRule, value: Any) -> JsonObject:
+    """A list that is no link."""
+    return node_error(
+        "bad_linked_input",
+        "A list is read as a link and must have the form [node id, output index]; "
+        'write {"__value__": [...]} for a list as such',
+        rule.name,
+        _about(rule, value),
+    )
+
+
+def return_type_mismatch(rule: InputRule, received: Any, link: list[Any]) -> JsonObject:
+    """The linked output is of another type."""
+    return node_error(
+        "return_type_mismatch",
+        "The linked output has another type than the input takes",
+        f"{rule.name}, received_type({received}) mismatch input_type({rule.declared})",
+        {
+            "input_name": rule.name,
+            "input_config": rule.config,
+            "received_type": received,
+            "linked_node": link,
+        },
+    )
+
+
+def invalid_input_type(rule: InputRule, value: Any, reason: str) -> JsonObject:
+    """The literal cannot be converted."""
+    return node_error(
+        "invalid_input_type",
+        f"The value cannot be read as {rule.declared}",
+        f"{rule.name}, {value}, {reason}",
+        _about(rule, value) | {"exception_message": reason},
+    )
+
+
+def value_smaller_than_min(rule: InputRule, value: Any) -> JsonObject:
+    """The literal is below the bound."""
+    return node_error(
+        "value_smaller_than_min",
+        f"The value {value} is smaller than the minimum of {rule.minimum}",
+        rule.name,
+        _about(rule, value),
+    )
+
+
+def value_bigger_than_max(rule: InputRule, value: Any) -> JsonObject:
+    """The literal is above the bound."""
+    return node_error(
+        "value_bigger_than_max",
+        f"The value {value} is bigger than the maximum of {rule.maximum}",
+        rule.name,
+        _about(rule, value),
+    )
+
+
+def value_not_in_list(rule: InputRule, value: Any, choices: list[Any]) -> JsonObject:
+    """The literal is none of the choices."""
+    are_many = len(choices) > MANY_CHOICES
+    shown = f"(list of length {len(choices)})" if are_many else str(choices)
+    declared = choices if rule.file_source or isinstance(rule.declared, list) else rule.declared
+    return node_error(
+        "value_not_in_list",
+        "The value is not among the choices",
+        f"{rule.name}: '{value}' not in {shown}",
+        {
+            "input_name": rule.name,
+            "input_config": None if are_many else [declared, rule.options],
+            "received_value": value,
+        },
+    )
+
+
+def custom_validation_failed(input_name: str, text: str | None) -> JsonObject:
+    """The class's own check refuses the input."""
+    return node_error(
+        "custom_validation_failed",
+        "The node refuses this input",
+        input_name if text is None else f"{input_name} - {text}",
+        {"input_name": input_name},
+    )
+
+
+def exception_during_validation(exception_type: str, text: str, traceback: list[str]) -> JsonObject:
+    """Something else is wrong with what an output needs; filed under the output."""
+    return node_error(
+        "exception_during_validation",
+        "The graph behind this output cannot be checked",
+        text,
+        {"exception_type": exception_type, "traceback": traceback},
+    )
+
+
+def _about(rule: InputRule, value: Any) -> JsonObject:
+    return {"input_name": rule.name, "input_config": rule.config, "received_value": value}
