@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from pathlib import PurePosixPath
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from server.errors import ServerError, TooLarge
 from server.origin import is_foreign
@@ -15,10 +16,8 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 _IMAGES: Final = frozenset(
-    {"jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"},
+    {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 )
 _DAY: Final = "public, max-age=86400"
 _HOUR: Final = "public, max-age=3600"
@@ -30,9 +29,7 @@ _API_NODES_POLICY: Final = (
 )
 
 
-def build_middleware(
-    settings: Settings,
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def build_middleware(settings: Settings) -> Middleware:
     """The one middleware of the application."""
     cors_headers = _cors_headers(settings.cors_origin)
     limit = settings.max_upload_bytes
@@ -110,7 +107,7 @@ def _set_cache_header(path: str, response: web.StreamResponse) -> None:
 def cache_control(path: str, status: int) -> str | None:
     """The Cache-Control header for a path, by its extension; None: no header."""
     name = path.rpartition("/")[2]
-    extension = name.rpartition(".")[2].lower()
+    extension = PurePosixPath(name).suffix.lower()
     if path.endswith((".js", ".css")) or (name.startswith("index") and name.endswith(".json")):
         return "no-cache"
     if extension not in _IMAGES:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -32,14 +31,20 @@ class ServerProcess:
     log: list[str]  # lines so far
     address: str = ""
 
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._read_log, daemon=True)
+        self.reader.start()
+
     @property
     def client(self) -> Client:
         """A new client, with a client id of its own."""
         return Client(self.address)
 
-    def read_log(self, stream: IO[str]) -> None:
-        for line in stream:
-            self.log.append(line.rstrip("\n"))
+    def _read_log(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            for line in stream:
+                self.log.append(line.rstrip("\n"))
 
     def find_address(self) -> str | None:
         """Where it listens, from its log."""
@@ -56,7 +61,10 @@ class ServerProcess:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
             raise AssertionError("the server did not end after SIGTERM") from None
+        finally:
+            self.reader.join(STOP_S)
 
 
 def start_server(base: Path, *flags: str, environ: dict[str, str] | None = None) -> ServerProcess:
@@ -75,8 +83,6 @@ def start_server(base: Path, *flags: str, environ: dict[str, str] | None = None)
         start_new_session=True,
     )
     server = ServerProcess(process, base, [])
-    assert process.stdout is not None
-    threading.Thread(target=server.read_log, args=(process.stdout,), daemon=True).start()
     server.address = wait_until(server.find_address, what="the server listens", deadline_s=START_S)
     return server
 

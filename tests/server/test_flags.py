@@ -1,0 +1,170 @@
+"""The command line: every flag of ComfyUI is understood."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from server.flags import FLAGS, ParsedFlags, add_flags, read_flags
+from server.settings import PARSERS, Settings, build_settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def parse(*argv: str) -> ParsedFlags:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return read_flags(parser, parser.parse_args(argv))
+
+
+def settings(*argv: str) -> Settings:
+    return build_settings(parse(*argv).settings, {})
+
+
+WORKING = [
+    (["--listen"], "listen", ("0.0.0.0", "::")),
+    (["--listen", "10.0.0.1,::1"], "listen", ("10.0.0.1", "::1")),
+    (["--port", "8000"], "port", 8000),
+    (["--base-directory", "/b"], "base_directory", Path("/b")),
+    (["--output-directory", "/o"], "output_directory", Path("/o")),
+    (["--input-directory", "/i"], "input_directory", Path("/i")),
+    (["--user-directory", "/u"], "user_directory", Path("/u")),
+    (["--temp-directory", "/t"], "temp_directory", Path("/t")),
+    (
+        ["--extra-model-paths-config", "/a", "/b", "--extra-model-paths-config", "/c"],
+        "extra_model_paths",
+        (Path("/a"), Path("/b"), Path("/c")),
+    ),
+    (["--cpu"], "cpu", True),
+    (["--cuda-device", "1"], "cuda_device", (1,)),
+    (["--default-device", "1"], "default_device", 1),
+    (["--cache-classic"], "cache_mode", "classic"),
+    (["--cache-lru", "7"], "cache_lru_size", 7),
+    (["--cache-lru", "7"], "cache_mode", "lru"),
+    (["--cache-none"], "cache_mode", "none"),
+    (["--cache-ram"], "cache_ram_headroom", 4.0),
+    (["--cache-ram", "2.5"], "cache_ram_headroom", 2.5),
+    (["--preview-method", "taesd"], "preview_method", "taesd"),
+    (["--preview-size", "256"], "preview_size", 256),
+    (["--enable-cors-header"], "cors_origin", "*"),
+    (["--enable-cors-header", "https://a.b"], "cors_origin", "https://a.b"),
+    (["--max-upload-size", "0.5"], "max_upload_size", 0.5),
+    (["--tls-keyfile", "/k"], "tls_keyfile", Path("/k")),
+    (["--tls-certfile", "/c"], "tls_certfile", Path("/c")),
+    (["--enable-compress-response-body"], "compress_responses", True),
+    (["--disable-metadata"], "disable_metadata", True),
+    (["--multi-user"], "multi_user", True),
+    (["--disable-all-custom-nodes"], "disable_custom_nodes", True),
+    (["--whitelist-custom-nodes", "a", "b"], "whitelist_custom_nodes", ("a", "b")),
+    (["--disable-api-nodes"], "disable_api_nodes", True),
+    (["--verbose"], "log_level", "DEBUG"),
+    (["--verbose", "WARNING"], "log_level", "WARNING"),
+    (["--log-stdout"], "log_stdout", True),
+    (["--dont-print-server"], "quiet", True),
+    (["--default-hashing-function", "md5"], "upload_hash", "md5"),
+    (["--front-end-root", "/f"], "front_end_root", Path("/f")),
+    (["--quick-test-for-ci"], "quick_test", True),
+    (["--gpu-only"], "vram_mode", "gpu-only"),
+    (["--highvram"], "vram_mode", "highvram"),
+    (["--normalvram"], "vram_mode", "normalvram"),
+    (["--lowvram"], "vram_mode", "lowvram"),
+    (["--novram"], "vram_mode", "novram"),
+    (["--force-fp32"], "precision", "fp32"),
+    (["--force-fp16"], "precision", "fp16"),
+    (["--fp32-unet"], "unet_precision", "fp32"),
+    (["--fp64-unet"], "unet_precision", "fp64"),
+    (["--bf16-unet"], "unet_precision", "bf16"),
+    (["--fp16-unet"], "unet_precision", "fp16"),
+    (["--fp8_e4m3fn-unet"], "unet_precision", "fp8_e4m3fn"),
+    (["--fp8_e5m2-unet"], "unet_precision", "fp8_e5m2"),
+    (["--fp8_e8m0fnu-unet"], "unet_precision", "fp8_e8m0fnu"),
+    (["--fp16-vae"], "vae_precision", "fp16"),
+    (["--fp32-vae"], "vae_precision", "fp32"),
+    (["--bf16-vae"], "vae_precision", "bf16"),
+    (["--cpu-vae"], "cpu_vae", True),
+    (["--fp8_e4m3fn-text-enc"], "text_encoder_precision", "fp8_e4m3fn"),
+    (["--fp8_e5m2-text-enc"], "text_encoder_precision", "fp8_e5m2"),
+    (["--fp16-text-enc"], "text_encoder_precision", "fp16"),
+    (["--fp32-text-enc"], "text_encoder_precision", "fp32"),
+    (["--bf16-text-enc"], "text_encoder_precision", "bf16"),
+    (["--database-url", "sqlite:///x"], "database_url", "sqlite:///x"),
+    (["--workers", "2"], "workers", 2),
+    (["--log-format", "json"], "log_format", "json"),
+]
+
+NOTED = [
+    *(["--auto-launch"], ["--disable-auto-launch"], ["--windows-standalone-build"]),
+    *(["--reserve-vram", "1"], ["--async-offload"], ["--async-offload", "2"]),
+    *(["--disable-async-offload"], ["--disable-smart-memory"], ["--disable-pinned-memory"]),
+    *(["--force-non-blocking"], ["--disable-mmap"], ["--mmap-torch-files"]),
+    *(["--use-split-cross-attention"], ["--use-quad-cross-attention"]),
+    *(["--use-pytorch-cross-attention"], ["--use-sage-attention"], ["--use-flash-attention"]),
+    *(["--disable-xformers"], ["--force-upcast-attention"], ["--dont-upcast-attention"]),
+    *(["--deterministic"], ["--fast"], ["--fast", "a", "b"], ["--force-channels-last"]),
+    *(["--supports-fp8-compute"], ["--cuda-malloc"], ["--disable-cuda-malloc"]),
+    *(["--enable-manager"], ["--disable-manager-ui"], ["--enable-manager-legacy-ui"]),
+    ["--comfy-api-base", "https://x"],
+]
+
+
+@pytest.mark.parametrize(("argv", "name", "value"), WORKING)
+def test_a_flag_sets_its_setting(argv: list[str], name: str, value: object) -> None:
+    assert getattr(settings(*argv), name) == value
+
+
+@pytest.mark.parametrize("argv", NOTED)
+def test_a_flag_that_means_nothing_here_is_accepted_and_noted(argv: list[str]) -> None:
+    parsed = parse(*argv)
+    assert parsed.noted == (argv[0],)
+    assert parsed.settings == {}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--front-end-version", "a@b"],
+        ["--directml"],
+        ["--directml", "1"],
+        ["--oneapi-device-selector", "x"],
+        ["--disable-ipex-optimize"],
+    ],
+)
+def test_a_flag_that_cannot_be_honoured_is_refused(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(*argv)
+    assert caught.value.code == 2
+    assert f"{argv[0]} is not supported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--no-such-flag"],
+        ["--port"],
+        ["--cache-none", "--cache-lru", "3"],
+        ["--cpu", "--highvram"],
+        ["--fp16-vae", "--fp32-vae"],
+        ["--cuda-malloc", "--disable-cuda-malloc"],
+    ],
+)
+def test_wrong_usage_ends_with_status_2(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(*argv)
+    assert caught.value.code == 2
+
+
+def test_without_flags_nothing_is_set() -> None:
+    assert parse() == ParsedFlags(settings={}, config=None, noted=())
+
+
+def test_every_flag_names_settings_that_exist() -> None:
+    assert {setting for flag in FLAGS for setting in flag.sets} <= set(PARSERS)
+
+
+def test_the_documentation_lists_every_flag() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    assert not [flag.name for flag in FLAGS if f"`{flag.name}`" not in text]
