@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from pathlib import Path
 
 from executor.folders import Folders
 
@@ -27,6 +28,10 @@ class FileOptionLists:
         except OSError:
             return []
         return sorted(e.name for e in entries if _is_image(e.name) and e.is_file())
+
+    def annotated_path(self, name: str) -> Path:
+        """The path that a choice among input images stands for; raises OutsideFolder."""
+        return self._folders.annotated_path(name)
 
 
 def _is_image(name: str) -> bool:

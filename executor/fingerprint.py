@@ -1,4 +1,4 @@
-"""A fingerprint of all that node definitions are made from; the server computes it too: no torch."""
+"""A fingerprint of all that node definitions are made from. No torch: the server uses it too."""
 
 from __future__ import annotations
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from executor.folders import Folders
+
+Precision: TypeAlias = Literal["fp16", "bf16", "fp32"]
+VramMode: TypeAlias = Literal["gpu-only", "high", "normal", "low", "none"]
+CacheMode: TypeAlias = Literal["classic", "lru", "ram", "none"]
+PreviewMethod: TypeAlias = Literal["none", "auto", "latent2rgb", "taesd"]
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,17 +28,18 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     cpu: bool = False  # use no GPU
     device: int | None = None  # index of the GPU; None: the first one
-    vram_policy: str = "auto"  # auto, gpu-only, high, normal, low or none
-    deterministic: bool = False
-    model_dtype: str | None = None  # float32, float16, bfloat16, ...; None: by device
-    vae_dtype: str | None = None
-    text_encoder_dtype: str | None = None
+    vram_mode: VramMode = "normal"
+    reserve_vram_gb: float = 0.0  # kept free beside models
+    force_precision: Precision | None = None  # of all parts; None: what suits the device
+    unet_precision: Precision | None = None  # each part's own wins
+    vae_precision: Precision | None = None
+    text_precision: Precision | None = None
     cpu_vae: bool = False
 
-    cache_mode: str = "classic"  # classic, lru, ram or none
+    cache_mode: CacheMode = "classic"
     cache_lru: int = 0  # node results that lru keeps
     cache_ram_gb: float = 4.0  # memory that ram leaves free
-    preview_method: str = "none"  # none, auto, latent2rgb or taesd
+    preview_method: PreviewMethod = "none"
     preview_size: int = 512
     disable_metadata: bool = False  # leave the workflow out of saved files
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from nodes.context import NodeContext, current_context, file_names
+from nodes.context import NodeContext, current_context, installed_files
 
 MAX_RESOLUTION = 16384  # pixels, the bound of every size input
 
@@ -24,7 +24,7 @@ class FileOptions:
 
     def names(self) -> list[str]:
         """All choices now."""
-        return [*file_names(self.source), *self.extra]
+        return [*installed_files().names(self.source), *self.extra]
 
 
 # What an input is: `("INT", {"default": 1})`, `("IMAGE",)`, `(["a", "b"],)`, `(FileOptions(...),)`.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from models.memory import Policy
 
 PreviewSource: TypeAlias = "Callable[[], Image | None]"
 
@@ -27,6 +29,9 @@ class NodeFolders(Protocol):
 
     def filename_list(self, kind: str) -> list[str]:
         """Names of the files of a kind, sorted."""
+
+    def kind_folders(self, kind: str) -> list[Path]:
+        """The folders that are searched for a kind."""
 
     def full_path(self, kind: str, name: str) -> Path:
         """The file of that kind and name; raises an error that names it if it is not there."""
@@ -50,6 +55,22 @@ class NodeSettings:
     disable_metadata: bool = False  # leave the workflow out of saved files
 
 
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a process offers to all nodes."""
+
+    folders: NodeFolders
+    settings: NodeSettings = field(default_factory=NodeSettings)
+    model_policy: Policy | None = None  # None: a process that runs no models
+
+    @property
+    def policy(self) -> Policy:
+        """Devices and number types of models."""
+        if self.model_policy is None:
+            raise RuntimeError("this process was set up without a policy for models")
+        return self.model_policy
+
+
 class Reporter(Protocol):
     """Where progress goes, and where an interruption comes from."""
 
@@ -69,9 +90,23 @@ class NodeContext:
     prompt_id: str
     node_id: str
     list_index: int  # which of the mapped calls this is
-    folders: NodeFolders
-    settings: NodeSettings
+    services: Services
     reporter: Reporter
+
+    @property
+    def folders(self) -> NodeFolders:
+        """Where files are."""
+        return self.services.folders
+
+    @property
+    def settings(self) -> NodeSettings:
+        """What the settings say, with this prompt's changes."""
+        return self.services.settings
+
+    @property
+    def policy(self) -> Policy:
+        """Devices and number types of models."""
+        return self.services.policy
 
     def report(self, value: float, total: float, preview: PreviewSource | None = None) -> None:
         """Report progress, with a picture if one is wanted; raises Interrupted."""
@@ -91,31 +126,34 @@ def current_context() -> NodeContext:
     return CURRENT.get()
 
 
-class _NoFiles:
-    """File lists before an installation is known: all empty."""
-
-    def names(self, source: str) -> list[str]:
-        return []
-
-
-class FileLists(Protocol):
-    """Where the options of a file input come from."""
+class InstalledFiles(Protocol):
+    """Files as node classes need them outside of a call: for their choices and checks."""
 
     def names(self, source: str) -> list[str]:
         """Names of a model folder kind, or of `input_images`."""
 
-
-_file_lists: list[FileLists] = [_NoFiles()]
-
-
-def use_file_lists(lists: FileLists) -> None:
-    """Say where INPUT_TYPES() finds the names of files: once, when nodes are loaded."""
-    _file_lists[0] = lists
+    def annotated_path(self, name: str) -> Path:
+        """As `NodeFolders.annotated_path`."""
 
 
-def file_names(source: str) -> list[str]:
-    """The names that a file input offers now."""
-    return _file_lists[0].names(source)
+class _NoFiles:
+    """Before an installation is known there are no files."""
+
+    def names(self, source: str) -> list[str]:
+        return []
+
+    def annotated_path(self, name: str) -> Path:
+        raise LookupError("no folders were set up")
 
 
-JsonObject: TypeAlias = dict[str, Any]
+_installed: list[InstalledFiles] = [_NoFiles()]
+
+
+def use_files(files: InstalledFiles) -> None:
+    """Say where node classes find files: once, when nodes are loaded."""
+    _installed[0] = files
+
+
+def installed_files() -> InstalledFiles:
+    """The files of this installation."""
+    return _installed[0]

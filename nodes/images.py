@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.math import resize
 from nodes.base import MAX_RESOLUTION, Node, inputs
 
 
@@ -37,3 +38,32 @@ class ImageInvert(Node):
     def run(self, image: Tensor) -> tuple[Tensor]:
         """One minus the image; nothing is clipped."""
         return (1.0 - image,)
+
+
+class ImageScale(Node):
+    """Resizes images."""
+
+    DISPLAY_NAME = "Upscale Image"
+    CATEGORY = "image/upscaling"
+    REQUIRED = inputs(
+        image=("IMAGE",),
+        upscale_method=(["nearest-exact", "bilinear", "area", "bicubic", "lanczos"],),
+        width=("INT", {"default": 512, "min": 0, "max": MAX_RESOLUTION, "step": 1}),
+        height=("INT", {"default": 512, "min": 0, "max": MAX_RESOLUTION, "step": 1}),
+        crop=(["disabled", "center"],),
+    )
+    RETURN_TYPES = ("IMAGE",)
+
+    def run(
+        self, image: Tensor, upscale_method: str, width: int, height: int, crop: str
+    ) -> tuple[Tensor]:
+        """0 keeps the ratio, two zeros the size."""
+        if width == 0 and height == 0:
+            return (image,)
+        samples = image.movedim(-1, 1)  # b c h w
+        if width == 0:
+            width = max(1, round(samples.shape[3] * height / samples.shape[2]))
+        elif height == 0:
+            height = max(1, round(samples.shape[2] * width / samples.shape[3]))
+        resized = resize(samples, width, height, upscale_method, crop=crop == "center")
+        return (resized.movedim(1, -1),)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from nodes import images, saving
+from nodes import conditioning, images, latents, loaders, loading, sampling, saving, vae
 from nodes.base import Node
 
 _CLASSES: tuple[type[Node], ...] = (
-    images.EmptyImage,
-    images.ImageInvert,
+    sampling.KSampler,
+    loaders.CheckpointLoaderSimple,
+    conditioning.CLIPTextEncode,
+    conditioning.CLIPSetLastLayer,
+    vae.VAEDecode,
+    vae.VAEEncode,
+    vae.VAEEncodeForInpaint,
+    loaders.VAELoader,
+    latents.EmptyLatentImage,
+    latents.LatentUpscale,
     saving.SaveImage,
     saving.PreviewImage,
+    loading.LoadImage,
+    loading.LoadImageMask,
+    images.ImageScale,
+    images.ImageInvert,
+    images.EmptyImage,
+    sampling.KSamplerAdvanced,
+    latents.SetLatentNoiseMask,
 )
 
 NODE_CLASSES: dict[str, type[Node]] = {node.__name__: node for node in _CLASSES}

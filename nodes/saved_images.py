@@ -19,8 +19,8 @@ from torch import Tensor
 
 from nodes.context import NodeFolders
 
-_REMEMBERED_PREFIXES = 1024
-_NUMBER = re.compile(r"([0-9]+)_")
+_REMEMBERED_FOLDERS = 64
+_NUMBER = re.compile(r"_([0-9]+)(?=_)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,42 +69,55 @@ def _fill_in(prefix: str, width: int, height: int) -> str:
     return prefix
 
 
+@dataclass(slots=True)
+class _FolderNumbers:
+    """The highest number per file name start in one folder, and when that was true."""
+
+    modified_ns: int
+    highest: dict[str, int]
+
+
 class _Counters:
-    """The highest number used per folder and name, as long as nobody else wrote there.
+    """Numbers in use, remembered per folder for as long as nobody else writes there.
 
     A folder with thousands of files is thus listed once, not for every image.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[Path, str], tuple[int, int]] = OrderedDict()
+        self._folders: OrderedDict[Path, _FolderNumbers] = OrderedDict()
 
     def highest(self, folder: Path, name: str) -> int:
-        known = self._known.get((folder, name))
-        if known is not None and known[0] == folder.stat().st_mtime_ns:
-            return known[1]
-        return _highest_on_disk(folder, name)
+        """The highest N among entries `<name>_N_...`, as the file system compares names."""
+        known = self._folders.get(folder)
+        modified_ns = folder.stat().st_mtime_ns
+        if known is None or known.modified_ns != modified_ns:
+            known = self._folders[folder] = _FolderNumbers(modified_ns, _numbers_in(folder))
+        self._folders.move_to_end(folder)
+        if len(self._folders) > _REMEMBERED_FOLDERS:
+            self._folders.popitem(last=False)
+        return known.highest.get(os.path.normcase(name), 0)
 
     def used(self, folder: Path, name: str, number: int) -> None:
-        self._known[folder, name] = (folder.stat().st_mtime_ns, number)
-        self._known.move_to_end((folder, name))
-        if len(self._known) > _REMEMBERED_PREFIXES:
-            self._known.popitem(last=False)
+        """We have written files up to this number."""
+        known = self._folders[folder]
+        known.highest[os.path.normcase(name)] = number
+        known.modified_ns = folder.stat().st_mtime_ns
 
-    def forget(self, folder: Path, name: str) -> None:
-        self._known.pop((folder, name), None)
+    def forget(self, folder: Path) -> None:
+        """Another process writes there too: list it anew."""
+        self._folders.pop(folder, None)
 
 
 _counters = _Counters()
 
 
-def _highest_on_disk(folder: Path, name: str) -> int:
-    """The highest N among entries `<name>_N_...`, as the file system compares names; 0 if none."""
-    start = os.path.normcase(f"{name}_")
-    highest = 0
+def _numbers_in(folder: Path) -> dict[str, int]:
+    """For every entry `<name>_<digits>_...` its name with the highest number."""
+    highest: dict[str, int] = {}
     for entry in os.listdir(folder):  # noqa: PTH208  (names are all it takes)
-        if os.path.normcase(entry[: len(start)]) == start:
-            number = _NUMBER.match(entry, len(start))
-            highest = max(highest, int(number[1]) if number else 0)
+        for match in _NUMBER.finditer(entry):
+            name = os.path.normcase(entry[: match.start()])
+            highest[name] = max(highest.get(name, 0), int(match[1]))
     return highest
 
 
@@ -121,8 +134,8 @@ def save_images(
             filename = f"{name}_{number:05}_.png"
             if _write_png(target.folder / filename, image, metadata, compress_level):
                 break
-            # Another process took the name meanwhile.
-            number = max(number, _highest_on_disk(target.folder, target.name))
+            _counters.forget(target.folder)
+            number = max(number, _counters.highest(target.folder, target.name))
         entries.append(target.entry(filename))
     if entries:
         _counters.used(target.folder, target.name, number)

@@ -16,7 +16,7 @@ from executor.worker.graph import PromptGraph, literal
 from executor.worker.reporting import RunReporter
 from executor.worker.tasks import ParkedTasks, is_task
 from nodes.blocker import ExecutionBlocker
-from nodes.context import CURRENT, Interrupted, NodeContext, NodeFolders, NodeSettings
+from nodes.context import CURRENT, Interrupted, NodeContext, Services
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +30,13 @@ class Caller:
         graph: PromptGraph,
         reporter: RunReporter,
         tasks: ParkedTasks,
-        folders: NodeFolders,
-        settings: NodeSettings,
+        services: Services,
     ) -> None:
         self._command = command
         self._graph = graph
         self._reporter = reporter
         self._tasks = tasks
-        self._folders = folders
-        self._settings = settings
+        self._services = services
 
     def call(
         self,
@@ -155,8 +153,7 @@ class Caller:
             prompt_id=self._command.prompt_id,
             node_id=node_id,
             list_index=list_index,
-            folders=self._folders,
-            settings=self._settings,
+            services=self._services,
             reporter=self._reporter,
         )
 

@@ -18,7 +18,7 @@ from executor.worker.graph import PromptGraph, original_nodes
 from executor.worker.outcome import Instances, Outcome
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
-from nodes.context import Interrupted, NodeFolders, NodeSettings
+from nodes.context import Interrupted, Services
 
 PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
 
@@ -30,18 +30,16 @@ class Engine:
         self,
         classes: Mapping[str, NodeClass],
         *,
-        folders: NodeFolders,
+        services: Services,
         cache: ResultCache,
-        settings: NodeSettings | None = None,
         fixed_classes: frozenset[str] = frozenset(),
         node_scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
         on_out_of_memory: Callable[[], None] | None = None,
     ) -> None:
         """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs."""
         self._contracts = Contracts(classes, fixed=fixed_classes)
-        self._folders = folders
+        self._services = services
         self._cache = cache
-        self._settings = settings or NodeSettings()
         self._node_scope = node_scope
         self._on_out_of_memory = on_out_of_memory
         self._instances = Instances()
@@ -74,13 +72,13 @@ class Engine:
     def execute(self, command: Execute, emit: EmitEvent) -> None:
         """Run a prompt to its end. Whatever happens, `Finished` is the last event."""
         self.accept(command.prompt_id)
-        settings = self._settings_for(command)
+        services = self._services_for(command)
         graph = PromptGraph(original_nodes(command.prompt))
         reporter = RunReporter(
             command,
             graph,
             emit,
-            preview_size=settings.preview_size,
+            preview_size=services.settings.preview_size,
             check_interrupted=lambda: self._check_interrupted(command.prompt_id),
         )
         run = Run(
@@ -90,8 +88,7 @@ class Engine:
             contracts=self._contracts,
             cache=self._cache,
             instances=self._instances,
-            folders=self._folders,
-            settings=settings,
+            services=services,
         )
         self._reporter = reporter
         messages: list[tuple[str, JsonObject]] = []
@@ -147,11 +144,12 @@ class Engine:
             run.close()
         return "execution_success", {}
 
-    def _settings_for(self, command: Execute) -> NodeSettings:
+    def _services_for(self, command: Execute) -> Services:
         method = command.extra_data.get("preview_method")
-        if isinstance(method, str) and method in PREVIEW_METHODS:
-            return replace(self._settings, preview_method=method)
-        return self._settings
+        if not isinstance(method, str) or method not in PREVIEW_METHODS:
+            return self._services
+        settings = replace(self._services.settings, preview_method=method)
+        return replace(self._services, settings=settings)
 
     def _check_interrupted(self, prompt_id: str) -> None:
         if self._accepted.get(prompt_id):

@@ -26,7 +26,8 @@ from executor.worker.describe import describe_all
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker_config import WorkerConfig
-from nodes.context import NodeSettings, use_file_lists
+from models.memory import Policy, choose_policy
+from nodes.context import NodeSettings, Services, use_files
 from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
 
 
@@ -38,13 +39,14 @@ class Loaded:
     classes: dict[str, NodeClass]
     engine: Engine
     ready: Ready
+    policy: Policy
 
     def free(self, command: Free) -> None:
         """Give memory back. Only between prompts."""
         if command.free_memory:
             self.engine.clear_results()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if command.free_memory or command.unload_models:
+            self.policy.residents.unload_all()
 
     def answer(self, call: Call) -> Any:
         """Answer a call of the server; raises ValueError for one that is not known."""
@@ -59,23 +61,28 @@ class Loaded:
 def load(config: WorkerConfig) -> Loaded:
     """Load everything; takes seconds."""
     folders = config.folders()
-    use_file_lists(FileOptionLists(folders))
+    use_files(FileOptionLists(folders))
     classes: dict[str, NodeClass] = dict(NODE_CLASSES)
     fingerprint = definitions_fingerprint(config)
     definitions = None
     if fingerprint != config.known_fingerprint:
         definitions = [msgspec.to_builtins(x) for x in describe_all(classes, DISPLAY_NAMES)]
+    policy = _make_policy(config)
     engine = Engine(
         classes,
-        folders=folders,
-        cache=_make_cache(config),
-        settings=NodeSettings(
-            preview_method=config.preview_method,
-            preview_size=config.preview_size,
-            disable_metadata=config.disable_metadata,
+        services=Services(
+            folders=folders,
+            settings=NodeSettings(
+                preview_method=config.preview_method,
+                preview_size=config.preview_size,
+                disable_metadata=config.disable_metadata,
+            ),
+            model_policy=policy,
         ),
+        cache=_make_cache(config),
         fixed_classes=frozenset(NODE_CLASSES),
         node_scope=torch.inference_mode,
+        on_out_of_memory=policy.residents.unload_all,
     )
     ready = Ready(
         devices=device_entries(config.cpu),
@@ -83,7 +90,20 @@ def load(config: WorkerConfig) -> Loaded:
         definitions=definitions,
         fingerprint=fingerprint,
     )
-    return Loaded(config=config, classes=classes, engine=engine, ready=ready)
+    return Loaded(config=config, classes=classes, engine=engine, ready=ready, policy=policy)
+
+
+def _make_policy(config: WorkerConfig) -> Policy:
+    return choose_policy(
+        cpu=config.cpu,
+        force=config.force_precision,
+        unet=config.unet_precision,
+        vae=config.vae_precision,
+        text=config.text_precision,
+        cpu_vae=config.cpu_vae,
+        vram=config.vram_mode,
+        reserve_bytes=int(config.reserve_vram_gb * 2**30),
+    )
 
 
 def _make_cache(config: WorkerConfig) -> ResultCache:

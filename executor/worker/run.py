@@ -27,7 +27,7 @@ from executor.worker.outcome import Instances, Outcome
 from executor.worker.reporting import RunReporter, plain_json
 from executor.worker.schedule import Schedule
 from executor.worker.tasks import ParkedTasks, collect, is_task
-from nodes.context import NodeFolders, NodeSettings
+from nodes.context import Services
 
 
 @dataclass(kw_only=True, slots=True)
@@ -51,8 +51,7 @@ class Run:
         contracts: Contracts,
         cache: ResultCache,
         instances: Instances,
-        folders: NodeFolders,
-        settings: NodeSettings,
+        services: Services,
     ) -> None:
         self.outcome = Outcome()
         self._command = command
@@ -62,7 +61,7 @@ class Run:
         self._cache = cache
         self._instances = instances
         self._tasks = ParkedTasks()
-        self._caller = Caller(command, graph, reporter, self._tasks, folders, settings)
+        self._caller = Caller(command, graph, reporter, self._tasks, services)
         self._keys = Keys(graph, contracts, self._caller.is_changed)
         self._schedule = Schedule()
         self._parked: dict[str, list[Any]] = {}  # async nodes: what their calls gave so far

@@ -1,0 +1,46 @@
+"""Nodes that load model files."""
+
+from __future__ import annotations
+
+from models.handle import ModelHandle
+from models.load import load_checkpoint, load_vae
+from models.text.handle import TextHandle
+from models.vae import VaeHandle
+from nodes.base import FileOptions, Node, inputs
+from nodes.pixel_space import PixelSpaceVae
+
+PIXEL_SPACE = "pixel_space"
+
+
+class CheckpointLoaderSimple(Node):
+    """Loads a checkpoint: diffusion model, text encoder and VAE from one file."""
+
+    DISPLAY_NAME = "Load Checkpoint"
+    CATEGORY = "loaders"
+    REQUIRED = inputs(ckpt_name=(FileOptions("checkpoints"), {}))
+    RETURN_TYPES = ("MODEL", "CLIP", "VAE")
+
+    def run(self, ckpt_name: str) -> tuple[ModelHandle, TextHandle | None, VaeHandle | None]:
+        """A part that the file lacks is None; nodes that need it say so."""
+        folders = self.context.folders
+        loaded = load_checkpoint(
+            folders.full_path("checkpoints", ckpt_name),
+            self.context.policy,
+            folders.kind_folders("embeddings"),
+        )
+        return loaded.model, loaded.text, loaded.vae
+
+
+class VAELoader(Node):
+    """Loads a VAE from a file of its own."""
+
+    DISPLAY_NAME = "Load VAE"
+    CATEGORY = "loaders"
+    REQUIRED = inputs(vae_name=(FileOptions("vae", extra=(PIXEL_SPACE,)),))
+    RETURN_TYPES = ("VAE",)
+
+    def run(self, vae_name: str) -> tuple[VaeHandle | PixelSpaceVae]:
+        """`pixel_space` is no file: its latents are the pictures themselves."""
+        if vae_name == PIXEL_SPACE:
+            return (PixelSpaceVae(),)
+        return (load_vae(self.context.folders.full_path("vae", vae_name), self.context.policy),)

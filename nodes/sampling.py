@@ -1,0 +1,136 @@
+"""The KSampler nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from models.handle import ModelHandle
+from models.sampling.conditioning import Conditioning
+from models.sampling.run import Progress
+from models.sampling.sample import sample_latent
+from models.sampling.samplers import SAMPLERS
+from models.sampling.schedulers import SCHEDULERS
+from nodes.base import Node, inputs
+from nodes.context import NodeContext
+
+_SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True})
+_STEPS = ("INT", {"default": 20, "min": 1, "max": 10000})
+_CFG = ("FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0, "step": 0.1, "round": 0.01})
+
+
+def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
+    """Reports every step, and stops the run when it is interrupted."""
+
+    def callback(step: int, total: int, denoised: Tensor, x: Tensor) -> None:
+        context.report(step + 1, total)
+
+    return callback
+
+
+class KSampler(Node):
+    """Denoises a latent."""
+
+    CATEGORY = "sampling"
+    REQUIRED = inputs(
+        model=("MODEL", {}),
+        seed=_SEED,
+        steps=_STEPS,
+        cfg=_CFG,
+        sampler_name=(list(SAMPLERS), {}),
+        scheduler=(list(SCHEDULERS), {}),
+        positive=("CONDITIONING", {}),
+        negative=("CONDITIONING", {}),
+        latent_image=("LATENT", {}),
+        denoise=("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.01}),
+    )
+    RETURN_TYPES = ("LATENT",)
+
+    def run(
+        self,
+        model: ModelHandle,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        positive: Conditioning,
+        negative: Conditioning,
+        latent_image: Mapping[str, Any],
+        denoise: float = 1.0,
+    ) -> tuple[dict[str, Any]]:
+        """`denoise` below 1 keeps that much of the latent: image to image."""
+        latent = sample_latent(
+            model,
+            latent_image,
+            seed=seed,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            positive=positive,
+            negative=negative,
+            denoise=denoise,
+            callback=progress_callback(self.context, model),
+        )
+        return (latent,)
+
+
+class KSamplerAdvanced(Node):
+    """Denoises a latent between two steps of a schedule."""
+
+    DISPLAY_NAME = "KSampler (Advanced)"
+    CATEGORY = "sampling"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        add_noise=(["enable", "disable"],),
+        noise_seed=_SEED,
+        steps=_STEPS,
+        cfg=_CFG,
+        sampler_name=(list(SAMPLERS),),
+        scheduler=(list(SCHEDULERS),),
+        positive=("CONDITIONING",),
+        negative=("CONDITIONING",),
+        latent_image=("LATENT",),
+        start_at_step=("INT", {"default": 0, "min": 0, "max": 10000}),
+        end_at_step=("INT", {"default": 10000, "min": 0, "max": 10000}),
+        return_with_leftover_noise=(["disable", "enable"],),
+    )
+    RETURN_TYPES = ("LATENT",)
+
+    def run(
+        self,
+        model: ModelHandle,
+        add_noise: str,
+        noise_seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        positive: Conditioning,
+        negative: Conditioning,
+        latent_image: Mapping[str, Any],
+        start_at_step: int,
+        end_at_step: int,
+        return_with_leftover_noise: str,
+    ) -> tuple[dict[str, Any]]:
+        """Without leftover noise the last of these steps removes all that is left."""
+        latent = sample_latent(
+            model,
+            latent_image,
+            seed=noise_seed,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            positive=positive,
+            negative=negative,
+            start_step=start_at_step,
+            last_step=end_at_step,
+            force_full_denoise=return_with_leftover_noise != "enable",
+            disable_noise=add_noise == "disable",
+            callback=progress_callback(self.context, model),
+        )
+        return (latent,)

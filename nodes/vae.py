@@ -1,0 +1,75 @@
+"""Nodes between pictures and latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.vae import VaeHandle
+from nodes.base import Node, inputs
+from nodes.missing_parts import need_vae
+
+
+class VAEDecode(Node):
+    """Turns a latent into pictures."""
+
+    DISPLAY_NAME = "VAE Decode"
+    CATEGORY = "latent"
+    REQUIRED = inputs(samples=("LATENT", {}), vae=("VAE", {}))
+    RETURN_TYPES = ("IMAGE",)
+
+    def run(self, samples: Mapping[str, Any], vae: VaeHandle | None) -> tuple[Tensor]:
+        """[B, H, W, 3] in 0..1."""
+        return (need_vae(vae).decode(samples["samples"]),)
+
+
+class VAEEncode(Node):
+    """Turns pictures into a latent."""
+
+    DISPLAY_NAME = "VAE Encode"
+    CATEGORY = "latent"
+    REQUIRED = inputs(pixels=("IMAGE",), vae=("VAE",))
+    RETURN_TYPES = ("LATENT",)
+
+    def run(self, pixels: Tensor, vae: VaeHandle | None) -> tuple[dict[str, Any]]:
+        """Sides are cut to what the VAE divides."""
+        return ({"samples": need_vae(vae).encode(pixels)},)
+
+
+class VAEEncodeForInpaint(Node):
+    """Encodes pictures whose masked part is to be painted anew."""
+
+    DISPLAY_NAME = "VAE Encode (for Inpainting)"
+    CATEGORY = "latent/inpaint"
+    REQUIRED = inputs(
+        pixels=("IMAGE",),
+        vae=("VAE",),
+        mask=("MASK",),
+        grow_mask_by=("INT", {"default": 6, "min": 0, "max": 64, "step": 1}),
+    )
+    RETURN_TYPES = ("LATENT",)
+
+    def run(
+        self, pixels: Tensor, vae: VaeHandle | None, mask: Tensor, grow_mask_by: int = 6
+    ) -> tuple[dict[str, Any]]:
+        """The masked part becomes grey; the noise mask is the mask, grown by a box."""
+        encoder = need_vae(vae)
+        flat = mask.reshape(-1, 1, *mask.shape[-2:])
+        fitted = functional.interpolate(flat, size=pixels.shape[1:3], mode="bilinear")
+        hidden = encoder.crop(fitted.movedim(1, -1)).round()  # [B, H, W, 1]
+        kept = 1 - hidden
+        grey = (encoder.crop(pixels)[..., :3] - 0.5) * kept + 0.5
+        noise_mask = _grown(hidden.movedim(-1, 1), grow_mask_by)
+        return ({"samples": encoder.encode(grey), "noise_mask": noise_mask},)
+
+
+def _grown(mask: Tensor, size: int) -> Tensor:
+    """A mask [B, 1, H, W] of zeros and ones after dilation by a box of that size."""
+    if size == 0:
+        return mask
+    grown = functional.max_pool2d(mask, size, stride=1, padding=size // 2)
+    return torch.narrow(grown, 2, 0, mask.shape[2]).narrow(3, 0, mask.shape[3])
