@@ -2,28 +2,97 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from executor.definitions import NodeDefinition
+from executor.rules import RuleBook
+
+log = logging.getLogger(__name__)
+
+CACHE_NAME: Final = "node_definitions.msgpack"
 
 
-def fingerprint(version: str, roots: Iterable[Path]) -> str:
-    """A digest of the code version and of what the folders hold (path, time, size of each file)."""
-    raise NotImplementedError
+class _CacheFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on disk."""
+
+    fingerprint: str
+    definitions: list[NodeDefinition]
+
+
+_decode = msgspec.msgpack.Decoder(_CacheFile).decode
 
 
 class Definitions:
-    """The node definitions in force."""
+    """The node definitions in force. Owned by the event loop."""
 
-    by_name: Mapping[str, NodeDefinition]
-    fingerprint: str  # of what they were made from; "" while unknown
-    revision: int  # grows with every change, so that encoded answers can be kept
+    def __init__(self) -> None:
+        self.by_name: Mapping[str, NodeDefinition] = {}
+        self.fingerprint = ""  # of what they were made from; "" while unknown
+        self.revision = 0  # grows with every change, so that encoded answers can be kept
+        self.book = RuleBook({})  # the same, in the form that validation needs
+        self._known = asyncio.Event()
 
     @property
     def are_known(self) -> bool:
-        raise NotImplementedError
+        return self._known.is_set()
 
     async def wait(self, wait_s: float) -> None:
         """Wait until definitions are known; raises TimeoutError."""
-        raise NotImplementedError
+        async with asyncio.timeout(wait_s):
+            await self._known.wait()
+
+    def replace(self, definitions: Iterable[NodeDefinition], fingerprint: str) -> bool:
+        """Put others in force; whether that changed anything."""
+        by_name = {definition.name: definition for definition in definitions}
+        is_same = self.are_known and by_name == self.by_name
+        self.fingerprint = fingerprint
+        self._known.set()
+        if is_same:
+            return False
+        self.by_name = by_name
+        self.book = RuleBook(by_name)
+        self.revision += 1
+        return True
+
+
+def load_cached(folder: Path, fingerprint: str) -> list[NodeDefinition] | None:
+    """The definitions that were saved under this fingerprint; None if there are none to trust."""
+    try:
+        cached = _decode((folder / CACHE_NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("the cached node definitions in '%s' are not used: %s", folder, error)
+        return None
+    return cached.definitions if cached.fingerprint == fingerprint else None
+
+
+def save_cached(folder: Path, fingerprint: str, definitions: Iterable[NodeDefinition]) -> None:
+    """Save definitions for the next start; a folder that cannot be written is only logged."""
+    cached = _CacheFile(fingerprint=fingerprint, definitions=list(definitions))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_atomically(folder / CACHE_NAME, msgspec.msgpack.encode(cached))
+    except OSError as error:
+        log.warning("the node definitions are not cached: %s", error)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise

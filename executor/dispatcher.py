@@ -2,59 +2,342 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Final
 
-from executor.jobs import Job
+import msgspec
+
+from executor import json_text
+from executor.endings import Ending, ending_of, failed_ending, lost_ending, message_data
+from executor.jobs import Job, JobState
 from executor.listener import Listener
-from executor.pool import Pool
-from executor.store import Store
+from executor.messages import Emit, Event, Execute, Finished, Log, Preview, Progress, Ready
+from executor.pending import PendingJobs, Ticket
+from executor.pool import Pool, Slot
+from executor.store import Store, now_ms
+from executor.worker_interface import WorkerLost
+
+log = logging.getLogger(__name__)
+
+# Messages that the history keeps, should the worker not live to tell its own version.
+_KEPT: Final = frozenset({"execution_start", "execution_cached"})
+
+
+@dataclasses.dataclass(slots=True)
+class Active:
+    """A job that a worker has."""
+
+    job: Job  # state running; without its content as long as `is_loaded` is False
+    is_loaded: bool = True
+    is_interrupted: bool = False  # a client asked for it
+    kept: list[Emit] = dataclasses.field(default_factory=list)  # start of the history's messages
+    executing: Emit | None = None  # the last node that was announced
 
 
 class Dispatcher:
-    """The queue in motion. All methods are called on the event loop."""
+    """The queue in motion. All methods are called on the event loop.
+
+    The order of the queue is decided here, in memory; the store follows, in the same order.
+    """
 
     def __init__(
-        self, store: Store, pool: Pool, listener: Listener, *, max_attempts: int = 2
+        self,
+        store: Store,
+        pool: Pool,
+        listener: Listener,
+        *,
+        max_attempts: int = 2,
+        on_ready: Callable[[Ready], None] = lambda ready: None,
     ) -> None:
-        raise NotImplementedError
+        self._store = store
+        self._pool = pool
+        self._listener = listener
+        self._max_attempts = max_attempts
+        self._on_ready = on_ready
+        self._pending = PendingJobs()
+        self._active: dict[str, Active] = {}  # by slot name
+        self._secrets: dict[int, dict[str, str]] = {}  # by sequence; nowhere else
+        self._next_number = 0
+        self._prompts_started = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Take up what the database has queued, then start the workers."""
-        raise NotImplementedError
+        for number, prompt_id, sequence in await self._store.waiting():
+            self._pending.push(Ticket(number, prompt_id, sequence))
+        largest = await self._store.largest_waiting_number()
+        self._next_number = 0 if largest is None else largest + 1
+        self._pool.start(self)
 
     async def stop(self, wait_s: float) -> None:
         """End the workers; jobs that were running are queued again for the next start."""
-        raise NotImplementedError
+        self._is_stopping = True
+        await self._pool.stop(wait_s)
+        for task in list(self._tasks):
+            await asyncio.wait([task])
+        back = [
+            self._store.put_back(active.job.sequence, count_attempt=False)
+            for active in self._active.values()
+        ]
+        self._active.clear()
+        await asyncio.gather(*back)
 
     def next_number(self) -> int:
         """The automatic priority of a request without `number` (use minus it for `front`)."""
-        raise NotImplementedError
+        number = self._next_number
+        self._next_number += 1
+        return number
 
     @property
     def queue_remaining(self) -> int:
         """Waiting and running jobs."""
-        raise NotImplementedError
+        return len(self._pending) + len(self._active)
 
     async def submit(self, job: Job, secrets: Mapping[str, str] | None = None) -> Job:
         """Queue a validated job; returns once it is on disk. Secrets stay in memory."""
-        raise NotImplementedError
+        return await asyncio.shield(self._submit(job, secrets))  # a job on disk must get in line
+
+    async def _submit(self, job: Job, secrets: Mapping[str, str] | None) -> Job:
+        job = await self._store.add(job)
+        if secrets:
+            self._secrets[job.sequence] = dict(secrets)
+        self._pending.push(Ticket(job.number, job.prompt_id, job.sequence), job)
+        self._announce()
+        self._dispatch_all()
+        return job
 
     async def cancel(self, prompt_ids: Collection[str]) -> int:
         """Take waiting jobs out of the queue; how many there were. Unknown ids are ignored."""
-        raise NotImplementedError
+        return await self._cancelled(self._pending.remove(prompt_ids))
 
     async def cancel_all(self) -> int:
         """Take all waiting jobs out of the queue; how many there were."""
-        raise NotImplementedError
+        return await self._cancelled(self._pending.clear())
 
     async def interrupt(self, prompt_id: str | None = None) -> bool:
         """Stop the running job of that id, or whatever runs; whether anything was running."""
-        raise NotImplementedError
+        was_running = False
+        for slot in self._pool.slots:
+            active = self._active.get(slot.name)
+            if active is None or prompt_id not in (None, active.job.prompt_id):
+                continue
+            was_running = True
+            active.is_interrupted = True
+            try:
+                await slot.worker.interrupt(active.job.prompt_id)
+            except WorkerLost:
+                continue  # on_lost ends the job
+        return was_running
 
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Have every worker give memory back after its running job."""
-        raise NotImplementedError
+        for slot in self._pool.slots:
+            if slot.is_ready:
+                try:
+                    await slot.worker.free(unload_models=unload_models, free_memory=free_memory)
+                except WorkerLost:
+                    continue  # its successor has nothing to give back
 
     def running_node(self, client_id: str) -> str | None:
         """The display id of the node that runs for this client, for a socket that reconnects."""
-        raise NotImplementedError
+        for active in self._active.values():
+            if active.job.client_id == client_id and active.executing is not None:
+                data = message_data(active.executing)
+                return data.get("display_node") or data.get("node")
+        return None
+
+    async def on_event(self, slot: Slot, event: Event) -> None:
+        """A worker reports something. Implements `executor.pool.PoolOwner`."""
+        match event:
+            case Emit():
+                self._forward(slot, event)
+            case Preview():
+                self._listener.on_preview(self._client_of(slot), event)
+            case Progress():
+                self._listener.on_progress(event)
+            case Finished():
+                await self._finished(slot, event)
+            case Log():
+                self._listener.on_log(slot.name, event)
+            case Ready():
+                self._on_ready(event)
+                self._dispatch_all()
+
+    async def on_lost(self, slot: Slot, reason: str) -> None:
+        """A worker died: its job is tried again, or ends. Implements `executor.pool.PoolOwner`."""
+        slot.is_busy = False
+        active = self._active.pop(slot.name, None)
+        if active is None:
+            return
+        job = active.job
+        if active.is_interrupted or job.attempts >= self._max_attempts:
+            ending = lost_ending(job, reason, active.kept, active.executing, active.is_interrupted)
+            await self._end(active, ending)
+            return
+        log.warning("job %s is tried again: %s", job.prompt_id, reason)
+        await self._store.put_back(job.sequence, count_attempt=True)
+        waiting = dataclasses.replace(job, state=JobState.QUEUED, worker=None)
+        ticket = Ticket(job.number, job.prompt_id, job.sequence)
+        self._pending.push(ticket, waiting if active.is_loaded else None)
+        self._announce()
+        self._dispatch_all()
+
+    def _forward(self, slot: Slot, event: Emit) -> None:
+        active = self._active.get(slot.name)
+        if active is not None:
+            if event.type == "executing":
+                active.executing = event
+            elif event.type in _KEPT:
+                active.kept.append(event)
+        self._listener.on_emit(self._client_of(slot), event)
+
+    async def _finished(self, slot: Slot, event: Finished) -> None:
+        """A run is over: give the worker its next job at once, then tell store and clients."""
+        active = self._active.pop(slot.name, None)
+        slot.is_busy = False
+        if active is None or active.job.prompt_id != event.prompt_id:
+            log.warning("%s reports the end of a job that it was not given", slot.name)
+            return
+        ending = ending_of(event)
+        is_stored = self._store.finish(active.job, ending.result)
+        started = self._start_next(slot)
+        await self._end(active, ending, is_stored)
+        if started is not None:
+            self._announce()
+        self._dispatch_all()
+
+    async def _end(
+        self, active: Active, ending: Ending, is_stored: asyncio.Future[bool] | None = None
+    ) -> None:
+        """Record how a job ended; then tell clients, who read the history at once."""
+        job = active.job
+        if ending.announcement is not None:
+            self._listener.on_emit(job.client_id, ending.announcement)
+        try:
+            await (is_stored or self._store.finish(job, ending.result))
+        except Exception:
+            log.exception("the end of job %s could not be stored", job.prompt_id)
+        self._secrets.pop(job.sequence, None)
+        self._announce()
+        self._listener.on_finished(
+            dataclasses.replace(
+                job, state=ending.result.state, ended_at=now_ms(), error=ending.result.error
+            )
+        )
+
+    def _dispatch_all(self) -> None:
+        """Give work to idle workers; the one that worked last has its models at hand."""
+        idle = [slot for slot in self._pool.slots if slot.is_ready and not slot.is_busy]
+        for slot in sorted(idle, key=lambda slot: -slot.last_used):
+            if self._start_next(slot) is None:
+                return
+            self._announce()
+
+    def _start_next(self, slot: Slot) -> Active | None:
+        """Take the next job out of the queue for this worker; None if there is none."""
+        if self._is_stopping or slot.is_busy or not slot.is_ready:
+            return None
+        next_one = self._pending.pop()
+        if next_one is None:
+            return None
+        ticket, job = next_one
+        self._prompts_started += 1
+        slot.last_used = self._prompts_started
+        slot.is_busy = True
+        active = Active(_running(job or _without_content(ticket), slot.name), job is not None)
+        self._active[slot.name] = active
+        self._store.start(ticket.sequence, slot.name)
+        self._spawn(self._execute(slot, active))
+        return active
+
+    async def _execute(self, slot: Slot, active: Active) -> None:
+        """Send a job to the worker that was chosen for it."""
+        try:
+            if not active.is_loaded and not await self._load(slot, active):
+                return
+            await slot.worker.execute(self._command(active.job))
+            if active.is_interrupted:  # asked for before the worker knew of the job
+                await slot.worker.interrupt(active.job.prompt_id)
+        except WorkerLost:
+            return  # on_lost takes care of the job
+        except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
+            self._release(slot, active)
+            reason = f"the job cannot be handed to a worker: {error}"
+            await self._end(active, failed_ending(active.job, reason))
+            self._dispatch_all()
+
+    async def _load(self, slot: Slot, active: Active) -> bool:
+        """Read the content of a job that was not kept at hand; whether it is still wanted here."""
+        stored = await self._store.job(active.job.sequence)
+        if self._active.get(slot.name) is not active:  # the worker died meanwhile
+            return False
+        if stored is None:
+            log.error("job %s is no longer in the database", active.job.prompt_id)
+            self._release(slot, active)
+            self._dispatch_all()
+            return False
+        active.job = stored
+        active.is_loaded = True
+        return True
+
+    def _release(self, slot: Slot, active: Active) -> None:
+        if self._active.get(slot.name) is active:
+            del self._active[slot.name]
+            slot.is_busy = False
+
+    def _command(self, job: Job) -> Execute:
+        return Execute(
+            prompt_id=job.prompt_id,
+            prompt=json_text.decode(job.prompt),
+            outputs=list(job.outputs_to_execute),
+            extra_data=json_text.decode(job.extra_data),
+            client_id=job.client_id,
+            secrets=self._secrets.get(job.sequence, {}),
+            supports_preview_metadata=self._listener.supports_preview_metadata(job.client_id),
+        )
+
+    async def _cancelled(self, sequences: list[int]) -> int:
+        for sequence in sequences:
+            self._secrets.pop(sequence, None)
+        if sequences:
+            await self._store.cancel(sequences)
+        self._announce()
+        return len(sequences)
+
+    def _client_of(self, slot: Slot) -> str | None:
+        active = self._active.get(slot.name)
+        return active.job.client_id if active is not None else None
+
+    def _announce(self) -> None:
+        self._listener.on_status(self.queue_remaining)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _running(job: Job, worker: str) -> Job:
+    return dataclasses.replace(
+        job,
+        state=JobState.RUNNING,
+        attempts=job.attempts + 1,
+        started_at=now_ms(),
+        worker=worker,
+    )
+
+
+def _without_content(ticket: Ticket) -> Job:
+    return Job(
+        prompt_id=ticket.prompt_id,
+        number=ticket.number,
+        prompt=b"{}",
+        extra_data=b"{}",
+        outputs_to_execute=(),
+        created_at=0,
+        sequence=ticket.sequence,
+    )

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from executor.definition_cache import Definitions
+import msgspec
+
+from executor.calls import VALIDATE_INPUTS, CheckRequest, CheckResult
+from executor.definition_cache import Definitions, load_cached, save_cached
+from executor.definitions import NodeDefinition
 from executor.dispatcher import Dispatcher
 from executor.folders import Folders
 from executor.listener import Listener
+from executor.messages import Ready
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
-from executor.validation import ValidatedPrompt
+from executor.validation import ValidatedPrompt, validate_prompt
 from executor.worker_interface import Worker
+
+log = logging.getLogger(__name__)
+
+DATABASE_NAME: Final = "darkroom.db"
+CACHE_FOLDER: Final = ".darkroom"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,32 +43,100 @@ class EngineConfig:
     stop_wait_s: float = 2.0  # how long workers have to end by themselves
     cache_folder: Path | None = None  # of node definitions; default: in the user folder
 
+    @property
+    def url(self) -> str:
+        return self.database_url or f"sqlite:///{self.folders.user / DATABASE_NAME}"
+
+    @property
+    def definitions_folder(self) -> Path:
+        return self.cache_folder or self.folders.user / CACHE_FOLDER
+
 
 class Engine:
-    """The executor of one server. `start` returns before any worker is ready."""
+    """The executor of one server. Made by `start`, which returns before any worker is ready."""
 
-    store: Store
-    pool: Pool
-    dispatcher: Dispatcher
-    definitions: Definitions
-    options: FileOptions
+    def __init__(self, config: EngineConfig, store: Store, pool: Pool, listener: Listener) -> None:
+        self._config = config
+        self._saving: set[asyncio.Task[None]] = set()
+        self.store = store
+        self.pool = pool
+        self.definitions = Definitions()
+        self.options = FileOptions(config.folders)
+        self.dispatcher = Dispatcher(
+            store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
+        )
 
     @classmethod
     async def start(
         cls, config: EngineConfig, listener: Listener, make_worker: Callable[[str], Worker]
     ) -> Engine:
-        """Open the store, load cached definitions, start the workers in the background."""
-        raise NotImplementedError
+        """Open the store, load cached definitions, start the workers in the background.
+
+        Raises StoreError.
+        """
+        store = await Store.open(config.url, history_limit=config.history_limit)
+        pool = Pool(make_worker, config.workers)
+        engine = cls(config, store, pool, listener)
+        await engine._load_definitions()
+        await engine.dispatcher.start()
+        return engine
 
     async def stop(self) -> None:
         """End workers and store. Idempotent."""
-        raise NotImplementedError
+        await self.dispatcher.stop(self._config.stop_wait_s)
+        for task in list(self._saving):
+            await asyncio.wait([task])
+        await self.store.close()
 
     async def validate(
         self, prompt: object, targets: Collection[str] | None = None
     ) -> ValidatedPrompt:
         """`validate_prompt` with everything bound; waits for definitions at a cold start.
 
-        Raises PromptRejected; TimeoutError or WorkerLost if no worker could be asked.
+        Raises PromptRejected; TimeoutError, CallFailed or WorkerLost if no worker could be asked.
         """
-        raise NotImplementedError
+        if not self.definitions.are_known:
+            await self.definitions.wait(self._config.startup_wait_s)
+        return await validate_prompt(
+            prompt,
+            self.definitions.book,
+            options=self.options,
+            check=self._ask_classes,
+            targets=targets,
+        )
+
+    async def _ask_classes(self, requests: Sequence[CheckRequest]) -> list[CheckResult]:
+        answers = await asyncio.gather(
+            *(
+                self.pool.call(
+                    VALIDATE_INPUTS, msgspec.to_builtins(request), self._config.startup_wait_s
+                )
+                for request in requests
+            )
+        )
+        return [msgspec.convert(answer, CheckResult) for answer in answers]
+
+    async def _load_definitions(self) -> None:
+        folder = self._config.definitions_folder
+
+        def load() -> tuple[str, list[NodeDefinition] | None]:
+            fingerprint = self.pool.fingerprint()
+            return fingerprint, load_cached(folder, fingerprint)
+
+        fingerprint, cached = await asyncio.to_thread(load)
+        if cached is not None:
+            self.definitions.replace(cached, fingerprint)
+
+    def _take_definitions(self, ready: Ready) -> None:
+        """A worker is ready: its definitions hold from now on, and are kept for the next start."""
+        if ready.definitions is None:
+            return
+        definitions = msgspec.convert(ready.definitions, list[NodeDefinition])
+        is_new = ready.fingerprint != self.definitions.fingerprint
+        if self.definitions.replace(definitions, ready.fingerprint) or is_new:
+            folder = self._config.definitions_folder
+            task = asyncio.create_task(
+                asyncio.to_thread(save_cached, folder, ready.fingerprint, definitions)
+            )
+            self._saving.add(task)
+            task.add_done_callback(self._saving.discard)

@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, Protocol
 
-from executor.worker_interface import Worker
+from executor.messages import Event, Ready
+from executor.worker_interface import Worker, WorkerLost
+
+log = logging.getLogger(__name__)
+
+MAX_BACKOFF_S: Final = 30.0
+STEADY_S: Final = 60.0  # a worker that lived so long is restarted without delay again
+
+
+class Slot:
+    """One place in the pool: a worker, or the wait for the next one."""
+
+    def __init__(self, name: str, worker: Worker) -> None:
+        self.name = name
+        self.worker = worker
+        self.is_ready = False
+        self.is_busy = False  # owned by the dispatcher: it has handed over a prompt
+        self.last_used = 0  # grows with each prompt of the pool
+        self.ready: Ready | None = None  # what the worker last told about itself
+
+
+class PoolOwner(Protocol):
+    """Who takes the workers' events, one at a time for each slot."""
+
+    async def on_event(self, slot: Slot, event: Event) -> None:
+        """A worker reports something."""
+
+    async def on_lost(self, slot: Slot, reason: str) -> None:
+        """A worker ended without being asked to; the slot will get a new one."""
 
 
 class Pool:
@@ -14,25 +45,86 @@ class Pool:
     def __init__(
         self, make_worker: Callable[[str], Worker], size: int = 1, *, backoff_s: float = 0.5
     ) -> None:
-        raise NotImplementedError
+        self._make_worker = make_worker
+        self._backoff_s = backoff_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()  # set whenever a worker becomes ready
+        self._is_stopping = False
+        names = [f"worker-{number}" for number in range(1, size + 1)]
+        self.slots = [Slot(name, make_worker(name)) for name in names]
 
     @property
     def devices(self) -> list[dict[str, Any]]:
         """Device entries of all workers that were ready once, for /system_stats."""
-        raise NotImplementedError
+        return [device for slot in self.slots if slot.ready for device in slot.ready.devices]
 
     @property
     def versions(self) -> dict[str, str]:
         """Package versions as the workers told them; empty before the first was ready."""
-        raise NotImplementedError
+        return next((slot.ready.versions for slot in self.slots if slot.ready), {})
+
+    def fingerprint(self) -> str:
+        """Of what the workers' node definitions come from; reads folders: call it in a thread."""
+        return self.slots[0].worker.fingerprint()
+
+    def start(self, owner: PoolOwner) -> None:
+        """Start all workers in the background."""
+        self._tasks = [asyncio.create_task(self._keep(slot, owner)) for slot in self.slots]
+
+    async def stop(self, wait_s: float) -> None:
+        """End all workers. Idempotent."""
+        self._is_stopping = True
+        await asyncio.gather(*(slot.worker.stop(wait_s) for slot in self.slots))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for slot in self.slots:
+            slot.is_ready = False
 
     async def wait_ready(self, wait_s: float) -> None:
         """Wait until a worker takes prompts; raises TimeoutError."""
-        raise NotImplementedError
+        async with asyncio.timeout(wait_s):
+            while not any(slot.is_ready for slot in self.slots):
+                self._changed.clear()
+                await self._changed.wait()
 
     async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
         """Ask a ready worker, waiting for one first; an idle one is preferred.
 
         Raises CallFailed, WorkerLost or TimeoutError.
         """
-        raise NotImplementedError
+        began = time.monotonic()
+        await self.wait_ready(wait_s)
+        ready = [slot for slot in self.slots if slot.is_ready]
+        slot = min(ready, key=lambda slot: slot.is_busy)
+        return await slot.worker.call(method, arguments, wait_s - (time.monotonic() - began))
+
+    async def _keep(self, slot: Slot, owner: PoolOwner) -> None:
+        """Run one slot: a worker, and the next one when it is lost."""
+        failures = 0
+        while not self._is_stopping:
+            began = time.monotonic()
+            try:
+                await self._run(slot, owner)
+                return
+            except (WorkerLost, OSError) as error:
+                reason = str(error)
+            slot.is_ready = False
+            if self._is_stopping:
+                return
+            log.error("%s", reason)
+            await owner.on_lost(slot, reason)
+            await slot.worker.stop(0)
+            failures = 0 if time.monotonic() - began >= STEADY_S else failures + 1
+            if failures > 1:  # the first restart is immediate
+                await asyncio.sleep(min(self._backoff_s * 2 ** (failures - 2), MAX_BACKOFF_S))
+            slot.worker = self._make_worker(slot.name)
+
+    async def _run(self, slot: Slot, owner: PoolOwner) -> None:
+        await slot.worker.start()
+        async for event in slot.worker.events():
+            if isinstance(event, Ready):
+                slot.ready = event
+                slot.is_ready = True
+                self._changed.set()
+            await owner.on_event(slot, event)

@@ -29,6 +29,12 @@ class Worker(Protocol):
 
     name: str
 
+    def fingerprint(self) -> str:
+        """Of the code and node folders that its definitions come from; reads folders.
+
+        May be called before `start`, in a thread.
+        """
+
     async def start(self) -> None:
         """Launch it; `Ready` arrives among the events once it takes prompts."""
 

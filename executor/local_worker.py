@@ -1,0 +1,270 @@
+"""A worker as a process on this machine, spoken to over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from executor.fingerprint import definitions_fingerprint
+from executor.messages import (
+    LENGTH_BYTES,
+    MAX_MESSAGE_BYTES,
+    Call,
+    Command,
+    Event,
+    Execute,
+    Free,
+    Interrupt,
+    Reply,
+    Stop,
+    decode_event,
+    frame,
+)
+from executor.worker_config import WorkerConfig
+from executor.worker_interface import CallFailed, WorkerLost
+
+SILENCE_S: Final = 60.0  # a worker that reports nothing for so long is given up
+MAX_WAITING: Final = 4096  # events read ahead of whoever takes them
+_ROOT: Final = Path(__file__).resolve().parent.parent  # where the worker finds our packages
+
+
+class LocalWorker:
+    """Implements `executor.worker_interface.Worker`. One object is one process, started once."""
+
+    def __init__(self, name: str, config: WorkerConfig, *, silence_s: float = SILENCE_S) -> None:
+        self.name = name
+        self._config = config
+        self._silence_s = silence_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stream: _EventStream | None = None
+        self._call_ids = itertools.count(1)
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._is_stopping = False
+
+    def fingerprint(self) -> str:
+        """Of the code and node folders that the definitions come from; reads folders."""
+        return definitions_fingerprint(self._config)
+
+    async def start(self) -> None:
+        """Launch the process; `Ready` arrives among the events once it takes prompts."""
+        ours, theirs = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        with theirs:
+            self._process = await loop.run_in_executor(None, self._launch, theirs.fileno())
+        _, self._stream = await loop.create_connection(_EventStream, sock=ours)
+
+    def _launch(self, fd: int) -> subprocess.Popen[bytes]:
+        arguments = ["--fd", str(fd), "--config", self._config.to_json()]
+        path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "executor.worker", *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            pass_fds=(fd,),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a group of its own: ended with all that it has started
+        )
+
+    async def execute(self, command: Execute) -> None:
+        """Hand over a prompt; its `Finished` arrives among the events."""
+        self._send(command)
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """Ask the running prompt to stop if it is this one."""
+        self._send(Interrupt(prompt_id=prompt_id))
+
+    async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
+        """Ask and wait. Raises `CallFailed`, `WorkerLost` or `TimeoutError`."""
+        call_id = next(self._call_ids)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls[call_id] = answer
+        try:
+            self._send(Call(call_id=call_id, method=method, arguments=arguments))
+            async with asyncio.timeout(wait_s):
+                return await answer
+        finally:
+            del self._calls[call_id]
+
+    async def free(self, *, unload_models: bool, free_memory: bool) -> None:
+        """Give memory back after the running prompt."""
+        self._send(Free(unload_models=unload_models, free_memory=free_memory))
+
+    async def stop(self, wait_s: float) -> None:
+        """End it, by force when it does not end in time. Idempotent."""
+        self._is_stopping = True
+        if self._process is None:
+            return
+        with contextlib.suppress(WorkerLost):
+            self._send(Stop())
+        await self._wait_for_exit(wait_s)
+        self._kill()
+        await self._wait_for_exit(wait_s)
+        if self._stream is not None:
+            self._stream.close()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Everything it reports, in order; ends by raising `WorkerLost`, or after `stop`."""
+        if self._stream is None:
+            raise WorkerLost(f"worker '{self.name}' was not started")
+        reason: str | None = None
+        while reason is None:
+            try:
+                async with asyncio.timeout(self._silence_s):
+                    await self._stream.wait()
+            except TimeoutError:
+                reason = f"reported nothing for {self._silence_s:g} s"
+                break
+            while (event := self._stream.take()) is not None:
+                if isinstance(event, Reply):
+                    self._settle(event)
+                else:
+                    yield event
+            reason = self._stream.failure
+        if not self._is_stopping:
+            await self._raise_lost(reason)
+
+    async def _raise_lost(self, reason: str) -> None:
+        await self._wait_for_exit(0.5)
+        ended = self._process.poll() if self._process is not None else None
+        self._kill()
+        await self._wait_for_exit(0.5)
+        if self._stream is not None:
+            self._stream.close()
+        lost = WorkerLost(f"worker '{self.name}' {_exit_text(ended) or reason}")
+        for answer in self._calls.values():
+            if not answer.done():
+                answer.set_exception(lost)
+        raise lost
+
+    def _send(self, command: Command) -> None:
+        """Raises WorkerLost if it is gone, and ValueError or OverflowError for what has no form."""
+        data = frame(command)
+        if self._stream is None or not self._stream.write(data):
+            raise WorkerLost(f"worker '{self.name}' is gone")
+
+    def _settle(self, reply: Reply) -> None:
+        answer = self._calls.get(reply.call_id)
+        if answer is None or answer.done():  # whoever asked has given up
+            return
+        if reply.error is not None:
+            answer.set_exception(CallFailed(reply.error))
+        else:
+            answer.set_result(reply.result)
+
+    def _kill(self) -> None:
+        """End the process and all that it has started, at once."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _wait_for_exit(self, wait_s: float) -> None:
+        deadline = time.monotonic() + wait_s
+        while self._process is not None and self._process.poll() is None:
+            if time.monotonic() >= deadline:
+                return
+            await asyncio.sleep(0.01)
+
+
+class _EventStream(asyncio.Protocol):
+    """Splits what the worker writes into events; many in one go."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None  # why nothing more will come
+        self._transport: asyncio.Transport | None = None
+        self._rest = bytearray()  # of a frame that is not complete
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._rest += data
+        try:
+            self._split()
+        except (msgspec.MsgspecError, ValueError) as error:
+            self._fail(f"sent what is no message: {error}")
+        if self._events:
+            self._wake()
+        if len(self._events) > MAX_WAITING and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _split(self) -> None:
+        rest, at = self._rest, 0
+        with memoryview(rest) as view:
+            while at + LENGTH_BYTES <= len(rest):
+                size = int.from_bytes(view[at : at + LENGTH_BYTES], "big")
+                if size > MAX_MESSAGE_BYTES:
+                    raise ValueError(f"a message of {size} bytes")
+                end = at + LENGTH_BYTES + size
+                if end > len(rest):
+                    break
+                self._events.append(decode_event(view[at + LENGTH_BYTES : end]))
+                at = end
+        del rest[:at]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail("closed its connection" if exc is None else f"is gone: {exc}")
+
+    def _fail(self, reason: str) -> None:
+        self.failure = self.failure or reason
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until there are events, or no more will come."""
+        while not self._events and self.failure is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def take(self) -> Event | None:
+        """The next event that has arrived, if any."""
+        if self._events:
+            return self._events.popleft()
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return None
+
+    def write(self, data: bytes) -> bool:
+        """Send without waiting; whether there is still someone to read it."""
+        if self.failure is not None or self._transport is None:
+            return False
+        self._transport.write(data)
+        return True
+
+    def close(self) -> None:
+        self._fail("was closed")
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _exit_text(returncode: int | None) -> str | None:
+    if returncode is None:
+        return None
+    if returncode >= 0:
+        return f"ended with exit code {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = f"signal {-returncode}"
+    hint = "; memory may have run out" if name == "SIGKILL" else ""
+    return f"was ended by {name}{hint}"

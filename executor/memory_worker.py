@@ -1,0 +1,177 @@
+"""A worker inside this process that follows a script: the twin of LocalWorker, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from executor.definitions import NodeDefinition
+from executor.messages import Emit, Event, Execute, Finished, JsonObject, Ready
+from executor.worker_interface import CallFailed, WorkerLost
+
+Script: TypeAlias = Callable[["MemoryWorker", Execute], Awaitable[None]]
+Answer: TypeAlias = Callable[[JsonObject], Any]
+
+
+async def succeed(worker: MemoryWorker, command: Execute) -> None:
+    """The script of a prompt whose outputs all show nothing."""
+    worker.report(finished(command.prompt_id))
+
+
+async def crash(worker: MemoryWorker, command: Execute) -> None:
+    """The script of a prompt that ends its worker."""
+    worker.lose("crashed")
+
+
+async def wait_for_interrupt(worker: MemoryWorker, command: Execute) -> None:
+    """The script of a prompt that runs until it is interrupted."""
+    await worker.interrupted(command.prompt_id)
+    worker.report(finished(command.prompt_id, succeeded=False, interrupted=True))
+
+
+class MemoryWorker:
+    """Implements `executor.worker_interface.Worker`. `script` is run once for each prompt."""
+
+    def __init__(
+        self,
+        name: str,
+        script: Script = succeed,
+        *,
+        definitions: list[NodeDefinition] | None = None,
+        answers: Mapping[str, Answer] | None = None,
+        is_ready_at_once: bool = True,
+    ) -> None:
+        self.name = name
+        self.executed: list[Execute] = []
+        self.freed: list[tuple[bool, bool]] = []  # unload_models, free_memory
+        self._script = script
+        self._definitions = definitions or []
+        self._answers = dict(answers or {})
+        self._is_ready_at_once = is_ready_at_once
+        self._events: asyncio.Queue[Event | WorkerLost | None] = asyncio.Queue()
+        self._prompts: asyncio.Queue[Execute] = asyncio.Queue()
+        self._interrupts: dict[str, asyncio.Event] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self._is_gone = False
+
+    def fingerprint(self) -> str:
+        """Of the code and node folders that the definitions come from."""
+        return "memory"
+
+    async def start(self) -> None:
+        """Begin to take prompts; `Ready` is the first event."""
+        self._runner = asyncio.create_task(self._run())
+        if self._is_ready_at_once:
+            self.become_ready()
+
+    def become_ready(self) -> None:
+        """Report `Ready`."""
+        definitions = [
+            {"name": d.name, "info": d.info, "check": None, "file_options": d.file_options}
+            for d in self._definitions
+        ]
+        self.report(
+            Ready(
+                devices=[{"name": self.name, "type": "cpu"}],
+                versions={"torch": "0"},
+                definitions=definitions,
+                fingerprint=self.fingerprint(),
+            )
+        )
+
+    async def execute(self, command: Execute) -> None:
+        """Run the script for a prompt; prompts wait for one another."""
+        self._check()
+        self._interrupts[command.prompt_id] = asyncio.Event()
+        self.executed.append(command)
+        self._prompts.put_nowait(command)
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """Let `interrupted` return, if this prompt was handed over."""
+        self._check()
+        if prompt_id in self._interrupts:
+            self._interrupts[prompt_id].set()
+
+    async def interrupted(self, prompt_id: str) -> None:
+        """For scripts: wait until somebody interrupts the prompt."""
+        await self._interrupts[prompt_id].wait()
+
+    async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
+        """The scripted answer."""
+        self._check()
+        if method not in self._answers:
+            raise CallFailed(f"ValueError: unknown call '{method}'")
+        async with asyncio.timeout(wait_s):
+            answer = self._answers[method](arguments)
+            return await answer if isinstance(answer, Awaitable) else answer
+
+    async def free(self, *, unload_models: bool, free_memory: bool) -> None:
+        """Note the request in `freed`."""
+        self._check()
+        self.freed.append((unload_models, free_memory))
+
+    async def stop(self, wait_s: float) -> None:
+        """End it. Idempotent."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._events.put_nowait(None)
+        await self._end_runner()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Everything it reports, in order; ends by raising `WorkerLost`, or after `stop`."""
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, WorkerLost):
+                await self._end_runner()
+                raise event
+            yield event
+
+    def report(self, event: Event) -> None:
+        """For scripts: say something."""
+        if not self._is_gone:
+            self._events.put_nowait(event)
+
+    def lose(self, reason: str) -> None:
+        """For scripts: die."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._events.put_nowait(WorkerLost(f"worker '{self.name}' {reason}"))
+
+    async def _run(self) -> None:
+        while not self._is_gone:
+            await self._script(self, await self._prompts.get())
+
+    async def _end_runner(self) -> None:
+        if self._runner is not None and self._runner is not asyncio.current_task():
+            self._runner.cancel()
+            await asyncio.wait([self._runner])
+
+    def _check(self) -> None:
+        if self._is_gone:
+            raise WorkerLost(f"worker '{self.name}' is gone")
+
+
+def finished(
+    prompt_id: str,
+    *,
+    succeeded: bool = True,
+    interrupted: bool = False,
+    outputs: JsonObject | None = None,
+) -> Finished:
+    """A `Finished` event with one final message."""
+    kind = "execution_success" if succeeded else "execution_error"
+    if interrupted:
+        kind = "execution_interrupted"
+    return Finished(
+        prompt_id=prompt_id,
+        succeeded=succeeded,
+        interrupted=interrupted,
+        outputs=outputs or {},
+        meta={},
+        messages=[(kind, {"prompt_id": prompt_id})],
+    )
+
+
+def emitted(prompt_id: str, kind: str, text: bytes = b"{}") -> Emit:
+    """An `Emit` event."""
+    return Emit(prompt_id=prompt_id, type=kind, text=text)
