@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from server.flags import ParsedFlags, add_flags, read_flags
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return demo(arguments)
     parser = _parser(command)
     parsed = read_flags(parser, parser.parse_args(arguments))
-    settings = _settings(parser, parsed, tuple(sys.argv if argv is None else (command, *argv)))
+    settings = _settings(parser, parsed)
     if command == "doctor":
         from server.doctor import examine
 
@@ -50,12 +50,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(
-    parser: argparse.ArgumentParser, parsed: ParsedFlags, argv: tuple[str, ...]
-) -> Settings:
+def _settings(parser: argparse.ArgumentParser, parsed: ParsedFlags) -> Settings:
     config = Path(parsed.config) if parsed.config else None
     try:
-        return build_settings(parsed.settings, os.environ, config, argv=argv)
+        return build_settings(parsed.settings, os.environ, config, argv=tuple(sys.argv))
     except SettingError as error:
         parser.error(str(error))
 
@@ -68,20 +66,10 @@ def _serve(settings: Settings, parsed: ParsedFlags) -> int:
     from server.run import CannotServe, serve
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(settings, stream))
+        asyncio.run(serve(settings, stream))
     except KeyboardInterrupt:  # a second signal
         return 130
     except (CannotServe, ExtraPathsError, OSError) as error:
         log.error("%s", error)
         return 1
     return 0
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it is installed: the API answers faster."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -150,19 +150,34 @@ WORKERS: Final = [
     _value("--cuda-device", "cuda_device", "use only this GPU", "N"),
     _value("--default-device", "default_device", "use this GPU first", "N"),
     *(
-        Flag(name=f"--{mode}", text=f"memory policy {mode}", sets={"vram_mode": mode}, group="vram")
-        for mode in ("gpu-only", "highvram", "normalvram", "lowvram", "novram")
+        Flag(name=name, text=f"memory policy {mode}", sets={"vram_mode": mode}, group="vram")
+        for name, mode in (
+            ("--gpu-only", "gpu-only"),
+            ("--highvram", "high"),
+            ("--normalvram", "normal"),
+            ("--lowvram", "low"),
+            ("--novram", "none"),
+        )
     ),
+    _value("--reserve-vram", "reserve_vram", "GPU memory that models leave free (0)", "GB"),
     *_precision("force-", "", "precision", ("fp32", "fp16")),
-    *_precision("", "-unet", "unet_precision", ("fp32", "fp64", "bf16", "fp16")),
-    *_precision("", "-unet", "unet_precision", ("fp8_e4m3fn", "fp8_e5m2", "fp8_e8m0fnu")),
+    *_precision("", "-unet", "unet_precision", ("fp32", "bf16", "fp16")),
+    Flag(
+        name="--fp64-unet",
+        text="use fp32, the finest there is, for unet weights",
+        sets={"unet_precision": "fp32"},
+        group="unet_precision",
+    ),
     *_precision("", "-vae", "vae_precision", ("fp16", "fp32", "bf16")),
     _switch("--cpu-vae", "run VAEs on the CPU", cpu_vae=True),
-    *_precision(
-        "",
-        "-text-enc",
-        "text_encoder_precision",
-        ("fp8_e4m3fn", "fp8_e5m2", "fp16", "fp32", "bf16"),
+    *_precision("", "-text-enc", "text_encoder_precision", ("fp16", "fp32", "bf16")),
+    *(
+        _noted(f"--{name}-unet", group="unet_precision")
+        for name in ("fp8_e4m3fn", "fp8_e5m2", "fp8_e8m0fnu")
+    ),
+    *(
+        _noted(f"--{name}-text-enc", group="text_encoder_precision")
+        for name in ("fp8_e4m3fn", "fp8_e5m2")
     ),
 ]
 
@@ -205,7 +220,6 @@ IGNORED: Final = [
             "--enable-manager-legacy-ui",
         )
     ),
-    _noted("--reserve-vram", "one"),
     _noted("--async-offload", "optional"),
     _noted("--fast", "any"),
     _noted("--comfy-api-base", "one"),

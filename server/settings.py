@@ -101,9 +101,7 @@ def _setting(default: T, parse: Callable[[object], object], text: str) -> T:
 
 _paths = _list_of(_path, os.pathsep)
 _words = _list_of(_text, ",")
-_model_precision = _one_of(
-    "auto", "fp64", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "fp8_e8m0fnu"
-)
+_precision = _one_of("auto", "fp32", "fp16", "bf16")
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -176,14 +174,15 @@ class Settings:
         (), _words, "packs that are loaded although packs are disabled"
     )
     vram_mode: str = _setting(
-        "auto",
-        _one_of("auto", "gpu-only", "highvram", "normalvram", "lowvram", "novram"),
-        "what stays in GPU memory",
+        "normal",
+        _one_of("gpu-only", "high", "normal", "low", "none"),
+        "how much of the models stays in GPU memory",
     )
-    precision: str = _setting("auto", _one_of("auto", "fp32", "fp16"), "of all models")
-    unet_precision: str = _setting("auto", _model_precision, "of diffusion models")
-    vae_precision: str = _setting("auto", _one_of("auto", "fp32", "fp16", "bf16"), "of VAEs")
-    text_encoder_precision: str = _setting("auto", _model_precision, "of text encoders")
+    reserve_vram: float = _setting(0.0, _number, "GB of GPU memory that models leave free")
+    precision: str = _setting("auto", _precision, "of all models")
+    unet_precision: str = _setting("auto", _precision, "of diffusion models")
+    vae_precision: str = _setting("auto", _precision, "of VAEs")
+    text_encoder_precision: str = _setting("auto", _precision, "of text encoders")
     cpu_vae: bool = _setting(False, _boolean, "run VAEs on the CPU")
 
     # the process

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+import msgspec
 
 from executor.folders import Folders
 from executor.worker_config import WorkerConfig
 from server.locations import STARTER_MODELS, extra_path_files
 from server.settings import Settings
-
-_DTYPES: Final = {
-    "auto": None,
-    "fp64": "float64",
-    "fp32": "float32",
-    "fp16": "float16",
-    "bf16": "bfloat16",
-    "fp8_e4m3fn": "float8_e4m3fn",
-    "fp8_e5m2": "float8_e5m2",
-    "fp8_e8m0fnu": "float8_e8m0fnu",
-}
-
-_POLICIES: Final = {"highvram": "high", "normalvram": "normal", "lowvram": "low", "novram": "none"}
 
 
 class WorkerConfigs:
@@ -35,33 +22,34 @@ class WorkerConfigs:
     def make(self, name: str) -> WorkerConfig:
         """The configuration of one worker."""
         settings, folders = self._settings, self._folders
-        return WorkerConfig(
-            base=str(folders.base),
-            input_dir=str(folders.input),
-            output_dir=str(folders.output),
-            temp_dir=str(folders.temp.parent),
-            user_dir=str(folders.user),
-            extra_model_configs=self._extra_configs,
-            extra_checkpoint_dirs=[str(STARTER_MODELS)],
-            cpu=settings.cpu,
-            device=self._device(name),
-            vram_policy=_POLICIES.get(settings.vram_mode, settings.vram_mode),
-            model_dtype=_DTYPES[_first_set(settings.unet_precision, settings.precision)],
-            vae_dtype=_DTYPES[_first_set(settings.vae_precision, settings.precision)],
-            text_encoder_dtype=_DTYPES[
-                _first_set(settings.text_encoder_precision, settings.precision)
-            ],
-            cpu_vae=settings.cpu_vae,
-            cache_mode=settings.cache_mode,
-            cache_lru=settings.cache_lru_size,
-            cache_ram_gb=settings.cache_ram_headroom,
-            preview_method=settings.preview_method,
-            preview_size=settings.preview_size,
-            disable_metadata=settings.disable_metadata,
-            custom_nodes=not settings.disable_custom_nodes,
-            whitelist_custom_nodes=list(settings.whitelist_custom_nodes),
-            log_level=settings.log_level,
-        )
+        values = {
+            "base": str(folders.base),
+            "input_dir": str(folders.input),
+            "output_dir": str(folders.output),
+            "temp_dir": str(folders.temp.parent),
+            "user_dir": str(folders.user),
+            "extra_model_configs": self._extra_configs,
+            "extra_checkpoint_dirs": [str(STARTER_MODELS)],
+            "cpu": settings.cpu,
+            "device": self._device(name),
+            "vram_mode": settings.vram_mode,
+            "reserve_vram_gb": settings.reserve_vram,
+            "force_precision": _unless_auto(settings.precision),
+            "unet_precision": _unless_auto(settings.unet_precision),
+            "vae_precision": _unless_auto(settings.vae_precision),
+            "text_precision": _unless_auto(settings.text_encoder_precision),
+            "cpu_vae": settings.cpu_vae,
+            "cache_mode": settings.cache_mode,
+            "cache_lru": settings.cache_lru_size,
+            "cache_ram_gb": settings.cache_ram_headroom,
+            "preview_method": settings.preview_method,
+            "preview_size": settings.preview_size,
+            "disable_metadata": settings.disable_metadata,
+            "custom_nodes": not settings.disable_custom_nodes,
+            "whitelist_custom_nodes": settings.whitelist_custom_nodes,
+            "log_level": settings.log_level,
+        }
+        return msgspec.convert(values, WorkerConfig)
 
     def _device(self, name: str) -> int | None:
         """GPU index: the workers share the listed ones evenly."""
@@ -77,5 +65,5 @@ class WorkerConfigs:
         return (first or 0) + number
 
 
-def _first_set(*precisions: str) -> str:
-    return next((precision for precision in precisions if precision != "auto"), "auto")
+def _unless_auto(precision: str) -> str | None:
+    return None if precision == "auto" else precision

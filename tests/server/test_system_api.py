@@ -1,0 +1,203 @@
+"""Nodes, models, statistics, pages and transport rules, on a real server."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from server.app import ROUTES
+from tests.client import Client
+from tests.conftest import ROOT, ServerProcess
+
+KINDS = [
+    *("checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models"),
+    *("clip_vision", "style_models", "embeddings", "diffusers", "vae_approx", "controlnet"),
+    *("gligen", "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks"),
+    *("photomaker", "classifiers", "model_patches", "audio_encoders"),
+]
+
+
+def test_every_route_is_documented() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert not [f"{method} {path}" for method, path, _ in ROUTES if f"`{method} {path}" not in text]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/prompt", "/queue", "/history", "/object_info", "/models", "/embeddings"),
+        *("/features", "/extensions", "/object_info/SaveImage", "/models/checkpoints"),
+    ],
+)
+def test_the_prefix_changes_nothing(server: Client, path: str) -> None:
+    plain, prefixed = server.get(path), server.get(f"/api{path}")
+    assert (plain.status, plain.body) == (200, prefixed.body)
+    assert plain.headers["content-type"] == "application/json; charset=utf-8"
+    assert server.request("HEAD", path).status == 200
+
+
+def test_object_info_describes_nodes(server: Client) -> None:
+    everything = server.get("/object_info").json()
+    one = server.get("/object_info/EmptyImage").json()
+    assert one == {"EmptyImage": everything["EmptyImage"]}
+    assert one["EmptyImage"]["input"]["required"]["width"][0] == "INT"
+    assert server.get("/object_info/NoSuchClass").json() == {}
+
+
+def test_object_info_lists_files_of_this_moment(
+    server: Client, server_process: ServerProcess
+) -> None:
+    def checkpoints() -> list[str]:
+        info = server.get("/object_info/CheckpointLoaderSimple").json()["CheckpointLoaderSimple"]
+        everything = server.get("/object_info").json()["CheckpointLoaderSimple"]
+        assert info == everything
+        listed: list[str] = info["input"]["required"]["ckpt_name"][0]
+        return listed
+
+    file = server_process.base / "models" / "checkpoints" / "sub" / "fresh.safetensors"
+    assert "sub/fresh.safetensors" not in checkpoints()
+    file.parent.mkdir()
+    file.touch()
+    assert "sub/fresh.safetensors" in checkpoints()
+    assert "sub/fresh.safetensors" in server.get("/models/checkpoints").json()
+    file.unlink()
+    assert "sub/fresh.safetensors" not in checkpoints()
+
+
+def test_uploaded_images_are_offered_at_once(server: Client) -> None:
+    server.upload("/upload/image", "offered.png", b"x")
+    info = server.get("/object_info").json()["LoadImage"]["input"]["required"]["image"]
+    assert "offered.png" in info[0]
+    assert info[1]["image_upload"] is True
+
+
+def test_model_kinds_come_in_the_usual_order(server: Client) -> None:
+    assert server.get("/models").json() == KINDS
+    for kind in ("nonsense", "unet", "clip", "..", "%2e%2e"):
+        assert server.get(f"/models/{kind}").status == 404
+
+
+def test_embeddings_are_named_without_extension(
+    server: Client, server_process: ServerProcess
+) -> None:
+    folder = server_process.base / "models" / "embeddings"
+    (folder / "style.v2.pt").touch()
+    assert server.get("/embeddings").json() == ["style.v2"]
+
+
+def test_statistics_have_the_documented_keys(server: Client) -> None:
+    stats = server.get("/system_stats").json()
+    assert set(stats["system"]) == {
+        *("os", "ram_total", "ram_free", "comfyui_version", "required_frontend_version"),
+        *("installed_templates_version", "required_templates_version", "python_version"),
+        *("pytorch_version", "embedded_python", "argv"),
+    }
+    assert stats["system"]["comfyui_version"] == "0.8.0"
+    assert re.match(r"\d+\.\d+", stats["system"]["pytorch_version"])
+    assert "--cpu" in stats["system"]["argv"]
+    (device,) = stats["devices"]
+    assert (device["type"], device["index"]) == ("cpu", None)
+    memory = ("vram_total", "vram_free", "torch_vram_total", "torch_vram_free")
+    assert set(device) == {"name", "type", "index", *memory}
+    assert all(isinstance(device[key], int) and device[key] > 0 for key in memory)
+
+
+def test_features_are_the_documented_ones(server: Client) -> None:
+    assert server.get("/features").json() == {
+        "supports_preview_metadata": True,
+        "max_upload_size": 100 * 1024 * 1024,
+        "extension": {"manager": {"supports_v4": True}},
+    }
+
+
+def test_without_a_front_end_there_are_no_extensions(server: Client) -> None:
+    assert server.get("/extensions").json() == []
+
+
+def test_the_page_and_its_parts_are_served(server: Client) -> None:
+    page = server.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    parts = re.findall(r'(?:src|href)="(/pages/[^"]+)"', page.body.decode())
+    assert len(parts) == 3
+    for part in parts:
+        reply = server.get(part)
+        assert (reply.status, reply.headers["content-security-policy"]) == (200, policy)
+    assert server.get("/pages/other").status == 404
+    assert server.get("/pages/..%2fapp.py").status == 404
+    assert not re.search(r"<script[^>]*>[^<]|\son\w+=|style=", page.body.decode())
+
+
+def test_every_link_on_the_page_works(server: Client) -> None:
+    for link in re.findall(r'<a href="([^"]+)"', server.get("/").body.decode()):
+        assert server.get(link).status == 200, link
+
+
+def test_unknown_paths_and_methods(server: Client) -> None:
+    for path in ("/nothing", "/api/nothing", "/api/api/queue", "/view/x"):
+        assert server.get(path).status == 404
+    reply = server.request("DELETE", "/queue")
+    assert reply.status == 405
+    assert "GET" in reply.headers["allow"]
+    assert server.get("/upload/image").status == 405
+
+
+def test_options_answers_on_any_path(server: Client) -> None:
+    for path in ("/queue", "/nothing"):
+        reply = server.request("OPTIONS", path)
+        assert (reply.status, reply.body) == (200, b"")
+
+
+def test_pages_of_another_origin_are_refused(server: Client) -> None:
+    foreign = {"Origin": "https://evil.example"}
+    for method in ("GET", "OPTIONS", "POST"):
+        reply = server.request(method, "/queue", headers=foreign)
+        assert (reply.status, reply.body) == (403, b"")
+    assert server.get("/queue", {"Origin": server.address}).status == 200
+
+
+def test_the_cors_flag_lets_an_origin_in(new_server: Callable[..., ServerProcess]) -> None:
+    client = new_server("--enable-cors-header", "https://studio.example").client
+    for path, status in (("/features", 200), ("/nothing", 404)):
+        reply = client.get(path, {"Origin": "https://studio.example"})
+        assert reply.status == status
+        assert reply.headers["access-control-allow-origin"] == "https://studio.example"
+        assert reply.headers["access-control-allow-credentials"] == "true"
+
+
+def test_answers_are_compressed_only_on_demand(
+    server: Client, new_server: Callable[..., ServerProcess]
+) -> None:
+    zipped = {"Accept-Encoding": "gzip, deflate"}
+    assert "content-encoding" not in server.get("/models", zipped).headers
+    client = new_server("--enable-compress-response-body").client
+    reply = client.get("/models", zipped)
+    assert reply.headers["content-encoding"] == "gzip"
+    assert b"checkpoints" in gzip.decompress(reply.body)
+    assert "content-encoding" not in client.get("/models").headers
+
+
+def test_a_front_end_folder_is_served(
+    new_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    root = tmp_path / "front"
+    (root / "extensions" / "core").mkdir(parents=True)
+    (root / "index.html").write_text("front end")
+    (root / "app.js").write_text("1")
+    (root / "extensions" / "core" / "a.js").write_text("2")
+    (tmp_path / "secret").write_text("secret")
+    client = new_server("--front-end-root", str(root)).client
+    page = client.get("/")
+    assert (page.body, page.headers["cache-control"]) == (b"front end", "no-cache, no-store")
+    script = client.get("/app.js")
+    assert (script.body, script.headers["cache-control"]) == (b"1", "no-cache")
+    assert client.get("/extensions").json() == ["/extensions/core/a.js"]
+    assert client.get("/extensions/core/a.js").body == b"2"
+    assert client.get("/queue").status == 200
+    for path in ("/gone.png", "/..%2fsecret", "/%2e%2e/secret", "//etc/passwd"):
+        assert client.get(path).status == 404

@@ -1,0 +1,139 @@
+"""What clients see on their WebSocket, on a real server."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+import websocket
+
+from tests.client import Client, wait_until
+from tests.server.test_jobs_api import fresh_graph, slow_graph
+
+
+def test_the_first_message_is_a_status_with_the_id(server: Client) -> None:
+    with server.listen("some id", greet=False) as listener:
+        message = listener.receive()
+    assert isinstance(message, dict)
+    assert message["type"] == "status"
+    assert message["data"]["sid"] == "some id"
+    assert message["data"]["status"]["exec_info"]["queue_remaining"] >= 0
+
+
+def test_the_prefix_api_works_too(server: Client) -> None:
+    url = f"ws{server.address.removeprefix('http')}/api/ws"
+    socket = websocket.create_connection(url, timeout=10)
+    assert '"sid"' in str(socket.recv())
+    socket.close()
+
+
+def test_the_messages_of_a_job_come_in_the_documented_order(server: Client) -> None:
+    with server.listen() as listener:
+        prompt_id = server.submit(fresh_graph())
+        listener.wait_for_end(prompt_id)
+        kinds = listener.kinds(prompt_id)[1:]  # without the greeting
+        entry = server.history(prompt_id)
+    assert entry is not None
+    assert kinds[:4] == ["status", "status", "execution_start", "execution_cached"]
+    assert kinds[-3:] == ["execution_success", "status", "executing"]
+    middle = [kind for kind in kinds[4:-3] if kind != "progress_state"]
+    assert middle == ["executing", "executing", "executed"]
+
+
+def test_the_history_is_readable_when_the_last_message_comes(server: Client) -> None:
+    with server.listen() as listener:
+        for _ in range(10):
+            prompt_id = server.submit(fresh_graph())
+            listener.wait_for_end(prompt_id)
+            assert server.history(prompt_id) is not None
+
+
+def test_a_cached_run_still_says_what_it_made(server: Client) -> None:
+    prompt = fresh_graph()
+    first = server.run(prompt)
+    with server.listen() as listener:
+        prompt_id = server.submit(prompt)
+        output = listener.wait_for("executed", prompt_id)["output"]
+        listener.wait_for_end(prompt_id)
+    assert output == first["outputs"]["2"]
+
+
+def test_an_interrupted_run_ends_with_executing_null_too(server: Client) -> None:
+    with server.listen() as listener:
+        prompt_id = server.submit(slow_graph())
+        listener.wait_for("executing", prompt_id)
+        server.post("/interrupt")
+        interrupted = listener.wait_for("execution_interrupted", prompt_id)
+        listener.wait_for_end(prompt_id)
+    assert set(interrupted) >= {"prompt_id", "node_id", "node_type", "executed", "timestamp"}
+
+
+def test_other_clients_hear_of_the_queue_only(server: Client) -> None:
+    other = server.listen(uuid.uuid4().hex)
+    with other, server.listen() as listener:
+        prompt_id = server.submit(fresh_graph())
+        listener.wait_for_end(prompt_id)
+        while other.wait_for("status")["status"]["exec_info"]["queue_remaining"]:
+            pass
+        assert set(other.kinds()) == {"status"}
+
+
+def test_the_count_goes_up_and_back_to_zero(server: Client) -> None:
+    with server.listen() as listener:
+        prompt_id = server.submit(fresh_graph())
+        listener.wait_for_end(prompt_id)
+    counts = [
+        message["data"]["status"]["exec_info"]["queue_remaining"]
+        for message in listener.messages
+        if message["type"] == "status"
+    ]
+    assert counts[1:] == [1, 1, 0]
+
+
+def test_a_client_that_comes_back_goes_on_with_its_job(server: Client) -> None:
+    old = server.listen()
+    prompt_id = server.submit(slow_graph())
+    old.wait_for("executing", prompt_id)
+    with server.listen() as new:
+        snapshot = new.wait_for("executing")
+        old.socket.close()
+        wait_until(lambda: server.history(prompt_id) is None, what="the job runs")
+        server.post("/interrupt")
+        new.wait_for("execution_interrupted", prompt_id)
+        new.wait_for_end(prompt_id)
+    assert set(snapshot) == {"node"}
+    assert snapshot["node"] is not None
+
+
+def test_feature_flags_are_exchanged(server: Client) -> None:
+    with server.listen() as listener:
+        listener.send("this is not JSON")
+        listener.send({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+        assert listener.wait_for("feature_flags") == server.get("/features").json()
+
+
+def test_a_client_may_say_anything(server: Client) -> None:
+    with server.listen() as listener:
+        for text in ("", "[]", "5", "null", '{"type": 5}', "x" * 100_000):
+            listener.send(text)
+        listener.socket.send_binary(b"\x00\x01")
+        prompt_id = server.submit(fresh_graph())
+        listener.wait_for_end(prompt_id)
+
+
+def test_a_page_of_another_origin_is_refused(server: Client) -> None:
+    url = f"ws{server.address.removeprefix('http')}/ws"
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        websocket.create_connection(url, timeout=10, origin="https://evil.example")
+
+
+def test_two_hundred_clients_hear_of_a_job(server: Client) -> None:
+    listeners = [server.listen(f"crowd-{number}") for number in range(200)]
+    try:
+        prompt_id = server.submit(fresh_graph())
+        for listener in listeners:
+            listener.wait_for("status")
+        server.wait(prompt_id)
+    finally:
+        for listener in listeners:
+            listener.socket.shutdown()
