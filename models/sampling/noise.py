@@ -13,6 +13,7 @@ import torchsde
 from torch import Tensor
 
 MAX_SEED = 2**64 - 1
+TREE_DIGITS = 6  # torchsde rounds the ends of a tree to its tolerance of 1e-6
 
 NoiseSampler = Callable[[float, float], Tensor]
 """Unit noise of the latent's shape for a step between two sigmas."""
@@ -63,11 +64,15 @@ def brownian_noise(
     start, end = min(positive), max(positive)
     origin = torch.zeros_like(x, device="cpu") if on_cpu else torch.zeros_like(x)
     tree = torchsde.BrownianTree(t0=start, w0=origin, t1=end, entropy=seed)
+    first, last = round(start, TREE_DIGITS), round(end, TREE_DIGITS)
+
+    def inside(sigma: float) -> float:
+        return min(max(sigma, first), last)
 
     def increment(sigma: float, sigma_next: float) -> Tensor:
         low, high = min(sigma, sigma_next), max(sigma, sigma_next)
         sign = -1.0 if sigma > sigma_next else 1.0
-        path: Tensor = tree(low, high)
+        path: Tensor = tree(inside(low), inside(high))
         return (path * (sign / math.sqrt(high - low))).to(x.device)
 
     return increment

@@ -108,7 +108,8 @@ class DiscreteSchedule(Schedule):
     def __init__(self, sigmas: Tensor | None = None, prediction: Prediction = EPSILON) -> None:
         table = sigmas_from_betas(scaled_linear_betas()) if sigmas is None else sigmas
         super().__init__(table, prediction)
-        self._log_sigmas = {torch.device("cpu"): self.sigmas.log()}
+        # Rounded after the logarithm, not before: schedulers agree to the last bit this way.
+        self._log_sigmas = {torch.device("cpu"): table.log().float()}
 
     @classmethod
     def scaled_linear(

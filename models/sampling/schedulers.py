@@ -97,7 +97,7 @@ def linear_quadratic(schedule: Schedule, steps: int, threshold: float = 0.025) -
     step = torch.arange(steps + 1, dtype=torch.float64)
     removed = slope * step + bend * (step - linear).clamp(min=0) ** 2
     removed[-1] = 1.0
-    return ((1.0 - removed) * schedule.sigma_max).float()
+    return (1.0 - removed).float() * schedule.sigma_max
 
 
 def kl_optimal(schedule: Schedule, steps: int) -> Tensor:

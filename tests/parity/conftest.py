@@ -14,7 +14,10 @@ with `parity AREA: P/N cases pass, worst error E` for each area.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
 from tests.parity.report import ParityReport
 
@@ -29,6 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def parity_report(pytestconfig: pytest.Config) -> ParityReport:
     """Collects the results of parity cases; see the module's docstring."""
     return pytestconfig.stash[_REPORT]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: tiny tensors lose more to handing over work than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pytest_terminal_summary(

@@ -55,6 +55,7 @@ def conditioning(entries: list[dict[str, Any]]) -> list[list[Any]]:
     return combined
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("case", loader.cases("conditioning"), ids=lambda case: case["id"])
 def test_conditionings_act_as_in_the_reference(
     case: loader.Case, parity_report: ParityReport

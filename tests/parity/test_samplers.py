@@ -28,6 +28,7 @@ def latent_of(case: loader.Case) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("case", loader.cases("samplers"), ids=lambda case: case["id"])
 def test_latent_is_the_reference_latent(case: loader.Case, parity_report: ParityReport) -> None:
     if case["sampler"] not in SAMPLERS:

@@ -24,11 +24,11 @@ class AncestralStep:
 
 def split_step(schedule: Schedule, sigma: float, sigma_next: float, eta: float) -> AncestralStep:
     """Split a step so that the amount of noise fits the schedule's kind of process."""
-    split = _flow_split if schedule.is_flow else _additive_split
+    split = flow_split if schedule.is_flow else additive_split
     return split(sigma, sigma_next, eta)
 
 
-def _additive_split(sigma: float, sigma_next: float, eta: float) -> AncestralStep:
+def additive_split(sigma: float, sigma_next: float, eta: float) -> AncestralStep:
     """Variances add up: down^2 + up^2 = sigma_next^2."""
     posterior = sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2
     up = min(sigma_next, eta * math.sqrt(posterior)) if eta else 0.0
@@ -36,7 +36,7 @@ def _additive_split(sigma: float, sigma_next: float, eta: float) -> AncestralSte
     return AncestralStep(sigma, sigma_next, down, 1.0, up)
 
 
-def _flow_split(sigma: float, sigma_next: float, eta: float) -> AncestralStep:
+def flow_split(sigma: float, sigma_next: float, eta: float) -> AncestralStep:
     """Signal and noise both fade, so x is rescaled to the signal level of sigma_next."""
     down = sigma_next * (1 + (sigma_next / sigma - 1) * eta)
     scale = (1 - sigma_next) / (1 - down)

@@ -55,7 +55,7 @@ class NoiseKind(Enum):
     BROWNIAN_ON_DEVICE = "brownian_on_device"  # a Brownian path drawn where the latent is
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Sampler:
     """An algorithm with what a run must know about it."""
 
