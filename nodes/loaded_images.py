@@ -23,8 +23,8 @@ def read_image(path: Path) -> tuple[Tensor, Tensor]:
     masks: list[Tensor] = []
     with _tolerating_truncation(), Image.open(path) as file:
         for frame in ImageSequence.Iterator(file):
-            upright = ImageOps.exif_transpose(frame)
-            image = _channels(_as_8_bit(upright).convert("RGB"))
+            upright = _plain(ImageOps.exif_transpose(frame))
+            image = _channels(upright.convert("RGB"))
             if images and image.shape != images[0].shape:
                 continue
             images.append(image)
@@ -42,7 +42,7 @@ def read_mask(path: Path, channel: str) -> Tensor:
     with _tolerating_truncation(), Image.open(path) as file:
         picture = ImageOps.exif_transpose(file)
         if picture.getbands() != ("R", "G", "B", "A"):
-            picture = _as_8_bit(picture).convert("RGBA")
+            picture = _plain(picture).convert("RGBA")
         band = {"red": "R", "green": "G", "blue": "B", "alpha": "A"}[channel]
         mask = _channels(picture.getchannel(band))
     return (1 - mask if channel == "alpha" else mask)[None]
@@ -52,14 +52,16 @@ def _channels(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(picture).astype(np.float32) / 255)
 
 
-def _as_8_bit(picture: Image.Image) -> Image.Image:
-    """Pictures of 32-bit integers are taken as 8-bit ones, as the reference takes them."""
-    return picture.point(lambda value: value * (1 / 255)) if picture.mode == "I" else picture
+def _plain(picture: Image.Image) -> Image.Image:
+    """32-bit integers become 8-bit ones, as in the reference; palettes keep their transparency."""
+    if picture.mode == "I":
+        return picture.point(lambda value: value * (1 / 255))
+    if picture.mode == "P" and "transparency" in picture.info:
+        return picture.convert("RGBA")
+    return picture
 
 
 def _mask_of(picture: Image.Image) -> Tensor:
-    if picture.mode == "P" and "transparency" in picture.info:
-        picture = picture.convert("RGBA")
     if "A" in picture.getbands():
         return 1 - _channels(picture.getchannel("A"))
     return torch.zeros(_NO_MASK_SIDE, _NO_MASK_SIDE)

@@ -1,0 +1,331 @@
+"""The durable queue and history."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from executor.database import StoreError, StoreInUse
+from executor.jobs import FinishedJob, Job, JobState, Result
+from executor.store import PAGE, Store
+from tests.executor.conftest import make_job
+
+SUCCESS = Result(state=JobState.SUCCEEDED, outputs=b'{"2":{}}', meta=b"{}", messages=b"[]")
+
+
+@pytest.fixture(params=["file", "memory"])
+async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """Both kinds of SQLite database keep the same promises."""
+    url = f"sqlite:///{tmp_path / 'any.db'}" if request.param == "file" else "sqlite:///:memory:"
+    store = await Store.open(url, history_limit=100)
+    yield store
+    await store.close()
+
+
+async def run(store: Store, job: Job, result: Result = SUCCESS) -> Job:
+    """Take a job through to its end."""
+    stored = await store.add(job)
+    assert await store.start(stored.sequence, "worker-1")
+    assert await store.finish(stored, result)
+    return stored
+
+
+async def history_ids(store: Store, **paging: int) -> list[str]:
+    pages = [page async for page in store.history(**paging)]
+    return [finished.job.prompt_id for page in pages for finished in page]
+
+
+async def queued_ids(store: Store) -> list[str]:
+    return [job.prompt_id async for page in store.queued() for job in page]
+
+
+async def entry(store: Store, prompt_id: str) -> FinishedJob:
+    finished = await store.finished_job(prompt_id)
+    assert finished is not None
+    return finished
+
+
+async def test_a_job_is_kept_as_it_was_accepted(any_store: Store) -> None:
+    job = make_job("a", 7, client_id="c", prompt=b'{"b": 1,  "a": [NaN]}')
+
+    stored = await any_store.add(job)
+
+    assert await any_store.job(stored.sequence) == stored
+    assert stored.prompt == b'{"b": 1,  "a": [NaN]}'
+    assert stored.sequence > 0
+
+
+async def test_numbers_from_the_counter_stay_whole_and_given_ones_stay_floats(
+    store: Store,
+) -> None:
+    await store.add(make_job("counted", 3))
+    await store.add(make_job("given", 3.0))
+
+    jobs = [job async for page in store.queued() for job in page]
+
+    assert [type(job.number) for job in jobs] == [int, float]
+
+
+async def test_a_number_that_is_not_finite_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        await store.add(make_job("a", math.nan))
+
+
+async def test_the_queue_is_ordered_by_number_then_by_prompt_id(any_store: Store) -> None:
+    for prompt_id, number in [("c", 1), ("a", 1), ("late", 2), ("front", -3), ("b", 1.0)]:
+        await any_store.add(make_job(prompt_id, number))
+
+    assert await queued_ids(any_store) == ["front", "a", "b", "c", "late"]
+    assert [key[1] for key in await any_store.waiting()] == ["front", "a", "b", "c", "late"]
+
+
+async def test_a_queue_of_many_pages_comes_whole_and_in_order(store: Store) -> None:
+    count = 2 * PAGE + 1
+    await asyncio.gather(*(store.add(make_job(f"{i:04}", i // 50)) for i in range(count)))
+
+    assert await queued_ids(store) == [f"{i:04}" for i in range(count)]
+
+
+async def test_only_one_of_two_starts_makes_the_change(any_store: Store) -> None:
+    job = await any_store.add(make_job("a"))
+
+    changes = await asyncio.gather(
+        any_store.start(job.sequence, "one"), any_store.start(job.sequence, "two")
+    )
+
+    assert changes == [True, False]
+    (running,) = await any_store.running()
+    assert (running.worker, running.attempts, running.state) == ("one", 1, JobState.RUNNING)
+    assert running.started_at is not None
+
+
+async def test_only_one_of_cancel_and_start_makes_the_change(store: Store) -> None:
+    job = await store.add(make_job("a"))
+
+    assert await store.cancel([job.sequence]) == 1
+    assert not await store.start(job.sequence, "worker-1")
+    assert await store.cancel([job.sequence]) == 0
+
+
+async def test_a_cancelled_job_is_kept_but_neither_waits_nor_is_history(store: Store) -> None:
+    job = await store.add(make_job("a"))
+
+    await store.cancel([job.sequence])
+
+    kept = await store.job(job.sequence)
+    assert kept is not None and kept.state is JobState.CANCELLED and kept.ended_at is not None
+    assert await queued_ids(store) == []
+    assert await history_ids(store) == []
+
+
+async def test_a_finished_job_is_history_at_once(any_store: Store) -> None:
+    result = Result(
+        state=JobState.FAILED,
+        outputs=b'{"9":{"images":[]}}',
+        meta=b'{"9":{"node_id":"9"}}',
+        messages=b'[["execution_error",{}]]',
+        error="boom",
+    )
+
+    job = await run(any_store, make_job("a"), result)
+
+    finished = await entry(any_store, "a")
+    assert finished.result == result
+    assert finished.job.sequence == job.sequence
+    assert finished.job.state is JobState.FAILED
+    assert finished.job.ended_at is not None
+    assert await any_store.running() == []
+
+
+async def test_a_job_that_waits_or_runs_has_no_history_entry(store: Store) -> None:
+    job = await store.add(make_job("a"))
+    assert await store.finished_job("a") is None
+    await store.start(job.sequence, "worker-1")
+    assert await store.finished_job("a") is None
+
+
+async def test_a_job_cannot_finish_twice(store: Store) -> None:
+    job = await run(store, make_job("a"))
+
+    assert not await store.finish(job, Result(state=JobState.FAILED))
+    assert (await entry(store, "a")).result.state is JobState.SUCCEEDED
+
+
+async def test_a_second_run_of_an_id_replaces_the_first_in_its_place(any_store: Store) -> None:
+    for prompt_id in ("a", "b", "c"):
+        await run(any_store, make_job(prompt_id))
+
+    again = await run(any_store, make_job("a", prompt=b'{"second":{}}'))
+
+    assert await history_ids(any_store) == ["a", "b", "c"]
+    finished = await entry(any_store, "a")
+    assert finished.job.sequence == again.sequence
+    assert finished.job.prompt == b'{"second":{}}'
+
+
+async def test_an_id_may_wait_while_its_last_run_is_history(store: Store) -> None:
+    await run(store, make_job("a"))
+    await store.add(make_job("a"))
+
+    assert await history_ids(store) == ["a"]
+    assert await queued_ids(store) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("paging", "expected"),
+    [
+        ({}, "abcde"),
+        ({"max_items": 2}, "de"),
+        ({"max_items": 2, "offset": -1}, "de"),
+        ({"max_items": 2, "offset": 0}, "ab"),
+        ({"max_items": 2, "offset": 3}, "de"),
+        ({"max_items": 9, "offset": 3}, "de"),
+        ({"max_items": 9}, "abcde"),
+        ({"offset": 2}, "cde"),
+        ({"offset": 5}, ""),
+        ({"max_items": 0}, ""),
+        ({"max_items": 0, "offset": 0}, ""),
+    ],
+)
+async def test_history_pages_from_the_oldest_or_gives_the_newest(
+    store: Store, paging: dict[str, int], expected: str
+) -> None:
+    for prompt_id in "abcde":
+        await run(store, make_job(prompt_id))
+
+    assert await history_ids(store, **paging) == list(expected)
+
+
+async def test_a_history_of_many_pages_comes_whole(database_url: str) -> None:
+    count = 2 * PAGE + 5
+    store = await Store.open(database_url, history_limit=1000)
+    for i in range(count):
+        await run(store, make_job(str(i)))
+
+    assert await history_ids(store) == [str(i) for i in range(count)]
+    assert await history_ids(store, max_items=PAGE + 3) == [
+        str(i) for i in range(count - PAGE - 3, count)
+    ]
+    await store.close()
+
+
+async def test_history_is_ordered_by_end_not_by_acceptance(store: Store) -> None:
+    first, second = await store.add(make_job("first")), await store.add(make_job("second"))
+    for job in (second, first):
+        await store.start(job.sequence, "worker-1")
+        await store.finish(job, SUCCESS)
+
+    assert await history_ids(store) == ["second", "first"]
+
+
+async def test_the_oldest_ended_jobs_make_room(database_url: str) -> None:
+    store = await Store.open(database_url, history_limit=3)
+    for prompt_id in "abcd":
+        await run(store, make_job(prompt_id))
+    cancelled = await store.add(make_job("x"))
+    await store.cancel([cancelled.sequence])
+
+    assert await history_ids(store) == ["c", "d"]
+    assert await store.job(cancelled.sequence) is not None
+    await store.close()
+
+
+async def test_deleting_history_spares_other_jobs(any_store: Store) -> None:
+    for prompt_id in "abc":
+        await run(any_store, make_job(prompt_id))
+    await any_store.add(make_job("b"))
+
+    assert await any_store.delete_history(["b", "unknown"]) == 1
+    assert await history_ids(any_store) == ["a", "c"]
+    assert await queued_ids(any_store) == ["b"]
+
+    assert await any_store.clear_history() == 2
+    assert await history_ids(any_store) == []
+    assert await queued_ids(any_store) == ["b"]
+
+
+async def test_a_job_put_back_waits_again_and_may_keep_its_count(store: Store) -> None:
+    job = await store.add(make_job("a"))
+
+    for count_attempt, attempts in [(True, 1), (False, 1), (True, 2)]:
+        await store.start(job.sequence, "worker-1")
+        assert await store.put_back(job.sequence, count_attempt=count_attempt)
+        stored = await store.job(job.sequence)
+        assert stored is not None
+        assert (stored.state, stored.worker) == (JobState.QUEUED, None)
+        assert stored.attempts == attempts
+
+
+async def test_a_new_store_on_the_file_goes_on_where_the_last_one_died(database_url: str) -> None:
+    store = await Store.open(database_url)
+    done = await run(store, make_job("done", 0))
+    running = await store.add(make_job("running", 1))
+    waiting = await store.add(make_job("waiting", 2, client_id="c"))
+    await store.start(running.sequence, "worker-1")
+    await store.close()
+
+    store = await Store.open(database_url)
+
+    assert await queued_ids(store) == ["running", "waiting"]
+    assert await store.running() == []
+    again = await store.job(running.sequence)
+    assert again is not None and again.attempts == 1
+    assert await store.job(waiting.sequence) == waiting
+    assert await history_ids(store) == ["done"]
+    assert (await entry(store, "done")).job.sequence == done.sequence
+    added = await store.add(make_job("new"))
+    assert added.sequence > waiting.sequence
+    await store.close()
+
+
+async def test_the_largest_waiting_number_counts_automatic_ones_only(store: Store) -> None:
+    assert await store.largest_waiting_number() is None
+    for prompt_id, number in [("a", 4), ("front", -6), ("given", 99.0)]:
+        await store.add(make_job(prompt_id, number))
+
+    assert await store.largest_waiting_number() == 6
+
+
+async def test_two_servers_cannot_have_one_database(database_url: str, store: Store) -> None:
+    with pytest.raises(StoreInUse, match="another server"):
+        await Store.open(database_url)
+
+
+@pytest.mark.parametrize("url", ["no url", "nosuchdatabase://x"])
+async def test_an_address_that_means_nothing_is_a_clear_error(url: str) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        await Store.open(url)
+
+
+async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    path.write_text("this is text, and long enough to be looked at" * 50)
+
+    with pytest.raises(StoreError, match="not a database"):
+        await Store.open(f"sqlite:///{path}")
+
+
+async def test_missing_folders_of_the_database_are_made(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path / 'deep' / 'er' / 'jobs.db'}")
+    await store.add(make_job("a"))
+    await store.close()
+
+    assert (tmp_path / "deep" / "er" / "jobs.db").is_file()
+
+
+async def test_closing_twice_is_fine_and_commits_what_is_pending(database_url: str) -> None:
+    store = await Store.open(database_url)
+    job = await store.add(make_job("a"))
+    store.start(job.sequence, "worker-1")
+    store.put_back(job.sequence, count_attempt=True)
+    await store.close()
+    await store.close()
+
+    store = await Store.open(database_url)
+    stored = await store.job(job.sequence)
+    assert stored is not None and stored.attempts == 1
+    await store.close()

@@ -1,0 +1,65 @@
+"""Every class that we offer is described to clients as the reference describes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from executor.worker.describe import describe
+from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
+
+REFERENCE: dict[str, Any] = json.loads(
+    (Path(__file__).resolve().parents[1] / "reference" / "object_info.json").read_text()
+)
+
+
+def _described(name: str) -> dict[str, Any]:
+    definition = describe(name, NODE_CLASSES[name], DISPLAY_NAMES[name])
+    info: dict[str, Any] = json.loads(msgspec.json.encode(definition.info))
+    return info
+
+
+def _take_samplers(info: dict[str, Any]) -> list[str]:
+    """Remove and return the choices of sampler_name; none if there is no such input."""
+    spec = info["input"]["required"].get("sampler_name")
+    if spec is None:
+        return []
+    names: list[str] = spec[0]
+    spec[0] = "checked apart"
+    return names
+
+
+@pytest.mark.parametrize("name", NODE_CLASSES)
+def test_a_class_is_described_to_the_letter(name: str) -> None:
+    info, expected = _described(name), json.loads(json.dumps(REFERENCE[name]))
+    samplers, all_samplers = _take_samplers(info), _take_samplers(expected)
+    assert samplers == [x for x in all_samplers if x in samplers]
+    assert info.pop("description") == ""
+    assert info == expected
+
+
+@pytest.mark.parametrize("name", NODE_CLASSES)
+def test_the_inputs_of_a_class_come_in_the_documented_order(name: str) -> None:
+    info = _described(name)
+    for section, names in REFERENCE[name]["input_order"].items():
+        assert list(info["input"][section]) == names
+
+
+def test_the_sections_of_the_inputs_come_as_the_class_declares_them() -> None:
+    assert list(_described("SaveImage")["input"]) == ["required", "hidden"]
+
+
+def test_file_inputs_name_their_source_and_keep_choices_that_are_no_files() -> None:
+    definition = describe("VAELoader", NODE_CLASSES["VAELoader"], "Load VAE")
+    assert definition.file_options == {"vae_name": "vae"}
+    assert definition.info["input"]["required"]["vae_name"][0] == ["pixel_space"]
+
+
+def test_a_check_of_a_class_is_published_with_the_arguments_it_names() -> None:
+    check = describe("LoadImage", NODE_CLASSES["LoadImage"], "Load Image").check
+    assert check is not None
+    assert (check.arguments, check.takes_all) == (["image"], False)
