@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from PIL.Image import Image
 from torch import Tensor
 
 from models.latent_format import LatentFormat
 from models.memory import Policy
 from models.network import Network, Patches, WeightPatch
+from models.previews import LatentColours, latent_preview
 from models.sampling.schedule import Schedule
 
 
@@ -30,6 +32,7 @@ class ModelHandle:
     latent_format: LatentFormat
     policy: Policy
     patches: Patches = field(default_factory=dict)  # weight name -> LoRA and the like
+    colours: LatentColours | None = None  # for previews; None without a VAE to ask
     options: Mapping[str, Any] = field(default_factory=dict)  # settings that nodes attach
 
     @property
@@ -52,6 +55,10 @@ class ModelHandle:
         for name, changes in patches.items():
             merged[name] = (*merged.get(name, ()), *changes)
         return replace(self, patches=merged)
+
+    def preview(self, latent: Tensor) -> Image | None:
+        """A quick picture of the first latent [B, C, h, w] in model space, or None."""
+        return latent_preview(latent, self.colours)
 
     def extra_conditioning(self, options: Mapping[str, Any], x: Tensor) -> Mapping[str, Tensor]:
         """Nothing: the UNet takes no input beyond the encoded prompt."""

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import CLIPTextModel
+
 from models.errors import PartMissing, UnknownModelFamily
 from models.families import families
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
 from models.handle import ModelHandle
 from models.memory import Policy
+from models.network import Network
+from models.previews import LatentColours
 from models.text.chunks import CLIP_L
 from models.text.handle import TextHandle
 from models.text.tokenizer import PromptTokenizer
@@ -51,20 +55,29 @@ def load_checkpoint(
         raise PartMissing(path, "diffusion model")
     text = family.build_text(weights, policy.text_dtype)
     vae = family.build_vae(weights, policy.vae_dtype)
+    vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
+    model = ModelHandle(
+        family=family.name,
+        network=unet,
+        schedule=family.schedule(weights),
+        latent_format=family.latent_format,
+        policy=policy,
+        colours=None if vae_handle is None else LatentColours(vae_handle, family.latent_format),
+    )
+    return Checkpoint(
+        model=model,
+        text=None if text is None else _text_handle(text, policy, embedding_folders),
+        vae=vae_handle,
+    )
+
+
+def _text_handle(
+    network: Network[CLIPTextModel], policy: Policy, embedding_folders: Iterable[Path]
+) -> TextHandle:
     tokenizer = PromptTokenizer(
         encoder="clip_l", chunk_format=CLIP_L, embedding_folders=tuple(embedding_folders)
     )
-    return Checkpoint(
-        model=ModelHandle(
-            family=family.name,
-            network=unet,
-            schedule=family.schedule(weights),
-            latent_format=family.latent_format,
-            policy=policy,
-        ),
-        text=None if text is None else TextHandle(network=text, tokenizer=tokenizer, policy=policy),
-        vae=None if vae is None else VaeHandle(network=vae, policy=policy),
-    )
+    return TextHandle(network=network, tokenizer=tokenizer, policy=policy)
 
 
 def load_vae(path: Path, policy: Policy) -> VaeHandle:
