@@ -86,7 +86,7 @@ class ServerProcess:
 async def start_server(flags: Sequence[str]) -> AsyncIterator[ServerProcess]:
     """Run `darkroom serve` with these flags; it ends with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "server.cli", "serve", *flags),
+        *(sys.executable, "-m", "server", "serve", *flags),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
