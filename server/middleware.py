@@ -7,9 +7,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from server.errors import ServerError, TooLarge
+from server.errors import BadRequest, ServerError, TooLarge
 from server.origin import is_foreign
 from server.responses import json_response
 from server.settings import Settings
@@ -74,6 +75,8 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
+    except HttpProcessingError as error:  # the body breaks the rules of HTTP or MIME
+        return _error_response(BadRequest("the request is broken", details=error.message))
     except ConnectionResetError:  # the client went away: nobody reads the answer
         raise
     except Exception:

@@ -162,7 +162,8 @@ class Listener:
     """A WebSocket of a client; a context manager."""
 
     def __init__(self, address: str, client_id: str) -> None:
-        url = f"ws{address.removeprefix('http')}/ws?clientId={client_id}"
+        query = urllib.parse.urlencode({"clientId": client_id})
+        url = f"ws{address.removeprefix('http')}/ws?{query}"
         self.socket = websocket.create_connection(
             url, timeout=DEADLINE_S, skip_utf8_validation=True
         )

@@ -64,7 +64,7 @@ def build_features(max_upload_bytes: int) -> dict[str, Any]:
 
 async def _devices(services: Services, ram_total: int, ram_free: int) -> list[dict[str, Any]]:
     """Device entries; on a CPU (and before a worker told better) they show the RAM."""
-    ram = {"vram_total": ram_total, "vram_free": ram_free}
+    ram = {"index": None, "vram_total": ram_total, "vram_free": ram_free}
     ram |= {"torch_vram_total": ram_total, "torch_vram_free": ram_free}
     engine = services.engine_if_started()
     devices = engine.pool.devices if engine is not None else []
@@ -72,7 +72,7 @@ async def _devices(services: Services, ram_total: int, ram_free: int) -> list[di
         with contextlib.suppress(TimeoutError, CallFailed, WorkerLost):
             devices = await engine.pool.call(DEVICE_STATS, {}, _DEVICE_WAIT_S)
     if not devices:
-        devices = [{"name": "cpu", "type": "cpu", "index": None}]
+        devices = [{"name": "cpu", "type": "cpu"}]
     return [device | ram if device.get("type") == "cpu" else device for device in devices]
 
 

@@ -1,4 +1,4 @@
-"""GET /view, POST /upload/image and /upload/mask on a real server."""
+"""GET /view, POST /upload/image and /upload/mask ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.client import Client
-from tests.conftest import ServerProcess
+from tests.server.conftest import Place
 
 
 def png(colour: tuple[int, ...] = (255, 0, 0), size: tuple[int, int] = (4, 4)) -> bytes:
@@ -104,13 +104,13 @@ def test_a_large_upload_arrives_whole(server: Client, name: str) -> None:
     ],
 )
 def test_a_bad_target_is_refused(
-    server: Client, server_process: ServerProcess, name: str, fields: dict[str, str]
+    server: Client, place: Place, name: str, fields: dict[str, str]
 ) -> None:
-    before = sorted(server_process.base.parent.rglob("*.png"))
+    before = sorted(place.base.parent.rglob("*.png"))
     reply = server.upload("/upload/image", name, png(), **fields)
     assert reply.status == 400, reply.body
     assert reply.json()["error"]["message"]
-    assert sorted(server_process.base.parent.rglob("*.png")) == before
+    assert sorted(place.base.parent.rglob("*.png")) == before
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_active_content_is_a_download(server: Client, extension: str) -> None:
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_body_over_the_limit_is_refused(new_server: Callable[..., ServerProcess]) -> None:
-    client = new_server("--max-upload-size", "0.5").client
+def test_a_body_over_the_limit_is_refused(new_twin: Callable[..., Client]) -> None:
+    client = new_twin(max_upload_size=0.5)
     too_much = b"x" * 600_000
     for reply in (
         client.upload("/upload/image", "a.bin", too_much),
@@ -252,10 +252,10 @@ def test_a_body_over_the_limit_is_refused(new_server: Callable[..., ServerProces
 
 
 def test_files_from_elsewhere_on_the_disk_are_not_uploaded_over(
-    server: Client, server_process: ServerProcess
+    server: Client, place: Place
 ) -> None:
-    secret = server_process.base / "secret.txt"
+    secret = place.base / "secret.txt"
     secret.write_text("keep")
     server.upload("/upload/image", "../secret.txt", b"changed", overwrite="true")
     assert secret.read_text() == "keep"
-    assert Path(server_process.base / "input").is_dir()
+    assert Path(place.base / "input").is_dir()

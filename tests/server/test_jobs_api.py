@@ -1,4 +1,4 @@
-"""Submitting, watching, listing and removing jobs on a real server."""
+"""Submitting, watching, listing and removing jobs, on the twin and on a real server."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from typing import Any
 import pytest
 
 from tests.client import Client, wait_until
+from tests.server.conftest import Place
+
+
+@pytest.fixture(params=["twin_place", "process_place"])
+def place(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(request.param)
+    return found
 
 
 def graph(colour: int = 0, size: int = 8) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What clients see on their WebSocket, on a real server."""
+"""What clients see on their WebSocket, on the twin and on a real server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import pytest
 import websocket
 
 from tests.client import Client, wait_until
+from tests.server.conftest import Place
 from tests.server.test_jobs_api import fresh_graph, slow_graph
+
+
+@pytest.fixture(params=["twin_place", "process_place"])
+def place(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(request.param)
+    return found
 
 
 def test_the_first_message_is_a_status_with_the_id(server: Client) -> None:
