@@ -6,30 +6,11 @@ import asyncio
 import inspect
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
-import msgspec
-
+from executor.calls import CheckRequest, CheckResult
 from executor.worker.contract import NodeClass
 from executor.worker.errors import type_name
 from nodes.blocker import ExecutionBlocker
-
-
-class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of the call `validate_inputs`."""
-
-    class_type: str
-    inputs: dict[str, Any]  # exactly what the method is to be called with
-
-
-class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the inputs are fine; else why not."""
-
-    ok: bool
-    text: str | None = None  # what the method returned, if that was not simply False
-    exception_type: str | None = None  # set if the method raised
-    exception_message: str | None = None
-    traceback: list[str] = []
 
 
 def validate_inputs(classes: Mapping[str, NodeClass], request: CheckRequest) -> CheckResult:

@@ -9,6 +9,7 @@ import msgspec
 import psutil
 import torch
 
+from executor.calls import DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
 from executor.file_options import FileOptionLists
 from executor.fingerprint import definitions_fingerprint
 from executor.messages import Call, Free, Ready
@@ -20,7 +21,7 @@ from executor.worker.cache import (
     ResultCache,
     tensor_bytes,
 )
-from executor.worker.checks import CheckRequest, validate_inputs
+from executor.worker.checks import validate_inputs
 from executor.worker.contract import NodeClass
 from executor.worker.describe import describe_all
 from executor.worker.devices import device_entries, versions
@@ -50,10 +51,10 @@ class Loaded:
 
     def answer(self, call: Call) -> Any:
         """Answer a call of the server; raises ValueError for one that is not known."""
-        if call.method == "validate_inputs":
+        if call.method == VALIDATE_INPUTS:
             request = msgspec.convert(call.arguments, CheckRequest)
             return msgspec.to_builtins(validate_inputs(self.classes, request))
-        if call.method == "device_stats":
+        if call.method == DEVICE_STATS:
             return device_entries(self.config.cpu)
         raise ValueError(f"unknown call '{call.method}'")
 

@@ -84,7 +84,7 @@ class RunReporter:
         self._emit = emit
         self._preview_size = preview_size
         self.check_interrupted = check_interrupted
-        self._lock = threading.Lock()  # progress also comes from nodes' own threads
+        self._lock = threading.Lock()  # around the states: `tick` reads them
         self._states: dict[str, _NodeProgress] = {}
         self._state_due = 0.0  # when progress_state may be sent next
         self._state_changed = False
@@ -126,35 +126,33 @@ class RunReporter:
 
     def finished(self, node_id: str) -> None:
         """A node is done."""
+        held_back = self._held_back.pop(node_id, None)
+        if held_back is not None:
+            self._send_progress(node_id, *held_back)
         with self._lock:
-            held_back = self._held_back.pop(node_id, None)
-            if held_back is not None:
-                self._send_progress(node_id, *held_back)
             state = self._states.get(node_id)
-            self._set(node_id, state.max if state else 1, state.max if state else 1, "finished")
+            total = state.max if state else 1
+            self._set(node_id, total, total, "finished")
 
     def report(
         self, node_id: str, value: float, total: float, preview: PreviewSource | None
     ) -> None:
         """Progress inside a node."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._progress_due.get(node_id, 0.0) and value < total:
-                self._held_back[node_id] = (value, total, preview)
-                state = self._states.get(node_id)
-                if state is not None:
-                    state.value, state.max = value, total
-                self._state_changed = True
-                return
-            self._held_back.pop(node_id, None)
-            self._progress_due[node_id] = now + _INTERVAL_S
-            self._send_progress(node_id, value, total, preview)
+        now = time.monotonic()
+        if now < self._progress_due.get(node_id, 0.0) and value < total:
+            self._held_back[node_id] = (value, total, preview)
+            return
+        self._held_back.pop(node_id, None)
+        self._progress_due[node_id] = now + _INTERVAL_S
+        self._send_progress(node_id, value, total, preview)
 
     def _send_progress(
         self, node_id: str, value: float, total: float, preview: PreviewSource | None
     ) -> None:
-        self._set(node_id, value, total, "running")
+        # A preview takes a while: not under the lock, heartbeats wait for that.
         image = encode_preview(preview, self._preview_size) if preview is not None else None
+        with self._lock:
+            self._set(node_id, value, total, "running")
         if image is not None:
             metadata = self._names(node_id) | {"image_type": "image/jpeg"}
             self._emit(
@@ -178,7 +176,13 @@ class RunReporter:
         )
 
     def tick(self) -> None:
-        """Send what was held back for a moment, if its time has come."""
+        """Send what was held back for a moment, if its time has come; without late previews."""
+        now = time.monotonic()
+        for node_id in list(self._held_back):
+            if now >= self._progress_due[node_id]:
+                held_back = self._held_back.pop(node_id, None)
+                if held_back is not None:
+                    self._send_progress(node_id, held_back[0], held_back[1], None)
         with self._lock:
             if self._state_changed and time.monotonic() >= self._state_due:
                 self._send_states()
