@@ -9,7 +9,8 @@ import signal
 import socket
 
 from executor.worker.channel import Channel
-from executor.worker.process import ChannelLogHandler, WorkerProcess
+from executor.worker.interruptions import Interruptions
+from executor.worker.process import ChannelLogHandler, Loaded, WorkerProcess
 from executor.worker_config import WorkerConfig
 
 
@@ -32,10 +33,10 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=arguments.fd))
     logging.basicConfig(level=config.log_level, handlers=[ChannelLogHandler(channel)])
 
-    def load():  # type: ignore[no-untyped-def]
+    def load(interruptions: Interruptions) -> Loaded:
         from executor.worker.loading import load as load_now
 
-        return load_now(config)
+        return load_now(config, interruptions)
 
     WorkerProcess(channel, load, heartbeat_s=config.heartbeat_s).run()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from executor.worker.cache import ResultCache
 from executor.worker.contract import Contracts, NodeClass
 from executor.worker.errors import type_name
 from executor.worker.graph import PromptGraph, original_nodes
+from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
@@ -24,7 +24,7 @@ PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
 
 
 class Engine:
-    """Runs prompts, one at a time. `accept`, `interrupt` and `tick` may come from other threads."""
+    """Runs prompts, one at a time. `interrupt` and `tick` may come from other threads."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Engine:
         fixed_classes: frozenset[str] = frozenset(),
         node_scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
         on_out_of_memory: Callable[[], None] | None = None,
+        interruptions: Interruptions | None = None,
     ) -> None:
         """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs."""
         self._contracts = Contracts(classes, fixed=fixed_classes)
@@ -43,20 +44,12 @@ class Engine:
         self._node_scope = node_scope
         self._on_out_of_memory = on_out_of_memory
         self._instances = Instances()
-        self._lock = threading.Lock()
-        self._accepted: dict[str, bool] = {}  # prompt id -> whether it was interrupted
+        self._interruptions = interruptions or Interruptions()
         self._reporter: RunReporter | None = None
-
-    def accept(self, prompt_id: str) -> None:
-        """A prompt is on its way to `execute`: from now on it can be interrupted."""
-        with self._lock:
-            self._accepted.setdefault(prompt_id, False)
 
     def interrupt(self, prompt_id: str) -> None:
         """Stop this prompt at its next step; other prompts are not touched."""
-        with self._lock:
-            if prompt_id in self._accepted:
-                self._accepted[prompt_id] = True
+        self._interruptions.interrupt(prompt_id)
 
     def tick(self) -> None:
         """Send coalesced messages whose time has come; to be called some twenty times a second."""
@@ -71,7 +64,7 @@ class Engine:
 
     def execute(self, command: Execute, emit: EmitEvent) -> None:
         """Run a prompt to its end. Whatever happens, `Finished` is the last event."""
-        self.accept(command.prompt_id)
+        self._interruptions.accept(command.prompt_id)
         services = self._services_for(command)
         graph = PromptGraph(original_nodes(command.prompt))
         reporter = RunReporter(
@@ -79,7 +72,7 @@ class Engine:
             graph,
             emit,
             preview_size=services.settings.preview_size,
-            check_interrupted=lambda: self._check_interrupted(command.prompt_id),
+            check_interrupted=lambda: self._interruptions.check(command.prompt_id),
         )
         run = Run(
             command,
@@ -96,8 +89,7 @@ class Engine:
             final, body = self._run(run, command, graph, reporter, messages)
         finally:
             self._reporter = None
-            with self._lock:
-                del self._accepted[command.prompt_id]
+            self._interruptions.forget(command.prompt_id)
         reporter.close()
         body = {"prompt_id": command.prompt_id, **body, "timestamp": now_ms()}
         reporter.send(final, body, to_all=final == "execution_interrupted")
@@ -150,10 +142,6 @@ class Engine:
             return self._services
         settings = replace(self._services.settings, preview_method=method)
         return replace(self._services, settings=settings)
-
-    def _check_interrupted(self, prompt_id: str) -> None:
-        if self._accepted.get(prompt_id):
-            raise Interrupted
 
     def _failure(
         self, error: BaseException, outcome: Outcome, graph: PromptGraph, cached: list[str]

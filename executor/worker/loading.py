@@ -26,6 +26,7 @@ from executor.worker.contract import NodeClass
 from executor.worker.describe import describe_all
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
+from executor.worker.interruptions import Interruptions
 from executor.worker_config import WorkerConfig
 from models.memory import Policy, choose_policy
 from nodes.context import NodeSettings, Services, use_files
@@ -33,8 +34,8 @@ from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """A worker that can work."""
+class LoadedNodes:
+    """Implements `executor.worker.process.Loaded`."""
 
     config: WorkerConfig
     classes: dict[str, NodeClass]
@@ -59,7 +60,7 @@ class Loaded:
         raise ValueError(f"unknown call '{call.method}'")
 
 
-def load(config: WorkerConfig) -> Loaded:
+def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
     """Load everything; takes seconds."""
     folders = config.folders()
     use_files(FileOptionLists(folders))
@@ -84,6 +85,7 @@ def load(config: WorkerConfig) -> Loaded:
         fixed_classes=frozenset(NODE_CLASSES),
         node_scope=torch.inference_mode,
         on_out_of_memory=policy.residents.unload_all,
+        interruptions=interruptions,
     )
     ready = Ready(
         devices=device_entries(config.cpu),
@@ -91,7 +93,7 @@ def load(config: WorkerConfig) -> Loaded:
         definitions=definitions,
         fingerprint=fingerprint,
     )
-    return Loaded(config=config, classes=classes, engine=engine, ready=ready, policy=policy)
+    return LoadedNodes(config=config, classes=classes, engine=engine, ready=ready, policy=policy)
 
 
 def _make_policy(config: WorkerConfig) -> Policy:

@@ -9,59 +9,86 @@ pulse    heartbeats, and messages that were held back for a moment
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, NoReturn, Protocol
 
-from executor.messages import Call, Command, Execute, Free, Heartbeat, Interrupt, Log, Reply, Stop
+from executor.messages import (
+    Call,
+    Command,
+    Execute,
+    Free,
+    Heartbeat,
+    Interrupt,
+    Log,
+    Ready,
+    Reply,
+    Stop,
+)
 from executor.worker.channel import Channel, ChannelClosed
-
-if TYPE_CHECKING:
-    from executor.worker.loading import Loaded
+from executor.worker.engine import Engine
+from executor.worker.interruptions import Interruptions
 
 _TICK_S = 0.02
+
+
+class Loaded(Protocol):
+    """A worker that can work: what loading gives."""
+
+    @property
+    def engine(self) -> Engine:
+        """Runs the prompts."""
+
+    @property
+    def ready(self) -> Ready:
+        """What the server is told."""
+
+    def free(self, command: Free) -> None:
+        """Give memory back. Only between prompts."""
+
+    def answer(self, call: Call) -> Any:
+        """Answer a call; may come from another thread while a prompt runs."""
 
 
 class WorkerProcess:
     """Connects a channel with an engine. `load` imports torch: the reader is up before that."""
 
-    def __init__(self, channel: Channel, load: Callable[[], Loaded], *, heartbeat_s: float) -> None:
+    def __init__(
+        self, channel: Channel, load: Callable[[Interruptions], Loaded], *, heartbeat_s: float
+    ) -> None:
         self._channel = channel
         self._load = load
         self._heartbeat_s = heartbeat_s
-        self._work: queue.SimpleQueue[Execute | Free | Stop] = queue.SimpleQueue()
+        self._interruptions = Interruptions()
+        self._work: queue.SimpleQueue[Execute | Free] = queue.SimpleQueue()
         self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._loaded: Loaded | None = None
-        self._early_interrupts: set[str] = set()  # for prompts that came before the nodes
         self._busy = threading.Event()
 
-    def run(self) -> None:
-        """Serve until told to stop or the server is gone."""
+    def run(self) -> NoReturn:
+        """Serve. Returns never: the reader ends the process."""
         for target in (self._read, self._pulse):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
-        loaded = self._load()
-        self._loaded = loaded
+        loaded = self._loaded = self._load(self._interruptions)
+        # What was loaded stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         threading.Thread(target=self._answer_calls, args=(loaded,), daemon=True).start()
         self._channel.send(loaded.ready)
         self._channel.flush()
         while True:
             command = self._work.get()
-            if isinstance(command, Stop):
-                return
             if isinstance(command, Free):
                 loaded.free(command)
-                continue
-            self._execute(loaded, command)
+            else:
+                self._execute(loaded, command)
 
     def _execute(self, loaded: Loaded, command: Execute) -> None:
-        if command.prompt_id in self._early_interrupts:
-            self._early_interrupts.discard(command.prompt_id)
-            loaded.engine.accept(command.prompt_id)
-            loaded.engine.interrupt(command.prompt_id)
         self._busy.set()
         try:
             loaded.engine.execute(command, self._channel.send)
@@ -78,17 +105,18 @@ class WorkerProcess:
             os._exit(0)
 
     def _dispatch(self, command: Command) -> None:
-        if isinstance(command, Interrupt):
-            if self._loaded is None:
-                self._early_interrupts.add(command.prompt_id)
-            else:
-                self._loaded.engine.interrupt(command.prompt_id)
-        elif isinstance(command, Call):
-            self._calls.put(command)
-        else:
-            if isinstance(command, Execute) and self._loaded is not None:
-                self._loaded.engine.accept(command.prompt_id)
-            self._work.put(command)
+        match command:
+            case Interrupt():
+                self._interruptions.interrupt(command.prompt_id)
+            case Call():
+                self._calls.put(command)
+            case Stop():
+                os._exit(0)  # files are written under other names first: nothing is left half done
+            case Execute():
+                self._interruptions.accept(command.prompt_id)
+                self._work.put(command)
+            case Free():
+                self._work.put(command)
 
     def _answer_calls(self, loaded: Loaded) -> None:
         while True:
@@ -128,6 +156,7 @@ class ChannelLogHandler(logging.Handler):
         try:
             message = self.format(record)
             self._channel.send(Log(level=record.levelno, logger=record.name, message=message))
+            self._channel.flush()
         except ChannelClosed:
             pass
         except Exception:

@@ -13,6 +13,7 @@ from executor.messages import Emit, Event, Execute, Finished
 from executor.worker.cache import ClassicCache, ResultCache
 from executor.worker.contract import NodeClass
 from executor.worker.engine import Engine
+from executor.worker.interruptions import Interruptions
 from nodes.context import NodeSettings, Services
 
 
@@ -73,6 +74,7 @@ class Bench:
     cache: ResultCache = field(default_factory=ClassicCache)
     settings: NodeSettings = field(default_factory=NodeSettings)
     on_out_of_memory: Callable[[], None] | None = None
+    interruptions: Interruptions | None = None
 
     def __post_init__(self) -> None:
         self.engine = Engine(
@@ -80,6 +82,7 @@ class Bench:
             services=Services(folders=Folders.build(Path("/nowhere")), settings=self.settings),
             cache=self.cache,
             on_out_of_memory=self.on_out_of_memory,
+            interruptions=self.interruptions,
         )
 
     def run(

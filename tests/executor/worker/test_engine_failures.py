@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from executor.worker.interruptions import Interruptions
 from nodes.blocker import ExecutionBlocker
 from nodes.context import current_context
 from tests.executor.worker.harness import ANY, BASIC, Bench, Show, Value, node
@@ -175,9 +176,10 @@ def test_an_interrupt_of_another_prompt_or_while_idle_has_no_effect() -> None:
 
 
 def test_an_interrupt_of_an_accepted_prompt_hits_it_when_it_starts() -> None:
-    bench = Bench(BASIC)
-    bench.engine.accept("p")
-    bench.engine.interrupt("p")
+    interruptions = Interruptions()
+    interruptions.accept("p")
+    interruptions.interrupt("p")
+    bench = Bench(BASIC, interruptions=interruptions)
     assert bench.run({"1": node("Show", value=1)}).finished.interrupted
 
 
