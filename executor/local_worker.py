@@ -38,6 +38,7 @@ from executor.worker_interface import CallFailed, WorkerLost
 
 SILENCE_S: Final = 60.0  # a worker that reports nothing for so long is given up
 MAX_WAITING: Final = 4096  # events read ahead of whoever takes them
+PROGRAM: Final = ("-m", "executor.worker")
 _ROOT: Final = Path(__file__).resolve().parent.parent  # where the worker finds our packages
 
 
@@ -70,7 +71,7 @@ class LocalWorker:
         arguments = ["--fd", str(fd), "--config", self._config.to_json()]
         path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "executor.worker", *arguments],
+            [sys.executable, "-P", *PROGRAM, *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
             pass_fds=(fd,),
             stdin=subprocess.DEVNULL,

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from executor.jobs import Job
 from executor.messages import Emit, Log, Preview, Progress
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until the condition is true; look often, it costs little."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.001)
 
 
 class RecordingListener:

@@ -97,7 +97,7 @@ async def test_only_one_of_two_starts_makes_the_change(any_store: Store) -> None
         any_store.start(job.sequence, "one"), any_store.start(job.sequence, "two")
     )
 
-    assert changes == [True, False]
+    assert list(changes) == [True, False]
     (running,) = await any_store.running()
     assert (running.worker, running.attempts, running.state) == ("one", 1, JobState.RUNNING)
     assert running.started_at is not None

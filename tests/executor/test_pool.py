@@ -1,0 +1,124 @@
+"""Workers are kept running, and answer questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from executor.memory_worker import MemoryWorker
+from executor.messages import Event
+from executor.pool import Pool, Slot
+from executor.worker_interface import CallFailed
+from tests.executor.listening import DEADLINE_S, eventually
+
+
+class Owner:
+    """Notes what the pool reports."""
+
+    def __init__(self) -> None:
+        self.lost: list[tuple[str, str]] = []
+
+    async def on_event(self, slot: Slot, event: Event) -> None:
+        pass
+
+    async def on_lost(self, slot: Slot, reason: str) -> None:
+        self.lost.append((slot.name, reason))
+
+
+class Setup:
+    def __init__(self) -> None:
+        self.owner = Owner()
+        self.made: list[MemoryWorker] = []
+        self.pool = Pool(self._make, 2, backoff_s=0.001)
+
+    def _make(self, name: str) -> MemoryWorker:
+        answers = {"name": lambda arguments: [name, arguments]}
+        self.made.append(MemoryWorker(name, answers=answers, is_ready_at_once=False))
+        return self.made[-1]
+
+    async def until(self, count: int) -> MemoryWorker:
+        """The worker made as number `count`, when it has started."""
+        await eventually(
+            lambda: len(self.made) >= count and self.made[count - 1]._runner is not None
+        )
+        return self.made[count - 1]
+
+
+@pytest.fixture
+async def setup() -> AsyncIterator[Setup]:
+    setup = Setup()
+    setup.pool.start(setup.owner)
+    yield setup
+    await setup.pool.stop(0.1)
+
+
+async def test_questions_wait_for_the_first_worker(setup: Setup) -> None:
+    question = asyncio.create_task(setup.pool.call("name", {"x": 1}, DEADLINE_S))
+    (await setup.until(2)).become_ready()
+
+    assert await question == ["worker-2", {"x": 1}]
+
+
+async def test_an_idle_worker_answers_rather_than_a_busy_one(setup: Setup) -> None:
+    for count in (1, 2):
+        (await setup.until(count)).become_ready()
+    await eventually(lambda: all(slot.is_ready for slot in setup.pool.slots))
+    setup.pool.slots[0].is_busy = True
+
+    assert (await setup.pool.call("name", {}, DEADLINE_S))[0] == "worker-2"
+
+
+async def test_a_question_that_nobody_can_answer_in_time_is_given_up(setup: Setup) -> None:
+    with pytest.raises(TimeoutError):
+        await setup.pool.call("name", {}, 0.01)
+
+
+async def test_an_unknown_question_is_an_error(setup: Setup) -> None:
+    (await setup.until(1)).become_ready()
+
+    with pytest.raises(CallFailed, match="unknown call"):
+        await setup.pool.call("nonsense", {}, DEADLINE_S)
+
+
+async def test_a_lost_worker_is_replaced_in_its_place(setup: Setup) -> None:
+    worker = await setup.until(1)
+    await setup.until(2)
+    worker.lose("crashed")
+    successor = await setup.until(3)
+
+    assert successor.name == "worker-1"
+    assert setup.owner.lost == [("worker-1", "worker 'worker-1' crashed")]
+    assert setup.pool.slots[0].worker is successor
+
+
+async def test_a_worker_that_cannot_start_is_tried_again_and_again(setup: Setup) -> None:
+    await setup.until(2)
+    for count in (1, 3, 4, 5):
+        (await setup.until(count)).lose("crashed")
+
+    await setup.until(6)
+    assert len(setup.owner.lost) == 4
+
+
+async def test_the_pool_knows_what_its_workers_told(setup: Setup) -> None:
+    assert setup.pool.devices == []
+    assert setup.pool.versions == {}
+    for count in (1, 2):
+        (await setup.until(count)).become_ready()
+    await setup.pool.wait_ready(DEADLINE_S)
+    await eventually(lambda: len(setup.pool.devices) == 2)
+
+    assert [device["name"] for device in setup.pool.devices] == ["worker-1", "worker-2"]
+    assert setup.pool.versions == {"torch": "0"}
+
+
+async def test_stopping_ends_all_workers_and_replaces_none(setup: Setup) -> None:
+    await setup.until(2)
+
+    await setup.pool.stop(0.1)
+    await setup.pool.stop(0.1)
+
+    assert len(setup.made) == 2
+    assert setup.owner.lost == []
