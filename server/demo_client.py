@@ -101,14 +101,14 @@ class DemoClient:
 async def _follow(
     socket: aiohttp.ClientWebSocketResponse, prompt_id: str, show: ShowProgress
 ) -> None:
-    """Read messages until the prompt is over; raises DrawingFailed if it failed."""
+    """Read messages until the prompt is over; raises DrawingFailed, or aiohttp.ClientError."""
     while True:
         try:
             message = await socket.receive(timeout=SILENCE_WAIT_S)
         except TimeoutError:
             raise DrawingFailed(f"nothing was heard for {SILENCE_WAIT_S:.0f} s") from None
         if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
-            raise DrawingFailed("the server closed the connection")
+            raise aiohttp.ServerDisconnectedError("the server closed the connection")
         if message.type is not aiohttp.WSMsgType.TEXT:
             continue  # a preview
         event = message.json()

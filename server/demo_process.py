@@ -9,7 +9,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 
+import aiohttp
+
 STOP_WAIT_S = 10.0
+ENDING_WAIT_S = 15.0
 LOG_KEPT = 64 * 1024  # bytes of the log's end
 
 
@@ -42,9 +45,13 @@ class ServerProcess:
         ended = asyncio.ensure_future(self._process.wait())
         try:
             await asyncio.wait((working, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
+            error = working.exception() if working.done() else None
+            if isinstance(error, aiohttp.ClientError):
+                # A lost connection is the first sign of the end, which is then the reason.
+                await asyncio.wait((ended,), timeout=ENDING_WAIT_S)
+            if ended.done() and (error or not working.done()):
                 await self._reader
-                raise ServerEnded(f"the server ended with status {self._process.returncode}")
+                raise ServerEnded(f"the server ended with status {ended.result()}")
             await working
         finally:
             working.cancel()

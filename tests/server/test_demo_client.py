@@ -118,5 +118,5 @@ async def test_an_interrupted_prompt_is_a_failure() -> None:
 
 
 async def test_a_connection_that_closes_early_is_a_failure() -> None:
-    with pytest.raises(DrawingFailed, match="closed"):
+    with pytest.raises(aiohttp.ClientError, match="closed"):
         await draw(Script())
