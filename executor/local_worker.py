@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -38,6 +38,7 @@ from executor.worker_interface import CallFailed, WorkerLost
 
 SILENCE_S: Final = 60.0  # a worker that reports nothing for so long is given up
 MAX_WAITING: Final = 4096  # events read ahead of whoever takes them
+EXIT_S: Final = 3.0  # how long a process may take to end after it closed its connection
 PROGRAM: Final = ("-m", "executor.worker")
 _ROOT: Final = Path(__file__).resolve().parent.parent  # where the worker finds our packages
 
@@ -111,9 +112,10 @@ class LocalWorker:
             self._send(Stop())
         await self._wait_for_exit(wait_s)
         self._kill()
-        await self._wait_for_exit(wait_s)
+        await self._wait_for_exit(EXIT_S)
         if self._stream is not None:
             self._stream.close()
+        self._fail_calls(WorkerLost(f"worker '{self.name}' was stopped"))
 
     async def events(self) -> AsyncIterator[Event]:
         """Everything it reports, in order; ends by raising `WorkerLost`, or after `stop`."""
@@ -126,27 +128,27 @@ class LocalWorker:
                     await self._stream.wait()
             except TimeoutError:
                 reason = f"reported nothing for {self._silence_s:g} s"
-                break
+                self._kill()
+                await self._wait_for_exit(EXIT_S)
+                await self._raise_lost(reason)
             while (event := self._stream.take()) is not None:
                 if isinstance(event, Reply):
                     self._settle(event)
                 else:
                     yield event
             reason = self._stream.failure
-        if not self._is_stopping:
-            await self._raise_lost(reason)
-
-    async def _raise_lost(self, reason: str) -> None:
-        await self._wait_for_exit(0.5)
-        ended = self._process.poll() if self._process is not None else None
+        if self._is_stopping:
+            return
+        await self._wait_for_exit(EXIT_S)  # its exit code is the better reason
+        exit_text = _exit_text(self._process.poll()) if self._process is not None else None
         self._kill()
-        await self._wait_for_exit(0.5)
+        await self._raise_lost(exit_text or reason)
+
+    async def _raise_lost(self, reason: str) -> NoReturn:
         if self._stream is not None:
             self._stream.close()
-        lost = WorkerLost(f"worker '{self.name}' {_exit_text(ended) or reason}")
-        for answer in self._calls.values():
-            if not answer.done():
-                answer.set_exception(lost)
+        lost = WorkerLost(f"worker '{self.name}' {reason}")
+        self._fail_calls(lost)
         raise lost
 
     def _send(self, command: Command) -> None:
@@ -163,6 +165,11 @@ class LocalWorker:
             answer.set_exception(CallFailed(reply.error))
         else:
             answer.set_result(reply.result)
+
+    def _fail_calls(self, lost: WorkerLost) -> None:
+        for answer in self._calls.values():
+            if not answer.done():
+                answer.set_exception(lost)
 
     def _kill(self) -> None:
         """End the process and all that it has started, at once."""
