@@ -46,8 +46,8 @@ dockerfile: $(VENV)/.installed-dev ## lint the Dockerfile
 fix: $(VENV)/.installed-dev ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.installed-test ## benchmarks/README.md says what each script measures
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(VENV)/.installed-test ## measure: benchmarks/README.md says what, and how to measure other models
+	@$(BIN)/python benchmarks/load_checkpoint.py models/starter/darkroom_starter.safetensors
 
 clean: ## remove the environment and what builds leave behind; data/ stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
