@@ -27,7 +27,8 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     check: ClassCheck | None = None
     # input name -> where its options come from: a model folder kind such as "checkpoints", or
     # "input_images". The server fills these lists in from disk: fresh, and without a worker
-    # (executor.file_options). What `info` lists for them are choices that are no files; they follow.
+    # (executor.file_options). What `info` lists for them are choices that are no files; these
+    # follow.
     file_options: dict[str, str] = {}
 
     @property

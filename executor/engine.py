@@ -22,7 +22,7 @@ from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
 from executor.validation import ValidatedPrompt, validate_prompt
-from executor.worker_interface import Worker
+from executor.worker_interface import CallFailed, Worker
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Engine:
     ) -> ValidatedPrompt:
         """`validate_prompt` with everything bound; waits for definitions at a cold start.
 
-        Raises PromptRejected; TimeoutError, CallFailed or WorkerLost if no worker could be asked.
+        Raises PromptRejected; TimeoutError or WorkerLost if no worker could be asked.
         """
         if not self.definitions.are_known:
             await self.definitions.wait(self._config.startup_wait_s)
@@ -106,15 +106,17 @@ class Engine:
         )
 
     async def _ask_classes(self, requests: Sequence[CheckRequest]) -> list[CheckResult]:
-        answers = await asyncio.gather(
-            *(
-                self.pool.call(
-                    VALIDATE_INPUTS, msgspec.to_builtins(request), self._config.startup_wait_s
-                )
-                for request in requests
+        return await asyncio.gather(*(self._ask_class(request) for request in requests))
+
+    async def _ask_class(self, request: CheckRequest) -> CheckResult:
+        wait_s = self._config.startup_wait_s
+        try:
+            answer = await self.pool.call(VALIDATE_INPUTS, msgspec.to_builtins(request), wait_s)
+        except (CallFailed, OverflowError, ValueError) as error:  # unknown there, or not to be sent
+            return CheckResult(
+                ok=False, exception_type=type(error).__name__, exception_message=str(error)
             )
-        )
-        return [msgspec.convert(answer, CheckResult) for answer in answers]
+        return msgspec.convert(answer, CheckResult)
 
     async def _load_definitions(self) -> None:
         folder = self._config.definitions_folder

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
+
 from executor.definitions import NodeDefinition
 from executor.messages import Emit, Event, Execute, Finished, JsonObject, Ready
 from executor.worker_interface import CallFailed, WorkerLost
@@ -67,15 +69,11 @@ class MemoryWorker:
 
     def become_ready(self) -> None:
         """Report `Ready`."""
-        definitions = [
-            {"name": d.name, "info": d.info, "check": None, "file_options": d.file_options}
-            for d in self._definitions
-        ]
         self.report(
             Ready(
                 devices=[{"name": self.name, "type": "cpu"}],
                 versions={"torch": "0"},
-                definitions=definitions,
+                definitions=[msgspec.to_builtins(d) for d in self._definitions],
                 fingerprint=self.fingerprint(),
             )
         )

@@ -1,0 +1,25 @@
+"""JSON texts with numbers that are odd."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from executor import json_text
+
+
+@pytest.mark.parametrize(
+    "value", [{"b": 1, "a": [1.5, None, "ü"]}, [2**80, -(2**70)], "\ud800", 2**64 - 1]
+)
+def test_values_come_back_as_they_were(value: Any) -> None:
+    assert json_text.decode(json_text.encode(value)) == value
+
+
+def test_odd_numbers_are_kept_where_they_are_announced() -> None:
+    text = json_text.encode([math.nan, math.inf, "x"], has_odd_numbers=True)
+
+    assert text == b'[NaN,Infinity,"x"]'
+    back = json_text.decode(text)
+    assert math.isnan(back[0]) and back[1:] == [math.inf, "x"]
