@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.sampling.noise import NoiseSampler
-from models.sampling.samplers.ancestral import add_noise, split_step
+from models.sampling.samplers.ancestral import add_noise, additive_split, split_step
 from models.sampling.samplers.sampler import Callback, Denoiser
 
 
@@ -45,4 +45,24 @@ def sample_euler_ancestral(
         step = split_step(denoise.schedule, sigma, sigma_next, eta)
         x = torch.lerp(denoised, x, step.down / sigma)
         x = add_noise(x, step, noise, s_noise)
+    return x
+
+
+def sample_ddpm(
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: NoiseSampler,
+    callback: Callback,
+) -> Tensor:
+    """The posterior of Ho et al. 2020, algorithm 2; it is the ancestral step with eta = 1.
+
+    Rescaling x between the variance preserving chain and sigma changes nothing in it.
+    """
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        denoised = denoise(x, sigma)
+        callback(i, x, denoised)
+        step = additive_split(sigma, sigma_next, eta=1.0)
+        x = torch.lerp(denoised, x, step.down / sigma)
+        x = add_noise(x, step, noise, s_noise=1.0)
     return x
