@@ -8,8 +8,6 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from executor import json_text
 from executor.endings import Ending, ending_of, failed_ending, lost_ending, message_data
 from executor.jobs import Job, JobState
@@ -264,7 +262,8 @@ class Dispatcher:
                 await slot.worker.interrupt(active.job.prompt_id)
         except WorkerLost:
             return  # on_lost takes care of the job
-        except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
+        except Exception as error:  # such as an integer that the wire format does not have
+            log.exception("job %s cannot be handed to a worker", active.job.prompt_id)
             self._release(slot, active)
             reason = f"the job cannot be handed to a worker: {error}"
             await self._end(active, failed_ending(active.job, reason))

@@ -109,6 +109,9 @@ class Pool:
                 return
             except (WorkerLost, OSError) as error:
                 reason = str(error)
+            except Exception as error:  # one bad event must not leave the slot without a worker
+                log.exception("an event of worker '%s' could not be handled", slot.name)
+                reason = f"worker '{slot.name}' reported what cannot be handled: {error}"
             slot.is_ready = False
             if self._is_stopping:
                 return

@@ -106,8 +106,14 @@ class RuleBook(Mapping[str, NodeRules]):
 
 
 def node_rules(definition: NodeDefinition) -> NodeRules:
-    """Work out the rules of one class."""
+    """Work out the rules of one class.
+
+    A check of nothing but files is left out: whether these are there is seen from here as well,
+    and needs no worker.
+    """
     check = definition.check
+    if check and not check.takes_all and definition.file_options.keys() >= set(check.arguments):
+        check = None
     takes = frozenset(check.arguments) if check else frozenset()
     takes_all = check is not None and check.takes_all
     sections = definition.info["input"]

@@ -20,7 +20,7 @@ from executor.memory_worker import (
     succeed,
     wait_for_interrupt,
 )
-from executor.messages import Execute, Log, Preview, Progress
+from executor.messages import Execute, Log, Preview, Progress, Ready
 from executor.pool import Pool
 from executor.store import Store
 from tests.executor.conftest import make_job
@@ -328,6 +328,20 @@ async def test_a_job_that_cannot_be_sent_fails_and_the_queue_goes_on(setup: Setu
     messages = await setup.history_messages("big")
     assert messages[-1][0] == "execution_error"
     assert "out of range" in messages[-1][1]["exception_message"]
+
+
+async def test_an_event_that_cannot_be_handled_costs_the_worker_not_the_server(
+    setup: Setup,
+) -> None:
+    def refuse(ready: Ready) -> None:
+        if len(setup.workers) == 1:
+            raise ValueError("no definition has this form")
+
+    await setup.start(on_ready=refuse)
+    await setup.dispatcher.submit(make_job("a"))
+    await setup.listener.wait_finished("a")
+
+    assert len(setup.workers) == 2
 
 
 # Cancelling and interrupting
