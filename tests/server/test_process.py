@@ -38,7 +38,8 @@ def test_no_module_of_the_server_imports_torch() -> None:
         ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for folder in ("server", "executor")
         for file in (ROOT / folder).rglob("*.py")
-        if "worker" not in file.relative_to(ROOT).parts and "migrations" not in file.parts
+        if not {"worker", "migrations"} & set(file.relative_to(ROOT).parts)
+        and file.stem not in ("__main__", "__init__")
     ]
     assert "server.run" in modules
     code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
