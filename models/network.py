@@ -32,8 +32,15 @@ class Network(Generic[N]):
     by reading it again.
     """
 
-    def __init__(self, module: N, source: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        module: N,
+        source: Mapping[str, Tensor],
+        dtype: torch.dtype,
+        originals: Mapping[str, str] | None = None,
+    ) -> None:
         self.module = module
+        self._originals = originals or {}
         self.dtype = dtype  # of the module's floating point weights
         self.device = torch.device("cpu")
         self._source = source
@@ -81,18 +88,35 @@ class Network(Generic[N]):
     def __contains__(self, name: str) -> bool:
         return name in self._source
 
+    def names(self) -> list[str]:
+        """The names of all weights."""
+        return list(self._source)
+
+    def stored(self, name: str) -> Tensor:
+        """A weight as the file has it."""
+        return self._source[name]
+
+    def original(self, name: str) -> str:
+        """The name that a weight had in its file, without the prefix of its part."""
+        return self._originals.get(name, name)
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a weight."""
         return tuple(self._source[name].shape)
 
 
 def assemble(
-    factory: Callable[[], N], tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path
+    factory: Callable[[], N],
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    path: Path,
+    originals: Mapping[str, str] | None = None,
 ) -> Network[N]:
     """The network that `factory` makes, with `tensors` (under the network's own names) assigned.
 
     Tensors that already have the type stay mapped to their file. Others are converted one by one:
     what is held beyond the result is pages of the file, which the system can drop at any time.
+    `originals` tells what the tensors were called in the file, where that differs.
     Raises CheckpointUnreadable when a tensor is missing or has another shape.
     """
     with torch.device("meta"):
@@ -102,7 +126,7 @@ def assemble(
     source = {name: tensors[name] for name in wanted}
     converted = {name: _convert(tensor, dtype) for name, tensor in source.items()}
     module.load_state_dict(converted, assign=True)
-    return Network(module.eval().requires_grad_(False), source, dtype)
+    return Network(module.eval().requires_grad_(False), source, dtype, originals)
 
 
 def _check(

@@ -90,6 +90,7 @@ def build_unet(weights: Weights, dtype: torch.dtype) -> Network[UNet2DConditionM
     if not unet.tensors:
         return None
     config = unet_config(unet)
-    prefixed = {PREFIX + name: tensor for name, tensor in unet.tensors.items()}
-    tensors = convert_ldm_unet_checkpoint(prefixed, config)
-    return assemble(lambda: UNet2DConditionModel(**config), tensors, dtype, weights.path)
+    # The converter renames and does nothing else, so that it serves for the names alone.
+    originals = convert_ldm_unet_checkpoint({PREFIX + name: name for name in unet.tensors}, config)
+    tensors = {name: unet.tensors[original] for name, original in originals.items()}
+    return assemble(lambda: UNet2DConditionModel(**config), tensors, dtype, weights.path, originals)

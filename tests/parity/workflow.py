@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.handle import ModelHandle
 from models.load import Checkpoint, load_checkpoint, load_vae
+from models.lora import apply_lora, load_lora
 from models.memory import Policy
 from models.sampling.sample import sample_latent
 from models.text.handle import TextHandle
@@ -80,6 +81,18 @@ def _encode_text(workflow: Workflow, text: str, clip: TextHandle) -> tuple[Any]:
 
 def _set_layer(workflow: Workflow, clip: TextHandle, stop_at_clip_layer: int) -> tuple[TextHandle]:
     return (clip.with_layer(stop_at_clip_layer),)
+
+
+def _load_lora(
+    workflow: Workflow,
+    model: ModelHandle,
+    lora_name: str,
+    strength_model: float,
+    clip: TextHandle | None = None,
+    strength_clip: float = 0.0,
+) -> tuple[Any, ...]:
+    lora = load_lora(checkpoint(lora_name, workflow.cache))
+    return apply_lora(lora, model, clip, strength_model=strength_model, strength_text=strength_clip)
 
 
 def _empty_latent(workflow: Workflow, width: int, height: int, batch_size: int) -> tuple[Any]:
@@ -147,6 +160,8 @@ SAVING: Final = frozenset({"SaveImage", "SaveLatent"})
 NODES: Final[dict[str, Callable[..., tuple[Any, ...]]]] = {
     "CheckpointLoaderSimple": _load_checkpoint,
     "VAELoader": _load_vae,
+    "LoraLoader": _load_lora,
+    "LoraLoaderModelOnly": _load_lora,
     "CLIPTextEncode": _encode_text,
     "CLIPSetLastLayer": _set_layer,
     "EmptyLatentImage": _empty_latent,

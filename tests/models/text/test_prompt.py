@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from models.text.prompt import Piece, parse_prompt
 
 
-def pairs(prompt: str) -> list[tuple[str, float]]:
+def pairs(prompt: str) -> list[tuple[str, Any]]:
     return [(piece.text, pytest.approx(piece.weight)) for piece in parse_prompt(prompt)]
 
 
