@@ -6,7 +6,7 @@ engine runs ours and those of third parties.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -51,6 +51,7 @@ class Node:
     CATEGORY: ClassVar[str] = "sd"
     OUTPUT_NODE: ClassVar[bool] = False
     FUNCTION: ClassVar[str] = "run"
+    run: Callable[..., Any]  # the work: inputs as keyword arguments
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from models.handle import ModelHandle
 from models.load import load_checkpoint, load_vae
+from models.lora import apply_lora, load_lora
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from nodes.base import FileOptions, Node, inputs
 from nodes.pixel_space import PixelSpaceVae
 
 PIXEL_SPACE = "pixel_space"
+_STRENGTH = {"default": 1.0, "min": -100.0, "max": 100.0, "step": 0.01}
 
 
 class CheckpointLoaderSimple(Node):
@@ -44,3 +46,34 @@ class VAELoader(Node):
         if vae_name == PIXEL_SPACE:
             return (PixelSpaceVae(),)
         return (load_vae(self.context.folders.full_path("vae", vae_name), self.context.policy),)
+
+
+class LoraLoader(Node):
+    """Applies a LoRA to a diffusion model and its text encoder."""
+
+    DISPLAY_NAME = "Load LoRA"
+    CATEGORY = "loaders"
+    REQUIRED = inputs(
+        model=("MODEL", {}),
+        clip=("CLIP", {}),
+        lora_name=(FileOptions("loras"), {}),
+        strength_model=("FLOAT", _STRENGTH),
+        strength_clip=("FLOAT", _STRENGTH),
+    )
+    RETURN_TYPES = ("MODEL", "CLIP")
+
+    def run(
+        self,
+        model: ModelHandle,
+        clip: TextHandle | None,
+        lora_name: str,
+        strength_model: float,
+        strength_clip: float,
+    ) -> tuple[ModelHandle, TextHandle | None]:
+        """Strength 0 leaves a part as it is; both 0 do not even read the file."""
+        if strength_model == 0 and strength_clip == 0:
+            return model, clip
+        lora = load_lora(self.context.folders.full_path("loras", lora_name))
+        return apply_lora(
+            lora, model, clip, strength_model=strength_model, strength_text=strength_clip
+        )

@@ -14,6 +14,7 @@ _CLASSES: tuple[type[Node], ...] = (
     vae.VAEEncode,
     vae.VAEEncodeForInpaint,
     loaders.VAELoader,
+    loaders.LoraLoader,
     latents.EmptyLatentImage,
     latents.LatentUpscale,
     saving.SaveImage,

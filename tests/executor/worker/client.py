@@ -42,7 +42,8 @@ class Client:
         """The next event."""
         size = int.from_bytes(self._stream.read(LENGTH_BYTES), "big")
         assert size, "the worker closed the socket"
-        return decode_event(self._stream.read(size))
+        event: Event = decode_event(self._stream.read(size))
+        return event
 
     def wait_for(self, kind: type[E]) -> E:
         """The next event of a kind; others are skipped."""

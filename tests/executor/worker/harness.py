@@ -114,7 +114,7 @@ ANY = ("*",)
 class Value:
     """Gives its literal."""
 
-    RETURN_TYPES = ("*",)
+    RETURN_TYPES: tuple[str, ...] = ("*",)
     FUNCTION = "run"
 
     @classmethod

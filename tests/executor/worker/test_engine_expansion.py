@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from executor.worker.cache import ClassicCache, LruCache, NoCache, ResultCache
-from tests.executor.worker.harness import ANY, BASIC, Bench, NodeClass, Show, Value, node
+from executor.worker.contract import NodeClass
+from tests.executor.worker.harness import ANY, BASIC, Bench, Show, Value, node
 
 
 class Expand(Value):

@@ -312,7 +312,7 @@ def test_lazy_inputs_of_a_class_without_a_check_are_none() -> None:
 
 def test_asking_for_an_input_that_is_not_there_fails() -> None:
     class Greedy(Lazy):
-        def check_lazy_status(self, **inputs: Any) -> list[str]:  # type: ignore[override]
+        def check_lazy_status(self, **inputs: Any) -> list[str]:
             return ["c"]
 
     graph = {
