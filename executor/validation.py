@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from executor.options import FileOptions
 from executor.rules import RuleBook
 
 BIG_GRAPH: Final = 300  # nodes; larger graphs are checked in a thread
+NAMED_OUTPUTS: Final = 1000  # outputs that are listed for one bad node
 NAMED_CYCLES: Final = 10  # cycles whose nodes are named
 
 
@@ -218,9 +219,7 @@ class _Walk:
         return {
             node_id: {
                 "errors": self.reports[node_id].errors,
-                "dependent_outputs": [
-                    output for i, output in enumerate(failed) if dependents[node_id] >> i & 1
-                ],
+                "dependent_outputs": [failed[i] for i in _bits(dependents[node_id])],
                 "class_type": node["class_type"],
             }
             for node_id, node in self._graph.items()
@@ -253,3 +252,13 @@ class _Walk:
             "\n".join(lines),
             {},
         )
+
+
+def _bits(number: int) -> Iterator[int]:
+    """The positions of the lowest bits that are set."""
+    for _ in range(NAMED_OUTPUTS):
+        if not number:
+            return
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
