@@ -157,8 +157,8 @@ def _report(console: Console, address: str, path: Path, image: SavedImage) -> No
         "Picture": f"{path}",
         "in a browser": f"{address}/view?{query}",
         "API": f"{address}  (for any ComfyUI client)",
+        "queue page": f"{address}/",
         "nodes": f"{address}/object_info",
-        "history": f"{address}/history",
     }
     for name, value in rows.items():
         console.print(f"  {name:<14}{value}", markup=False)

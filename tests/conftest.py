@@ -75,7 +75,7 @@ def start_server(base: Path, *flags: str, environ: dict[str, str] | None = None)
     process = subprocess.Popen(
         command,
         cwd=base,
-        env=clean | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"} | (environ or {}),
+        env={"OMP_NUM_THREADS": "2"} | clean | {"PYTHONPATH": str(ROOT)} | (environ or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
