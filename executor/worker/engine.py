@@ -156,7 +156,7 @@ class Engine:
                 self._on_out_of_memory()
         return {
             **_place(outcome, graph),
-            "exception_message": f"{message}\n",
+            "exception_message": _encodable(f"{message}\n"),
             "exception_type": type_name(error),
             "traceback": traceback.format_tb(error.__traceback__),
             "current_inputs": _printed(outcome),
@@ -181,12 +181,19 @@ def _printed(outcome: Outcome) -> JsonObject:
 
 
 def _print(value: object) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and abs(value) < 2**63:
         return value
     try:
-        return str(value)
+        return _encodable(str(value))
     except Exception as error:
         return f"<{type(value).__name__} that cannot be printed: {error}>"
+
+
+def _encodable(text: str) -> str:
+    """The text without what UTF-8 has no form for (halves of surrogate pairs)."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

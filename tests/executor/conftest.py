@@ -9,6 +9,8 @@ import pytest
 
 from executor.jobs import Job
 from executor.store import Store
+from tests.executor.dispatching import Dispatching
+from tests.executor.graphs import Validator
 
 
 def make_job(prompt_id: str, number: int | float = 0, **changes: object) -> Job:
@@ -34,3 +36,15 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     store = await Store.open(database_url, history_limit=100)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def validate(tmp_path: Path) -> Validator:
+    return Validator(tmp_path)
+
+
+@pytest.fixture
+async def setup(store: Store) -> AsyncIterator[Dispatching]:
+    setup = Dispatching(store)
+    yield setup
+    await setup.dispatcher.stop(0.1)

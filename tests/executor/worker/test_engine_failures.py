@@ -70,6 +70,15 @@ def test_inputs_that_are_no_json_are_printed() -> None:
     assert result.error["current_inputs"] == {"value": ["a thing"]}
 
 
+def test_numbers_and_texts_that_no_message_can_carry_are_printed() -> None:
+    graph = {"1": node("Fail", value="\ud800"), "2": node("Show", value=["1", 0])}
+    error = Bench(BASIC).run(graph).error
+    assert error["current_inputs"] == {"value": ["\\ud800"]}
+    assert error["exception_message"] == "cannot take \\ud800\n"
+    graph["1"] = node("Fail", value=2**70)
+    assert Bench(BASIC).run(graph).error["current_inputs"] == {"value": [str(2**70)]}
+
+
 def test_an_exception_class_outside_of_the_builtins_has_its_module() -> None:
     error = fail_with(json.JSONDecodeError("no", "x", 0)).error
     assert error["exception_type"] == "json.decoder.JSONDecodeError"

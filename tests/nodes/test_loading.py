@@ -1,0 +1,70 @@
+"""Choosing and reading input files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from executor.file_options import FileOptionLists
+from executor.folders import OutsideFolder
+from nodes.context import installed_files, use_files
+from nodes.loaders import VAELoader
+from nodes.loading import LoadImage, LoadImageMask
+from tests.nodes.context import node_context
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Iterator[Path]:
+    """Folders with one image in each."""
+    before = installed_files()
+    with node_context(tmp_path) as folders:
+        use_files(FileOptionLists(folders))
+        for folder in (folders.input, folders.output):
+            Image.new("RGB", (6, 4), (255, 0, 0)).save(folder / f"{folder.name}.png")
+        yield tmp_path
+    use_files(before)
+
+
+def test_the_choices_are_the_images_of_the_input_folder_as_they_are_now(base: Path) -> None:
+    def choices() -> list[str]:
+        names: list[str] = LoadImage.INPUT_TYPES()["required"]["image"][0]
+        return names
+
+    assert choices() == ["input.png"]
+    (base / "input" / "a.webp").touch()
+    (base / "input" / "text.txt").touch()
+    (base / "input" / "folder.png").mkdir()
+    assert choices() == ["a.webp", "input.png"]
+
+
+def test_choices_that_are_no_files_follow_the_files(base: Path) -> None:
+    (base / "models" / "vae" / "b.safetensors").touch()
+    assert VAELoader.INPUT_TYPES()["required"]["vae_name"][0] == ["b.safetensors", "pixel_space"]
+
+
+@pytest.mark.parametrize("name", ["input.png", "input.png [input]", "output.png [output]"])
+def test_an_annotated_name_chooses_the_folder(base: Path, name: str) -> None:
+    image, mask = LoadImage().run(name)
+    assert (tuple(image.shape), tuple(mask.shape)) == ((1, 4, 6, 3), (1, 64, 64))
+    assert LoadImage.VALIDATE_INPUTS(name) is True
+
+
+@pytest.mark.parametrize("name", ["../output/output.png", "/etc/hostname"])
+def test_a_name_that_leaves_the_folder_is_refused(base: Path, name: str) -> None:
+    with pytest.raises(OutsideFolder):
+        LoadImage().run(name)
+    assert name in str(LoadImage.VALIDATE_INPUTS(name))
+
+
+def test_a_missing_file_is_named_by_the_check(base: Path) -> None:
+    assert "gone.png" in str(LoadImageMask.VALIDATE_INPUTS("gone.png"))
+
+
+def test_a_new_picture_under_the_old_name_counts_as_changed(base: Path) -> None:
+    before = LoadImage.IS_CHANGED("input.png")
+    assert LoadImageMask.IS_CHANGED("input.png", channel="red") == before
+    Image.new("RGB", (6, 4), (0, 255, 0)).save(base / "input" / "input.png")
+    assert LoadImage.IS_CHANGED("input.png") != before
