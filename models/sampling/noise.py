@@ -58,9 +58,11 @@ def brownian_noise(
 ) -> NoiseSampler:
     """Increments of one Brownian path over sigma, so that step sizes share their noise.
 
-    The path depends on the seed and on the range of positive sigmas only.
+    The path depends on the seed and on the range of positive sigmas only. ValueError if none is.
     """
     positive = [sigma for sigma in sigmas if sigma > 0]
+    if not positive:
+        raise ValueError("the list of sigmas has no positive sigma; choose another scheduler")
     start, end = min(positive), max(positive)
     origin = torch.zeros_like(x, device="cpu") if on_cpu else torch.zeros_like(x)
     tree = torchsde.BrownianTree(t0=start, w0=origin, t1=end, entropy=seed)

@@ -17,6 +17,7 @@ from models.sampling.samplers import (
     heun,
     lcm,
     res,
+    sa_solver,
     seeds,
     unipc,
 )
@@ -70,6 +71,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "er_sde": Sampler(er_sde.sample_er_sde, _STEPS),
     "seeds_2": Sampler(seeds.sample_seeds_2, _STEPS),
     "seeds_3": Sampler(seeds.sample_seeds_3, _STEPS),
+    "sa_solver": Sampler(sa_solver.sample_sa_solver, _STEPS),
+    "sa_solver_pece": Sampler(sa_solver.sample_sa_solver, _STEPS, {"use_pece": True}),
     "ddim": Sampler(euler.sample_euler, draws_mask_noise=True),
     "uni_pc": Sampler(unipc.sample_uni_pc, _NONE, {"variant": "bh1"}, last_sigma=0.001),
     "uni_pc_bh2": Sampler(unipc.sample_uni_pc, _NONE, {"variant": "bh2"}, last_sigma=0.001),

@@ -38,17 +38,28 @@ def sample_uni_pc(
     callback(0, x, denoised)
     if order == 0:
         return x * math.sqrt((1 + sigmas[1] ** 2) / (1 + sigmas[0] ** 2))
-    history = [(sigmas[0], denoised)]  # newest first
+    levels = [_rounded(sigma) for sigma in sigmas]
+    history = [(levels[0], denoised)]  # newest first
     for i in range(1, steps + 1):
-        step = _Step(history, sigmas[i], min(i, order, steps + 1 - i), variant)
+        step = _Step(history, levels[i], min(i, order, steps + 1 - i), variant)
         predicted = step.predict(x)
         if i == steps:
             return predicted
         denoised = denoise(predicted, sigmas[i])
         x = step.correct(x, denoised)
         callback(i, x, denoised)
-        history = [(sigmas[i], denoised), *history[: order - 1]]
+        history = [(levels[i], denoised), *history[: order - 1]]
     return x
+
+
+def _rounded(sigma: float) -> float:
+    """Sigma by way of the signal's variance in single precision, where 0.001 is 0.0009766.
+
+    The method is defined on variance preserving chains; this rounding of the last sigma shows
+    in pictures, so it is kept.
+    """
+    power = np.float32(1) / (np.float32(1) + np.float32(sigma) ** 2)
+    return float(np.sqrt((np.float32(1) - power) / power))
 
 
 class _Step:
