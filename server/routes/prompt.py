@@ -26,6 +26,8 @@ _SECRETS: Final = {
     "api_key_comfy_org": "API_KEY_COMFY_ORG",
 }
 
+_LONGEST_ID: Final = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -49,10 +51,9 @@ class Submission:
         if client_id is not None:
             extra_data["client_id"] = client_id
         extra_data["create_time"] = int(time.time() * 1000)
-        given_id = body.get("prompt_id")
         return cls(
             prompt=body.get("prompt"),
-            prompt_id=str(uuid.uuid4()) if given_id is None else str(given_id),
+            prompt_id=_prompt_id(body),
             number=_number(body),
             front=flag(body, "front"),
             client_id=client_id,
@@ -135,6 +136,19 @@ def _take_secrets(extra_data: dict[str, Any]) -> dict[str, str]:
         if value is not None:
             secrets[hidden_input] = value
     return secrets
+
+
+def _prompt_id(body: dict[str, Any]) -> str:
+    given = body.get("prompt_id")
+    if given is None:
+        return str(uuid.uuid4())
+    prompt_id = str(given)
+    # It appears in paths and log lines.
+    if not prompt_id or len(prompt_id) > _LONGEST_ID or not prompt_id.isprintable():
+        raise BadRequest(
+            f"'prompt_id' must be 1 to {_LONGEST_ID} printable characters", field="prompt_id"
+        )
+    return prompt_id
 
 
 def _number(body: dict[str, Any]) -> float | None:
