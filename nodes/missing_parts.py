@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-T = TypeVar("T")
+from models.text.handle import TextHandle
+from nodes.pixel_space import Vae
 
 
 class PartMissingHere(Exception):
@@ -15,14 +14,14 @@ class PartMissingHere(Exception):
         self.part = part
 
 
-def need_text_encoder(clip: T | None) -> T:
+def need_text_encoder(clip: TextHandle | None) -> TextHandle:
     """The text encoder, or an error that says what to do."""
     if clip is None:
         raise PartMissingHere("text encoder", "Use a checkpoint that has one.")
     return clip
 
 
-def need_vae(vae: T | None) -> T:
+def need_vae(vae: Vae | None) -> Vae:
     """The VAE, or an error that says what to do."""
     if vae is None:
         raise PartMissingHere("VAE", "Load one with VAELoader.")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from torch import Tensor
+
+from models.vae import VaeHandle
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,6 @@ class PixelSpaceVae:
     def crop(self, pixels: Tensor) -> Tensor:
         """Every size is fine."""
         return pixels
+
+
+Vae: TypeAlias = VaeHandle | PixelSpaceVae  # what VAE sockets carry

@@ -288,7 +288,7 @@ class Lazy(Value):
         """The branch that is wanted."""
         return ["a"] if first else ["b"]
 
-    def run(self, first: bool, a: Any = None, b: Any = None) -> tuple[Any]:  # type: ignore[override]
+    def run(self, first: bool, a: Any = None, b: Any = None) -> tuple[Any]:
         """Both branches."""
         return ((a, b),)
 
@@ -321,7 +321,7 @@ def test_lazy_inputs_of_a_class_without_a_check_are_none() -> None:
 
 def test_asking_for_an_input_that_is_not_there_fails() -> None:
     class Greedy(Lazy):
-        def check_lazy_status(self, **inputs: Any) -> list[str]:
+        def check_lazy_status(self, **inputs: Any) -> list[str]:  # type: ignore[override]
             return ["c"]
 
     graph = {
