@@ -147,7 +147,7 @@ async def _draw(demo: Demo, address: str, console: Console) -> None:
     path = (output / images[0].subfolder / images[0].filename).absolute()
     size = _inputs(workflow, "EmptyLatentImage")
     check_picture(path, (size["width"], size["height"]))
-    console.print(f"Drawn in {seconds:.1f} s.")
+    console.print(f"Drawn {seconds:.1f} s after it was submitted.")
     _report(console, address, path, images[0])
 
 
@@ -168,7 +168,8 @@ def _report(console: Console, address: str, path: Path, image: SavedImage) -> No
 def _progress_bar(console: Console) -> Iterator[ShowProgress]:
     """A bar that moves with the sampling steps."""
     columns = (TextColumn("  step"), MofNCompleteColumn(), BarColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    no_terminal = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=no_terminal) as bars:
         bar = bars.add_task("", total=None)
 
         def show(_node: str, value: float, maximum: float) -> None:
