@@ -44,7 +44,7 @@ def validate(tmp_path: Path) -> Validator:
 
 
 @pytest.fixture
-async def setup(store: Store) -> AsyncIterator[Dispatching]:
-    setup = Dispatching(store)
-    yield setup
-    await setup.dispatcher.stop(0.1)
+async def dispatching(store: Store) -> AsyncIterator[Dispatching]:
+    dispatching = Dispatching(store)
+    yield dispatching
+    await dispatching.dispatcher.stop(0.1)

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from executor.jobs import JobState
+from executor.jobs import Job, JobState
 from executor.memory_worker import MemoryWorker, crash, succeed, wait_for_interrupt
 from executor.messages import Execute, Ready
 from executor.store import Store
@@ -15,33 +15,35 @@ from tests.executor.dispatching import Dispatching, saying, waiting_for
 from tests.executor.listening import eventually
 
 
-async def test_a_job_whose_worker_died_runs_again_on_a_new_one(setup: Dispatching) -> None:
-    await setup.start()
-    setup.scripts["a"] = [crash, succeed]
+async def test_a_job_whose_worker_died_runs_again_on_a_new_one(dispatching: Dispatching) -> None:
+    await dispatching.start()
+    dispatching.scripts["a"] = [crash, succeed]
 
-    await setup.dispatcher.submit(make_job("a"), {"API_KEY_COMFY_ORG": "secret"})
-    await setup.listener.wait_finished("a")
+    await dispatching.dispatcher.submit(make_job("a"), {"API_KEY_COMFY_ORG": "secret"})
+    await dispatching.listener.wait_finished("a")
 
-    (job,) = setup.listener.finished
+    (job,) = dispatching.listener.finished
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
-    assert len(setup.workers) == 2
-    assert setup.workers[1].executed[0].secrets == {"API_KEY_COMFY_ORG": "secret"}
+    assert len(dispatching.workers) == 2
+    assert dispatching.workers[1].executed[0].secrets == {"API_KEY_COMFY_ORG": "secret"}
 
 
-async def test_a_job_that_kills_every_worker_fails_with_the_reason(setup: Dispatching) -> None:
-    await setup.start(max_attempts=2)
+async def test_a_job_that_kills_every_worker_fails_with_the_reason(
+    dispatching: Dispatching,
+) -> None:
+    await dispatching.start(max_attempts=2)
     at_node = saying(b'{"type":"executing","data":{"node":"1","display_node":"1"}}', crash)
     started = saying(
         b'{"type":"execution_start","data":{"prompt_id":"a"}}', at_node, "execution_start"
     )
-    setup.scripts["a"] = [started, started]
+    dispatching.scripts["a"] = [started, started]
 
-    await setup.dispatcher.submit(make_job("a", client_id="c"))
-    await setup.listener.wait_finished("a")
+    await dispatching.dispatcher.submit(make_job("a", client_id="c"))
+    await dispatching.listener.wait_finished("a")
 
-    (job,) = setup.listener.finished
+    (job,) = dispatching.listener.finished
     assert (job.state, job.attempts) == (JobState.FAILED, 2)
-    client_id, told = setup.listener.emitted[-1]
+    client_id, told = dispatching.listener.emitted[-1]
     error = msgspec.json.decode(told.text)
     assert (client_id, told.type, error["type"]) == ("c", "execution_error", "execution_error")
     assert error["data"]["node_id"] == "1"
@@ -60,29 +62,31 @@ async def test_a_job_that_kills_every_worker_fails_with_the_reason(setup: Dispat
         "current_outputs",
         "timestamp",
     }
-    messages = await setup.history_messages("a")
+    messages = await dispatching.history_messages("a")
     assert messages == [
         ["execution_start", {"prompt_id": "a"}],
         ["execution_error", error["data"]],
     ]
 
 
-async def test_the_queue_goes_on_after_a_job_that_kills_workers(setup: Dispatching) -> None:
-    await setup.start()
-    setup.scripts["a"] = [crash, crash]
-    await setup.dispatcher.submit(make_job("a", 0))
-    await setup.dispatcher.submit(make_job("b", 1))
-    await setup.listener.wait_finished("a", "b")
+async def test_the_queue_goes_on_after_a_job_that_kills_workers(dispatching: Dispatching) -> None:
+    await dispatching.start()
+    dispatching.scripts["a"] = [crash, crash]
+    await dispatching.dispatcher.submit(make_job("a", 0))
+    await dispatching.dispatcher.submit(make_job("b", 1))
+    await dispatching.listener.wait_finished("a", "b")
 
-    assert {job.prompt_id: job.state for job in setup.listener.finished} == {
+    assert {job.prompt_id: job.state for job in dispatching.listener.finished} == {
         "a": JobState.FAILED,
         "b": JobState.SUCCEEDED,
     }
 
 
-async def test_a_job_that_cannot_be_sent_fails_and_the_queue_goes_on(setup: Dispatching) -> None:
-    await setup.start()
-    worker = setup.workers[0]
+async def test_a_job_that_cannot_be_sent_fails_and_the_queue_goes_on(
+    dispatching: Dispatching,
+) -> None:
+    await dispatching.start()
+    worker = dispatching.workers[0]
     execute = worker.execute
 
     async def refuse(command: Execute) -> None:
@@ -91,97 +95,105 @@ async def test_a_job_that_cannot_be_sent_fails_and_the_queue_goes_on(setup: Disp
         await execute(command)
 
     worker.execute = refuse  # type: ignore[method-assign]
-    await setup.dispatcher.submit(make_job("big", 0))
-    await setup.dispatcher.submit(make_job("b", 1))
-    await setup.listener.wait_finished("big", "b")
+    await dispatching.dispatcher.submit(make_job("big", 0))
+    await dispatching.dispatcher.submit(make_job("b", 1))
+    await dispatching.listener.wait_finished("big", "b")
 
-    messages = await setup.history_messages("big")
+    messages = await dispatching.history_messages("big")
     assert messages[-1][0] == "execution_error"
     assert "out of range" in messages[-1][1]["exception_message"]
 
 
 async def test_an_event_that_cannot_be_handled_costs_the_worker_not_the_server(
-    setup: Dispatching,
+    dispatching: Dispatching,
 ) -> None:
     def refuse(ready: Ready) -> None:
-        if len(setup.workers) == 1:
+        if len(dispatching.workers) == 1:
             raise ValueError("no definition has this form")
 
-    await setup.start(on_ready=refuse)
-    await setup.dispatcher.submit(make_job("a"))
-    await setup.listener.wait_finished("a")
+    await dispatching.start(on_ready=refuse)
+    await dispatching.dispatcher.submit(make_job("a"))
+    await dispatching.listener.wait_finished("a")
 
-    assert len(setup.workers) == 2
+    assert len(dispatching.workers) == 2
 
 
-async def test_cancelled_jobs_never_run(setup: Dispatching) -> None:
-    await setup.start()
+async def test_cancelled_jobs_never_run(dispatching: Dispatching) -> None:
+    await dispatching.start()
     go_on = asyncio.Event()
-    setup.scripts["a"] = [waiting_for(go_on)]
+    dispatching.scripts["a"] = [waiting_for(go_on)]
     for prompt_id in ("a", "b", "c", "d"):
-        await setup.dispatcher.submit(make_job(prompt_id))
+        await dispatching.dispatcher.submit(make_job(prompt_id))
 
-    assert await setup.dispatcher.cancel(["b", "unknown", "a"]) == 1
-    assert setup.dispatcher.queue_remaining == 3
-    assert await setup.dispatcher.cancel_all() == 2
-    assert await setup.dispatcher.cancel_all() == 0
+    assert await dispatching.dispatcher.cancel(["b", "unknown", "a"]) == 1
+    assert dispatching.dispatcher.queue_remaining == 3
+    assert await dispatching.dispatcher.cancel_all() == 2
+    assert await dispatching.dispatcher.cancel_all() == 0
     go_on.set()
-    await setup.listener.wait_finished("a")
+    await dispatching.listener.wait_finished("a")
 
-    assert setup.executed() == ["a"]
+    assert dispatching.executed() == ["a"]
 
 
-async def test_an_interrupt_reaches_the_running_job(setup: Dispatching) -> None:
-    await setup.start()
-    setup.scripts["a"] = [wait_for_interrupt]
-    await setup.dispatcher.submit(make_job("a"))
+async def test_an_interrupt_reaches_the_running_job(dispatching: Dispatching) -> None:
+    await dispatching.start()
+    dispatching.scripts["a"] = [wait_for_interrupt]
+    await dispatching.dispatcher.submit(make_job("a"))
 
-    assert not await setup.dispatcher.interrupt("b")
-    assert await setup.dispatcher.interrupt("a")
-    await setup.listener.wait_finished("a")
+    assert not await dispatching.dispatcher.interrupt("b")
+    assert await dispatching.dispatcher.interrupt("a")
+    await dispatching.listener.wait_finished("a")
 
-    (job,) = setup.listener.finished
+    (job,) = dispatching.listener.finished
     assert job.state is JobState.INTERRUPTED
 
 
-async def test_an_interrupt_without_an_id_hits_whatever_runs(setup: Dispatching) -> None:
-    await setup.start()
-    assert not await setup.dispatcher.interrupt()
-    setup.scripts["a"] = [wait_for_interrupt]
-    await setup.dispatcher.submit(make_job("a"))
+async def test_an_interrupt_without_an_id_hits_whatever_runs(dispatching: Dispatching) -> None:
+    await dispatching.start()
+    assert not await dispatching.dispatcher.interrupt()
+    dispatching.scripts["a"] = [wait_for_interrupt]
+    await dispatching.dispatcher.submit(make_job("a"))
 
-    assert await setup.dispatcher.interrupt()
-    await setup.listener.wait_finished("a")
+    assert await dispatching.dispatcher.interrupt()
+    await dispatching.listener.wait_finished("a")
 
 
 async def test_an_interrupt_just_after_a_job_left_the_queue_hits_it(
-    store: Store, setup: Dispatching
+    store: Store, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job comes from the last run of the server: its content must be read first."""
     await store.add(make_job("a"))
-    setup.scripts["a"] = [wait_for_interrupt]
-    await setup.start()
-    await eventually(lambda: setup.pool.slots[0].is_busy)
-    assert setup.executed() == []
+    dispatching.scripts["a"] = [wait_for_interrupt]
+    read, go_on = store.job, asyncio.Event()
 
-    assert await setup.dispatcher.interrupt("a")
-    await setup.listener.wait_finished("a")
+    async def read_late(sequence: int) -> Job | None:
+        await go_on.wait()
+        return await read(sequence)
 
-    assert setup.listener.finished[0].state is JobState.INTERRUPTED
+    monkeypatch.setattr(store, "job", read_late)
+    await dispatching.start()
+    await eventually(lambda: dispatching.pool.slots[0].is_busy)
+    assert dispatching.executed() == []
+
+    assert await dispatching.dispatcher.interrupt("a")
+    go_on.set()
+    await dispatching.listener.wait_finished("a")
+
+    assert dispatching.listener.finished[0].state is JobState.INTERRUPTED
 
 
 async def test_a_job_whose_worker_dies_of_an_interrupt_is_not_tried_again(
-    setup: Dispatching,
+    dispatching: Dispatching,
 ) -> None:
     async def die_when_interrupted(worker: MemoryWorker, command: Execute) -> None:
         await worker.interrupted(command.prompt_id)
         worker.lose("fell over")
 
-    await setup.start()
-    setup.scripts["a"] = [die_when_interrupted]
-    await setup.dispatcher.submit(make_job("a"))
-    await setup.dispatcher.interrupt("a")
-    await setup.listener.wait_finished("a")
+    await dispatching.start()
+    dispatching.scripts["a"] = [die_when_interrupted]
+    await dispatching.dispatcher.submit(make_job("a"))
+    await dispatching.dispatcher.interrupt("a")
+    await dispatching.listener.wait_finished("a")
 
-    assert setup.listener.finished[0].state is JobState.INTERRUPTED
-    assert setup.listener.emitted[-1][1].type == "execution_interrupted"
+    assert dispatching.listener.finished[0].state is JobState.INTERRUPTED
+    assert dispatching.listener.emitted[-1][1].type == "execution_interrupted"
