@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
 from executor.jobs import Job, JobState
 from executor.memory_worker import MemoryWorker, crash, succeed, wait_for_interrupt
