@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from models.starter.palette import FIGURE_COLORS, GROUND_COLORS, is_readable
@@ -81,22 +83,24 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         if is_readable(color, ground):
             break
     style = str(rng.choice(STYLES, p=(0.55, 0.15, 0.15, 0.15)))
-    scene = {"shape": shape, "color": color, "ground": ground, "pattern": pattern, "style": style}
+    scene = Scene(shape=shape, color=color, ground=ground, pattern=pattern, style=style)
     kind = rng.random()
     # Cats always have a face where there is room for one; other figures by the word.
     happy = bool(rng.random() < 0.4) or shape == "cat"
     if kind < 0.48:
-        return Scene(**scene, happy=happy, size=_pick(rng, ("medium", "medium", "medium", "big")))
+        return dataclasses.replace(
+            scene, happy=happy, size=_pick(rng, ("medium", "medium", "medium", "big"))
+        )
     if kind < 0.60:
-        return Scene(**scene, size="small")
+        return dataclasses.replace(scene, size="small")
     if kind < 0.80:
         place = _pick(rng, ("left", "right", "top", "bottom"))
         size = _pick(rng, ("small", "medium"))
-        return Scene(**scene, happy=happy and size == "medium", size=size, place=place)
+        return dataclasses.replace(scene, happy=happy and size == "medium", size=size, place=place)
     if kind < 0.92:
         count = int(rng.integers(2, 4))
-        return Scene(**scene, happy=happy and count == 2, count=count)
-    return Scene(**scene, happy=happy, second=_other_figure(rng, shape, color, ground))
+        return dataclasses.replace(scene, happy=happy and count == 2, count=count)
+    return dataclasses.replace(scene, happy=happy, second=_other_figure(rng, shape, color, ground))
 
 
 def _other_figure(rng: np.random.Generator, shape: str, color: str, ground: str) -> tuple[str, str]:

@@ -95,7 +95,10 @@ class Plan:
 
 
 def diffusion_loss(
-    model: nn.Module, latents: Tensor, captions: Tensor, rng: np.random.Generator
+    model: Callable[[Tensor, Tensor, Tensor], Tensor],
+    latents: Tensor,
+    captions: Tensor,
+    rng: np.random.Generator,
 ) -> Tensor:
     """Noise-prediction error, weighted by the signal-to-noise ratio.
 
@@ -114,7 +117,8 @@ def diffusion_loss(
     ratio = signal / (1 - signal)
     weight = torch.clamp((ratio.clamp(max=5.0) + 1) / ratio / 3, max=4.0)
     errors = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
-    return (weight * errors).mean()
+    mean: Tensor = (weight * errors).mean()
+    return mean
 
 
 @dataclasses.dataclass
@@ -156,7 +160,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         average_gradients(self.model)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()

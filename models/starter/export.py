@@ -142,4 +142,5 @@ def save_checkpoint(
     partial = path.with_suffix(".partial")
     halves = {name: t.detach().to(torch.float16).contiguous() for name, t in tensors.items()}
     save_file(halves, partial, metadata)
+    partial.chmod(0o644)  # the writer leaves it readable to its owner alone
     partial.rename(path)

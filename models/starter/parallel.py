@@ -36,13 +36,9 @@ def average_gradients(model: nn.Module) -> None:
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    torch._foreach_copy_(
-        gradients,
-        [
-            part.view_as(g)
-            for part, g in zip(flat.split([g.numel() for g in gradients]), gradients, strict=True)
-        ],
-    )
+    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def agree(wish: bool) -> bool:

@@ -322,7 +322,8 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         tilt = rng.uniform(-0.06, 0.06)
         grown = radius * rng.uniform(0.95, 1.05)
         picture = draw_figure(picture, scene, shape, color, spot, grown, tilt)
-    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _layout(scene: Scene) -> Iterator[tuple[str, str, Point, float]]:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing as mp
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from models.starter.captions import describe, sample_scene
 from models.starter.diffusion import Plan, Training, train_diffusion
@@ -116,7 +116,7 @@ def tokenize(folder: Path) -> tuple[Wording, Tensor]:
 def together(work: Callable[[int, Settings], None], settings: Settings) -> None:
     """Run `work(rank, settings)` in every process of the group."""
     (settings.work / "meeting").unlink(missing_ok=True)
-    mp.spawn(work, (settings,), nprocs=PROCESSES)
+    spawn(work, (settings,), nprocs=PROCESSES)  # type: ignore[no-untyped-call]
 
 
 def _refine_one(rank: int, settings: Settings) -> None:
