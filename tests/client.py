@@ -15,6 +15,7 @@ from typing import Any
 import websocket
 
 DEADLINE_S = 60.0
+ANSWER_S = 150.0  # a first POST waits for the worker's nodes, up to the setting `startup_wait`
 PAUSE_S = 0.01  # between two looks at a condition
 
 
@@ -71,7 +72,7 @@ class Client:
             self.address + path, data=body, method=method, headers=headers or {}
         )
         try:
-            with self._opener.open(request, timeout=DEADLINE_S) as answer:
+            with self._opener.open(request, timeout=ANSWER_S) as answer:
                 status, received, text = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
