@@ -106,7 +106,7 @@ def _job(submission: Submission, checked: ValidatedPrompt, automatic: int | None
     return Job(
         prompt_id=submission.prompt_id,
         number=number,
-        prompt=msgspec.json.encode(checked.prompt),
+        prompt=checked.encode(),
         extra_data=msgspec.json.encode(submission.extra_data),
         outputs_to_execute=checked.outputs,
         created_at=submission.extra_data["create_time"],
