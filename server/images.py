@@ -32,7 +32,8 @@ def read_rendering(channel: str | None, preview: str | None) -> Rendering | None
     """
     if preview is not None:
         parts = preview.split(";")
-        quality = int(parts[-1]) if parts[-1].isascii() and parts[-1].isdigit() else None
+        last = parts[-1]
+        quality = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else None
         is_jpeg = parts[0] == "jpeg" and "a" not in (channel or "")
         return Rendering(
             channel=channel,

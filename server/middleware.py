@@ -77,6 +77,8 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
         return response
     except HttpProcessingError as error:  # the body breaks the rules of HTTP or MIME
         return _error_response(BadRequest("the request is broken", details=error.message))
+    except web.RequestPayloadError as error:  # or its encoding is not what the header says
+        return _error_response(BadRequest("the request is broken", details=str(error)))
     except ConnectionResetError:  # the client went away: nobody reads the answer
         raise
     except Exception:

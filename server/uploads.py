@@ -66,31 +66,37 @@ async def read_upload(request: web.Request, spool: Path, limit: int) -> Upload:
 async def _read_parts(
     request: web.Request, file: IO[bytes], limit: int
 ) -> tuple[str, dict[str, str]]:
-    name: str | None = None
+    name, has_file = "", False
     fields: dict[str, str] = {}
     left = limit
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader):
             raise BadRequest("a multipart form must not be nested")
         if part.name == "image":
-            name = part.filename or ""
             if part.filename is None:
                 raise BadRequest("'image' must be sent as a file", field="image")
+            if has_file:
+                raise BadRequest("the form has more than one file 'image'", field="image")
+            name, has_file = part.filename, True
             left -= await _stream(part, file, left, limit)
         elif part.name is not None:
-            fields[part.name] = await _read_text(part, part.name)
+            text = await _read_text(part, part.name)
+            left -= len(part.name) + len(text)
+            if left < 0:
+                raise TooLarge(limit)
+            fields[part.name] = text.decode(errors="replace")
     if not name:
         raise BadRequest("the form has no file 'image' with a name", field="image")
     return name, fields
 
 
-async def _read_text(part: BodyPartReader, name: str) -> str:
+async def _read_text(part: BodyPartReader, name: str) -> bytearray:
     text = bytearray()
     while chunk := await part.read_chunk(_CHUNK):
         text += chunk
         if len(text) > _LONGEST_FIELD:
             raise BadRequest(f"the field '{name}' is too long", field=name)
-    return text.decode(errors="replace")
+    return text
 
 
 async def _stream(part: BodyPartReader, file: IO[bytes], left: int, limit: int) -> int:

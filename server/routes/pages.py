@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os.path
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -47,7 +48,7 @@ async def front_end_file(request: web.Request) -> web.StreamResponse:
         file = inside(root, request.match_info["path"])
     except OutsideFolder:
         raise NotFound() from None
-    if not await asyncio.to_thread(file.is_file):
+    if not await asyncio.to_thread(os.path.isfile, file):
         raise NotFound(f"there is no page '{request.path}'")
     return web.FileResponse(file)
 

@@ -76,15 +76,18 @@ async def submit(request: web.Request) -> web.Response:
             raise _no_prompt()
         submission = Submission.parse(body)
         checked = await engine.validate(submission.prompt, submission.targets)
+        job = _job(submission, checked, automatic)
     except PromptRejected:
         raise
     except BadRequest as error:
         raise PromptRejected(error.body()["error"], {}) from None
     except GraphRejected as error:
         raise PromptRejected(error.error, error.node_errors) from None
+    except RecursionError:
+        too_deep = BadRequest("the prompt is nested too deeply")
+        raise PromptRejected(too_deep.body()["error"], {}) from None
     except (TimeoutError, WorkerLost):
         raise NotReady() from None
-    job = _job(submission, checked, automatic)
     await engine.dispatcher.submit(job, submission.secrets)
     return json_response(
         {"prompt_id": job.prompt_id, "number": job.number, "node_errors": checked.node_errors}

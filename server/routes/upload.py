@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os.path
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ async def upload_mask(request: web.Request) -> web.Response:
     upload = await read_upload(request, services.folders.temp, services.settings.max_upload_bytes)
     with upload.file:
         original = _original(upload, services.folders)
-        if not await asyncio.to_thread(original.is_file):
+        if not await asyncio.to_thread(os.path.isfile, original):
             raise NotFound(f"there is no file '{original.name}' to put the mask on")
         joined = await asyncio.to_thread(join_mask, original, upload.file)
     name = await services.uploads.place(upload, io.BytesIO(joined))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os.path
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ async def view(request: web.Request) -> web.StreamResponse:
     """The file that `filename`, `subfolder` and `type` name."""
     file = _requested_file(request, request.app[SERVICES].folders)
     rendering = read_rendering(request.query.get("channel"), request.query.get("preview"))
-    if not await asyncio.to_thread(file.is_file):
+    # Not Path.is_file: that raises for a name that is too long.
+    if not await asyncio.to_thread(os.path.isfile, file):
         raise NotFound(f"there is no file '{file.name}'")
     if rendering is None:
         return PlainFile(file, content_headers(file.name))

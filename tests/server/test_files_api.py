@@ -6,6 +6,8 @@ import io
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -259,3 +261,41 @@ def test_files_from_elsewhere_on_the_disk_are_not_uploaded_over(
     server.upload("/upload/image", "../secret.txt", b"changed", overwrite="true")
     assert secret.read_text() == "keep"
     assert Path(place.base / "input").is_dir()
+
+
+def test_names_that_no_file_system_takes_are_missing_files(server: Client, name: str) -> None:
+    long = "a" * 400
+    assert server.get("/view", filename=long).status == 404
+    assert server.get("/view", filename=name, subfolder=long).status == 404
+    reference = json.dumps({"filename": long})
+    reply = server.upload("/upload/mask", name, png(), original_ref=reference)
+    assert reply.status == 404
+
+
+def test_a_quality_of_many_digits_is_none(server: Client, name: str) -> None:
+    server.upload("/upload/image", name, png())
+    view = server.get("/view", filename=name, type="input", preview="webp;" + "9" * 5000)
+    assert (view.status, view.headers["content-type"]) == (200, "image/webp")
+
+
+def test_two_files_in_one_form_are_refused(server: Client) -> None:
+    part = form(b'name="image"; filename="x"', b"A").removesuffix(b"--b--\r\n")
+    body = part + form(b'name="image"; filename="y"', b"B")
+    reply = server.request("POST", "/upload/image", body, {"Content-Type": FORM})
+    assert (reply.status, reply.json()["error"]["extra_info"]) == (400, {"field": "image"})
+
+
+def test_the_fields_of_a_form_count_towards_the_limit(new_twin: Callable[..., Client]) -> None:
+    part = form(b'name="f"', b"A" * 1000).removesuffix(b"--b--\r\n")
+    pieces = (part.replace(b'"f"', b'"%d"' % i) for i in range(20))  # sent without a length
+    connection = HTTPConnection(new_twin(max_upload_size=0.01).address.partition("//")[2])
+    with closing(connection):
+        connection.request(
+            "POST", "/upload/image", pieces, {"Content-Type": FORM}, encode_chunked=True
+        )
+        assert connection.getresponse().status == 413
+
+
+def test_a_body_that_is_not_encoded_as_it_says_is_refused(server: Client) -> None:
+    reply = server.request("POST", "/prompt", b"{}", {"Content-Encoding": "gzip"})
+    assert reply.status == 400
