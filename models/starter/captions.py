@@ -166,6 +166,17 @@ def _figure_phrase(scene: Scene, rng: np.random.Generator) -> str:
     return phrase
 
 
+def describe_ground_first(scene: Scene, rng: np.random.Generator) -> str:
+    """A caption that begins with the background, as in "a blue background with a red star"."""
+    ground = _ground_phrase(scene, rng)
+    for beginning in (" on ", " against ", " in ", " at ", ", "):
+        ground = ground.removeprefix(beginning)
+    if rng.random() < 0.5:
+        ground = ground.removeprefix("a ").removeprefix("an ")
+    joint = _pick(rng, (" with ", " with ", ", ", " and "))
+    return f"{ground}{joint}{_figure_phrase(scene, rng)}{_pick(rng, TAILS)}".replace("  ", " ")
+
+
 def describe(scene: Scene, rng: np.random.Generator) -> str:
     """A caption in varied wording; now and then it leaves something out."""
     phrase = _figure_phrase(scene, rng)

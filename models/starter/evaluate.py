@@ -1,6 +1,6 @@
 """How often the starter model draws what it is asked: `python -m models.starter.evaluate`.
 
-Prompts are worded otherwise than the training captions; a checker judges by pixels alone.
+Most prompts are worded otherwise than the training captions; a checker judges by pixels alone.
 """
 
 from __future__ import annotations

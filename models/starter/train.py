@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
-from models.starter.captions import describe, sample_scene
+from models.starter.captions import describe, describe_ground_first, sample_scene
 from models.starter.diffusion import Plan, Training, train_diffusion
 from models.starter.export import save_checkpoint
 from models.starter.parallel import PROCESSES, join, leave
@@ -97,7 +97,10 @@ def make_captions() -> list[list[str]]:
     for index in range(PICTURES):
         scene = sample_scene(picture_rng(index))
         rng = np.random.default_rng((8, index))
-        captions.append([describe(scene, rng) for _ in range(WORDINGS)])
+        wordings = [describe(scene, rng) for _ in range(WORDINGS)]
+        if scene.second is None:
+            wordings[0] = describe_ground_first(scene, rng)
+        captions.append(wordings)
     return captions
 
 
@@ -199,9 +202,9 @@ def parse() -> Settings:
     parser.add_argument("--output", type=Path, default=CHECKPOINT, help="the checkpoint to write")
     parser.add_argument("--vae-steps", type=int, default=6000)
     parser.add_argument("--refine-steps", type=int, default=2500)
-    parser.add_argument("--diffusion-steps", type=int, default=12000)
-    parser.add_argument("--decay-steps", type=int, default=2500)
-    parser.add_argument("--polish-steps", type=int, default=2000)
+    parser.add_argument("--diffusion-steps", type=int, default=6850)
+    parser.add_argument("--decay-steps", type=int, default=1100)
+    parser.add_argument("--polish-steps", type=int, default=400)
     given = parser.parse_args()
     plan = Plan(steps=given.diffusion_steps, decay=given.decay_steps)
     given.work.mkdir(parents=True, exist_ok=True)
