@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from executor.messages import Emit, Event, Execute, Preview, Progress
+from executor.messages import Emit, Event, Execute, Preview, Progress, encode
 from executor.worker.graph import PromptGraph
 from executor.worker.previews import encode_preview
 from nodes.context import PreviewSource
@@ -44,7 +44,9 @@ encode_json = msgspec.json.Encoder(enc_hook=_plain).encode
 def plain_json(value: Any) -> Any:
     """The value as a JSON client will see it; raises NotJson."""
     try:
-        return msgspec.json.decode(encode_json(value))
+        plain = msgspec.json.decode(encode_json(value))
+        encode(plain)  # integers of more than 64 bits are JSON, but do not cross to the server
+        return plain
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise NotJson(str(error)) from error
 
@@ -152,6 +154,9 @@ class RunReporter:
         # A preview takes a while: not under the lock, heartbeats wait for that.
         image = encode_preview(preview, self._preview_size) if preview is not None else None
         with self._lock:
+            state = self._states.get(node_id)
+            if state is not None and state.state == "finished":  # since `tick` took this one up
+                return
             self._set(node_id, value, total, "running")
         if image is not None:
             metadata = self._names(node_id) | {"image_type": "image/jpeg"}

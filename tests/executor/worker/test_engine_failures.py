@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from executor.messages import frame
 from executor.worker.interruptions import Interruptions
 from nodes.blocker import ExecutionBlocker
 from nodes.context import current_context
@@ -332,3 +333,32 @@ def test_asking_for_an_input_that_is_not_there_fails() -> None:
     error = Bench(BASIC | {"Greedy": Greedy}).run(graph).error
     assert error["node_id"] == "if"
     assert error["exception_type"] == "comfy_execution.graph.NodeInputError"
+
+
+def test_an_integer_in_a_ui_that_cannot_cross_to_the_server_fails_the_prompt() -> None:
+    class Odd(Show):
+        def run(self, value: Any) -> dict[str, Any]:
+            return {"ui": {"numbers": [2**70]}}
+
+    result = Bench(BASIC | {"Odd": Odd}).run({"4": node("Odd", value=1)}, "4")
+    assert result.error["node_id"] == "4"
+    assert frame(result.finished)
+
+
+def test_progress_that_comes_late_does_not_start_a_node_again() -> None:
+    class First(Value):
+        def run(self, value: Any) -> tuple[Any]:
+            return (current_context(),)
+
+    class Late(Show):
+        def run(self, value: Any) -> dict[str, Any]:
+            value.report(1, 5)
+            return {"ui": {}}
+
+    graph = {"1": node("First", value=1), "2": node("Late", value=["1", 0])}
+    result = Bench(BASIC | {"First": First, "Late": Late}).run(graph, "2")
+    states = result.of("progress_state")[-1]["nodes"]
+    assert {node_id: state["state"] for node_id, state in states.items()} == {
+        "1": "finished",
+        "2": "finished",
+    }
