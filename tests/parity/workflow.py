@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -22,6 +20,10 @@ from models.memory import Policy
 from models.sampling.sample import sample_latent
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
+from nodes.base import Node
+from nodes.latents import LatentUpscale, SetLatentNoiseMask
+from nodes.loaded_images import read_image, read_mask
+from nodes.vae import VAEEncodeForInpaint
 from tests.parity import model_cases
 from tests.parity.checkpoints import checkpoint
 
@@ -103,10 +105,8 @@ def _load_latent(workflow: Workflow, latent: str) -> tuple[Any]:
     return ({"samples": load_file(model_cases.input_file(latent))["latent_tensor"].float()},)
 
 
-def _load_image(workflow: Workflow, image: str) -> tuple[Tensor]:
-    with Image.open(model_cases.input_file(image)) as opened:
-        pixels = np.asarray(opened.convert("RGB"), dtype=np.float32) / 255
-    return (torch.from_numpy(pixels)[None],)
+def _load_image(workflow: Workflow, image: str) -> tuple[Tensor, Tensor]:
+    return read_image(model_cases.input_file(image))
 
 
 def _encode_image(workflow: Workflow, pixels: Tensor, vae: VaeHandle) -> tuple[Any]:
@@ -151,6 +151,20 @@ def _sample_advanced(
     return (result,)
 
 
+def _node(node_class: type[Node]) -> Callable[..., tuple[Any, ...]]:
+    """A node of ours that needs nothing but its arguments."""
+
+    def run(_workflow: Workflow, **arguments: Any) -> tuple[Any, ...]:
+        result: tuple[Any, ...] = getattr(node_class(), node_class.FUNCTION)(**arguments)
+        return result
+
+    return run
+
+
+def _load_mask(workflow: Workflow, image: str, channel: str) -> tuple[Tensor]:
+    return (read_mask(model_cases.input_file(image), channel),)
+
+
 def _combine(workflow: Workflow, conditioning_1: list[Any], conditioning_2: list[Any]) -> Any:
     return (conditioning_1 + conditioning_2,)
 
@@ -171,7 +185,11 @@ NODES: Final[dict[str, Callable[..., tuple[Any, ...]]]] = {
     "VAEDecode": _decode,
     "KSampler": _sample,
     "KSamplerAdvanced": _sample_advanced,
+    "LoadImageMask": _load_mask,
     "ConditioningCombine": _combine,
+    "LatentUpscale": _node(LatentUpscale),
+    "SetLatentNoiseMask": _node(SetLatentNoiseMask),
+    "VAEEncodeForInpaint": _node(VAEEncodeForInpaint),
 }
 
 
