@@ -49,9 +49,7 @@ def _check(check: Check, actual: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("case", loader.cases("nodes"), ids=lambda case: case["id"])
-def test_a_node_gives_the_reference_outputs(
-    case: loader.Case, parity_report: ParityReport
-) -> None:
+def test_a_node_gives_the_reference_outputs(case: loader.Case, parity_report: ParityReport) -> None:
     if case["node"] not in NODE_CLASSES:
         parity_report.missing("nodes", case["id"], f"the node {case['node']}")
         pytest.skip(f"there is no node {case['node']}")
