@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw
 
 from executor.jobs import FinishedJob, Job, JobState
+
+
+class Queue(Protocol):
+    """What /queue shows; `executor.store.Store` is one."""
+
+    async def running(self) -> Sequence[Job]:
+        """The jobs that workers have."""
+
+    def queued(self) -> AsyncIterator[Sequence[Job]]:
+        """The waiting jobs in their order, in pages."""
 
 
 def queue_item(job: Job) -> list[Any]:
@@ -49,14 +59,19 @@ async def history_pieces(pages: AsyncIterator[Sequence[FinishedJob]]) -> AsyncIt
     yield b"}" if opening == b"," else b"{}"
 
 
-async def queue_pieces(
-    running: Sequence[Job], pages: AsyncIterator[Sequence[Job]]
-) -> AsyncIterator[bytes]:
+async def queue_pieces(store: Queue) -> AsyncIterator[bytes]:
     """The JSON object of /queue, one piece a page of waiting jobs."""
+    pages = store.queued()
+    # Read before what runs: a job that starts in between is found twice, instead of nowhere.
+    page = await anext(pages, None)
+    running = await store.running()
+    started = {job.sequence for job in running}
     opening = b'{"queue_running":' + msgspec.json.encode([queue_item(job) for job in running])
     opening += b',"queue_pending":['
-    async for page in pages:
-        if page:
-            yield opening + msgspec.json.encode([queue_item(job) for job in page])[1:-1]
+    while page:
+        waiting = [queue_item(job) for job in page if job.sequence not in started]
+        if waiting:
+            yield opening + msgspec.json.encode(waiting)[1:-1]
             opening = b","
+        page = await anext(pages, None)
     yield b"]}" if opening == b"," else opening + b"]}"

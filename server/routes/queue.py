@@ -17,7 +17,7 @@ from server.services import SERVICES, Route
 async def show_queue(request: web.Request) -> web.Response:
     """Running and waiting jobs."""
     store = (await request.app[SERVICES].engine()).store
-    return await pieces_response(queue_pieces(await store.running(), store.queued()))
+    return await pieces_response(queue_pieces(store))
 
 
 async def change_queue(request: web.Request) -> web.Response:
