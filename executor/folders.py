@@ -83,7 +83,10 @@ class OutsideFolder(FolderError):
     """The name leads out of the folder it belongs to."""
 
     def __init__(self, name: str, root: Path) -> None:
-        super().__init__(f"the name {name!r} leads out of its folder; use a name inside '{root}'")
+        # Clients read this: it must not tell them where the folder lies.
+        super().__init__(
+            f"the name {name!r} leads out of its folder; use a name inside '{root.name}'"
+        )
         self.name = name
         self.root = root
 

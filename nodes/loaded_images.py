@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageFile, ImageOps, ImageSequence
 from torch import Tensor
 
+# Pillow reads more, among them EPS, for which it starts an interpreter of programs.
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "ICO")
 _NO_MASK_SIDE = 64  # the mask of a picture without transparency
 _FIRST_FRAME_ONLY = frozenset({"MPO"})  # further pictures in it are other views, not frames
 
@@ -21,7 +23,7 @@ def read_image(path: Path) -> tuple[Tensor, Tensor]:
     """
     images: list[Tensor] = []
     masks: list[Tensor] = []
-    with _tolerating_truncation(), Image.open(path) as file:
+    with _tolerating_truncation(), _open(path) as file:
         for frame in ImageSequence.Iterator(file):
             upright = _plain(ImageOps.exif_transpose(frame))
             image = _channels(upright.convert("RGB"))
@@ -39,13 +41,18 @@ def read_mask(path: Path, channel: str) -> Tensor:
 
     A file without transparency gives zeros for alpha.
     """
-    with _tolerating_truncation(), Image.open(path) as file:
+    with _tolerating_truncation(), _open(path) as file:
         picture = ImageOps.exif_transpose(file)
         if picture.getbands() != ("R", "G", "B", "A"):
             picture = _plain(picture).convert("RGBA")
         band = {"red": "R", "green": "G", "blue": "B", "alpha": "A"}[channel]
         mask = _channels(picture.getchannel(band))
     return (1 - mask if channel == "alpha" else mask)[None]
+
+
+def _open(path: Path) -> Image.Image:
+    Image.init()
+    return Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
 
 
 def _channels(picture: Image.Image) -> Tensor:

@@ -11,6 +11,9 @@ from server.errors import BadRequest
 
 _DEFAULT_QUALITY: Final = 90
 
+# Pillow reads more, among them EPS, for which it starts an interpreter of programs.
+_FORMATS: Final = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "ICO")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
@@ -48,7 +51,7 @@ def render(file: Path, rendering: Rendering) -> bytes:
     from PIL import Image  # not before it is needed: it makes the idle server larger
 
     try:
-        with Image.open(file) as image:
+        with _open(file) as image:
             return _encode(image, rendering)
     except FileNotFoundError:
         raise
@@ -56,6 +59,13 @@ def render(file: Path, rendering: Rendering) -> bytes:
         raise BadRequest(
             f"'{file.name}' is no image that can be shown", details=str(error)
         ) from None
+
+
+def _open(file: Path | IO[bytes]) -> Any:
+    from PIL import Image
+
+    Image.init()
+    return Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
 
 
 def _encode(image: Any, rendering: Rendering) -> bytes:
@@ -88,7 +98,7 @@ def join_mask(original: Path, mask: IO[bytes]) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     try:
-        with Image.open(original) as picture, Image.open(mask) as overlay:
+        with _open(original) as picture, _open(mask) as overlay:
             if picture.size != overlay.size:
                 raise BadRequest(
                     f"the mask is {overlay.size[0]}x{overlay.size[1]}, "

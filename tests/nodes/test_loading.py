@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from executor.file_options import FileOptionLists
 from executor.folders import OutsideFolder
@@ -57,6 +57,12 @@ def test_a_name_that_leaves_the_folder_is_refused(base: Path, name: str) -> None
     with pytest.raises(OutsideFolder):
         LoadImage().run(name)
     assert name in str(LoadImage.VALIDATE_INPUTS(name))
+
+
+def test_a_picture_that_is_a_program_is_not_run(base: Path) -> None:
+    Image.new("RGB", (8, 8)).save(base / "input" / "program.png", format="EPS")
+    with pytest.raises(UnidentifiedImageError):
+        LoadImage().run("program.png")
 
 
 def test_a_missing_file_is_named_by_the_check(base: Path) -> None:

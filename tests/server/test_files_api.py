@@ -112,6 +112,7 @@ def test_a_bad_target_is_refused(
     reply = server.upload("/upload/image", name, png(), **fields)
     assert reply.status == 400, reply.body
     assert reply.json()["error"]["message"]
+    assert str(place.base) not in reply.body.decode()  # where the folders lie is not told
     assert sorted(place.base.parent.rglob("*.png")) == before
 
 
@@ -223,8 +224,13 @@ def test_previews_and_channels(server: Client, name: str) -> None:
     assert alpha.getpixel((0, 0)) == (0, 0, 0, 40)
 
 
-def test_a_preview_of_what_is_no_image_is_refused(server: Client, name: str) -> None:
-    server.upload("/upload/image", name, b"hello")
+@pytest.mark.parametrize(
+    "content", [b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"]
+)
+def test_a_preview_of_what_is_no_image_is_refused(
+    server: Client, name: str, content: bytes
+) -> None:
+    server.upload("/upload/image", name, content)
     for more in ({"preview": "webp"}, {"channel": "rgb"}):
         reply = server.get("/view", filename=name, type="input", **more)  # type: ignore[arg-type]
         assert reply.status == 400
