@@ -142,6 +142,7 @@ async def test_answers_find_their_questions(start: Start) -> None:
         send(Reply(call_id=second.call_id, result=second.arguments["n"]))
         send(Reply(call_id=first.call_id, error="ValueError: no"))
         receive()
+        stream.read(1)  # until the other side closes
         """
     )
     await worker.start()

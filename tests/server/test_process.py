@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.client import Client, wait_until
+from tests.client import wait_until
 from tests.conftest import ROOT, ServerProcess
 from tests.server.test_jobs_api import fresh_graph, slow_graph
 
@@ -48,11 +48,9 @@ def test_no_module_of_the_server_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", code, *modules], cwd=ROOT, check=True, timeout=60)
 
 
-def test_the_running_server_has_no_torch_but_its_worker_has(
-    server: Client, server_process: ServerProcess
-) -> None:
-    server.run(fresh_graph())
-    server.get("/object_info")
+def test_the_running_server_has_no_torch_but_its_worker_has(server_process: ServerProcess) -> None:
+    server_process.client.run(fresh_graph())
+    server_process.client.get("/object_info")
     main = psutil.Process(server_process.process.pid)
     (worker,) = main.children()
 
@@ -63,8 +61,8 @@ def test_the_running_server_has_no_torch_but_its_worker_has(
     assert "libtorch" in libraries(worker)
 
 
-def test_the_idle_server_is_small(server: Client, server_process: ServerProcess) -> None:
-    server.run(fresh_graph())
+def test_the_idle_server_is_small(server_process: ServerProcess) -> None:
+    server_process.client.run(fresh_graph())
     resident = psutil.Process(server_process.process.pid).memory_info().rss
     assert resident < 120 * MIB, f"{resident / MIB:.0f} MiB"
 

@@ -122,14 +122,16 @@ def test_the_worker_describes_itself(started: tuple[Client, Ready]) -> None:
 
 def test_text_to_image_writes_pictures_with_the_workflow_inside(client: Client, base: Path) -> None:
     graph = picture_graph(EMPTY)
+    graph["save"]["inputs"]["filename_prefix"] = "first/%width%"
     finished = succeed(client, graph)
     entries = finished.outputs["save"]["images"]
     names = [(entry["subfolder"], entry["filename"], entry["type"]) for entry in entries]
-    assert names == [("t", "64_00001_.png", "output"), ("t", "64_00002_.png", "output")]
-    with Image.open(base / "output" / "t" / "64_00001_.png") as picture:
+    assert names == [("first", "64_00001_.png", "output"), ("first", "64_00002_.png", "output")]
+    folder = base / "output" / "first"
+    with Image.open(folder / "64_00001_.png") as picture:
         assert picture.size == (64, 32)
         assert json.loads(picture.text["prompt"]) == graph  # type: ignore[attr-defined]
-    assert [path.name for path in (base / "output" / "t").iterdir() if path.suffix != ".png"] == []
+    assert [path.name for path in folder.iterdir() if path.suffix != ".png"] == []
 
 
 def test_sampling_reports_progress_and_previews(client: Client) -> None:
