@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from executor.local_worker import LocalWorker
-
 from executor.engine import Engine, EngineConfig
 from executor.folders import Folders
+from executor.local_worker import LocalWorker
 from server.catalogue import Catalogue
 from server.hub import Hub
 from server.listener import HubListener, ProgressView
