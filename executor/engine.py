@@ -15,7 +15,7 @@ from executor.calls import VALIDATE_INPUTS, CheckRequest, CheckResult
 from executor.definition_cache import Definitions, load_cached, save_cached
 from executor.definitions import NodeDefinition
 from executor.dispatcher import Dispatcher
-from executor.folders import Folders
+from executor.folders import CACHE_FOLDER, Folders
 from executor.listener import Listener
 from executor.messages import Ready
 from executor.options import FileOptions
@@ -27,7 +27,6 @@ from executor.worker_interface import CallFailed, Worker
 log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "darkroom.db"
-CACHE_FOLDER: Final = ".darkroom"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ from executor.extra_paths import ExtraPath, read_extra_paths
 
 FileType = Literal["input", "output", "temp"]
 
+CACHE_FOLDER: Final = ".darkroom"  # in the user folder: what can be made again
+
 MODEL_EXTENSIONS: Final = frozenset(
     {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
 )

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from server.middleware import build_middleware
 from server.routes import (
+    front_end,
     history,
     models,
     object_info,
@@ -34,6 +35,7 @@ ROUTES: Final[list[Route]] = [
     *models.ROUTES,
     *system.ROUTES,
     *pages.ROUTES,
+    *front_end.ROUTES,
 ]
 
 
@@ -41,7 +43,8 @@ def build_app(services: Services) -> web.Application:
     """The application; it needs a running event loop."""
     settings = services.settings
     app = web.Application(
-        middlewares=[build_middleware(settings)], client_max_size=settings.max_upload_bytes
+        middlewares=[build_middleware(settings), front_end.front_end_files],
+        client_max_size=settings.max_upload_bytes,
     )
     app[SERVICES] = services
     for method, path, handler in ROUTES:
@@ -50,6 +53,4 @@ def build_app(services: Services) -> web.Application:
         if method == "GET" and path != "/ws":
             app.router.add_route("HEAD", path, handler)
             app.router.add_route("HEAD", API_PREFIX + path, handler)
-    if settings.front_end_root is not None:
-        app.router.add_route(*pages.FRONT_END_ROUTE)
     return app

@@ -130,5 +130,7 @@ def _is_text(response: web.StreamResponse) -> bool:
 
 
 def _compress(request: web.Request, response: web.StreamResponse) -> None:
+    if "Content-Encoding" in response.headers or "Range" in request.headers:
+        return  # compressed already, or a part of what is not
     if "gzip" in request.headers.get("Accept-Encoding", "").lower():
         response.enable_compression(web.ContentCoding.gzip)

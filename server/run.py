@@ -7,13 +7,16 @@ import importlib
 import logging
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 from aiohttp import web
 
+from executor.folders import CACHE_FOLDER
 from server.app import build_app
+from server.front_end import FrontEnd
 from server.hub import Hub
 from server.listener import ProgressLog, ProgressView
 from server.locations import make_folders
@@ -44,6 +47,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
     """
     ended = _ended_by_signal()
     folders = await asyncio.to_thread(make_folders, settings)
+    cache = folders.user / CACHE_FOLDER
     features = build_features(settings.max_upload_bytes)
     hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
     services = Services(
@@ -52,6 +56,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
         folders=folders,
         hub=hub,
         uploads=Uploads(folders, settings.upload_hash),
+        front_end=await asyncio.to_thread(FrontEnd.find, settings.front_end_root, sys.path, cache),
         starting=asyncio.get_running_loop().create_future(),
     )
     async with _listening(settings, build_app(services)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from aiohttp import web
 
 from executor.folders import Folders
+from server.front_end import FrontEnd
 from server.hub import Hub
 from server.settings import Settings
 from server.uploads import Uploads
@@ -40,6 +41,7 @@ class Services:
     folders: Folders
     hub: Hub
     uploads: Uploads
+    front_end: FrontEnd
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     async def core(self) -> Core:

@@ -1,11 +1,9 @@
-"""GET /system_stats, /features, /extensions: what this server is and what it runs on."""
+"""GET /system_stats, /features: what this server is and what it runs on."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -47,12 +45,6 @@ async def features(request: web.Request) -> web.Response:
     return json_response(request.app[SERVICES].hub.features)
 
 
-async def extensions(request: web.Request) -> web.Response:
-    """Scripts that the front end is to load."""
-    root = request.app[SERVICES].settings.front_end_root
-    return json_response([] if root is None else await asyncio.to_thread(_scripts, root))
-
-
 def build_features(max_upload_bytes: int) -> dict[str, Any]:
     """The body of GET /features."""
     return {
@@ -76,13 +68,7 @@ async def _devices(services: Services, ram_total: int, ram_free: int) -> list[di
     return [device | ram if device.get("type") == "cpu" else device for device in devices]
 
 
-def _scripts(root: Path) -> list[str]:
-    found = sorted((root / "extensions").rglob("*.js"))
-    return ["/" + file.relative_to(root).as_posix() for file in found]
-
-
 ROUTES: Final[list[Route]] = [
     ("GET", "/system_stats", system_stats),
     ("GET", "/features", features),
-    ("GET", "/extensions", extensions),
 ]

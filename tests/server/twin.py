@@ -18,10 +18,12 @@ from aiohttp import web
 
 from executor.definitions import NodeDefinition
 from executor.engine import Engine, EngineConfig
+from executor.folders import CACHE_FOLDER
 from executor.memory_worker import MemoryWorker
 from executor.messages import Emit, Execute, Finished
 from server.app import build_app
 from server.catalogue import Catalogue
+from server.front_end import FrontEnd
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
 from server.locations import make_folders
@@ -32,6 +34,7 @@ from server.uploads import Uploads
 from server.versions import Versions
 from tests.client import Client
 
+PACKAGES_FOLDER = "packages"  # in the base folder: where a twin looks for installed packages
 SLOW_CLASS = "ImageScale"  # the script works on it until it is interrupted
 
 
@@ -191,6 +194,11 @@ class Twin:
             versions=Versions.read(),
             folders=self.folders,
             hub=hub,
+            front_end=FrontEnd.find(
+                settings.front_end_root,
+                [str(self.folders.base / PACKAGES_FOLDER)],
+                self.folders.user / CACHE_FOLDER,
+            ),
             uploads=Uploads(self.folders, settings.upload_hash),
             starting=self._loop.create_future(),
         )
