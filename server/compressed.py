@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.util
 import logging
@@ -101,11 +102,12 @@ def _compress(content: bytes, encoding: str) -> bytes:
 
 def _make_room(folder: Path, size: int) -> None:
     """Delete the copies that were made first, mostly of former versions, when there are many."""
-    copies = sorted(
-        (entry.stat().st_ctime, entry.stat().st_size, entry.path)
-        for entry in os.scandir(folder)
-        if entry.is_file()
-    )
+    copies: list[tuple[float, int, str]] = []
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):  # another server made room too
+            status = entry.stat()
+            copies.append((status.st_ctime, status.st_size, entry.path))
+    copies.sort()
     total = sum(size for _, size, _ in copies)
     for _, freed, path in copies:
         if total + size <= _KEPT:

@@ -2,6 +2,8 @@
 
 const byId = (id) => document.getElementById(id);
 const PICTURES = 12;
+const JOBS = 10;
+const GIB = 2 ** 30;
 
 async function getJson(path) {
   const answer = await fetch(path);
@@ -35,16 +37,54 @@ async function showPictures() {
   if (images.length > 0) byId("pictures").replaceChildren(...images.map(pictureLink));
 }
 
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+async function cancel(id, isRunning) {
+  const [path, body] = isRunning ? ["/interrupt", { prompt_id: id }] : ["/queue", { delete: [id] }];
+  await fetch(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  refresh();
+}
+
+function jobLine([, id, graph], isRunning) {
+  const line = document.createElement("li");
+  const nodes = Object.keys(graph).length;
+  const button = element("button", "cancel");
+  button.setAttribute("aria-label", `cancel job ${id}`);
+  button.onclick = () => { button.disabled = true; cancel(id, isRunning); };
+  line.append(
+    element("code", id.slice(0, 8)),
+    element("span", isRunning ? "runs" : "waits", isRunning ? "runs" : ""),
+    element("span", `${nodes} node${nodes === 1 ? "" : "s"}`, "dim"),
+    button,
+  );
+  line.title = id;
+  return line;
+}
+
 async function showQueue() {
-  const queue = await getJson("/queue");
-  byId("running").textContent = queue.queue_running.length;
-  byId("pending").textContent = queue.queue_pending.length;
-  if (queue.queue_running.length === 0) byId("progress").hidden = true;
+  const { queue_running: running, queue_pending: pending } = await getJson("/queue");
+  byId("running").textContent = running.length;
+  byId("pending").textContent = pending.length;
+  if (running.length === 0) byId("progress").hidden = true;
+  const next = [...pending].sort((one, other) => one[0] - other[0]);
+  const lines = [...running.map((job) => jobLine(job, true)), ...next.map((job) => jobLine(job, false))];
+  const left = lines.length - JOBS;
+  if (left > 0) lines.splice(JOBS, left, element("li", `and ${left} more`, "dim"));
+  byId("jobs").replaceChildren(...lines);
 }
 
 async function showDevice() {
   const { devices } = await getJson("/system_stats");
+  const free = devices.map((device) => (device.vram_free / GIB).toFixed(1)).join(", ");
   byId("device").textContent = devices.map((device) => device.name).join(", ");
+  byId("memory").textContent = `${free} GB`;
 }
 
 let refreshing = false;
@@ -54,7 +94,7 @@ async function refresh() {
   if (refreshing) { again = true; return; }
   refreshing = true;
   try {
-    await Promise.all([showQueue(), showPictures()]);
+    await Promise.all([showQueue(), showPictures(), showDevice()]);
   } catch (error) {
     byId("state").textContent = String(error.message ?? error);
   }
@@ -72,7 +112,7 @@ function showProgress(value, max) {
 function follow() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/ws`);
-  socket.onopen = () => { byId("state").textContent = "ready"; showDevice(); };
+  socket.onopen = () => { byId("state").textContent = "ready"; refresh(); };
   socket.onmessage = (event) => {
     if (typeof event.data !== "string") return;
     const { type, data } = JSON.parse(event.data);

@@ -42,4 +42,9 @@ def own_page(name: str) -> web.FileResponse:
     return web.FileResponse(_PAGES / name, headers=headers)
 
 
-ROUTES: Final[list[Route]] = [("GET", "/pages/{name}", page_file)]
+async def icon(request: web.Request) -> web.StreamResponse:
+    """What browsers ask for where a page names no icon; older front ends name none."""
+    return own_page("icon.svg")
+
+
+ROUTES: Final[list[Route]] = [("GET", "/pages/{name}", page_file), ("GET", "/favicon.ico", icon)]
