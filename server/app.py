@@ -9,6 +9,7 @@ from aiohttp import web
 from server.middleware import build_middleware
 from server.routes import (
     history,
+    jobs,
     models,
     object_info,
     pages,
@@ -28,6 +29,7 @@ ROUTES: Final[list[Route]] = [
     *prompt.ROUTES,
     *queue.ROUTES,
     *history.ROUTES,
+    *jobs.ROUTES,
     *view.ROUTES,
     *upload.ROUTES,
     *object_info.ROUTES,
