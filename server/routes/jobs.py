@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -101,7 +101,7 @@ def _choice(request: web.Request, name: str, choices: tuple[str, ...]) -> str:
 
 
 def _integer(request: web.Request, name: str) -> int | None:
-    text: Any = request.query.get(name)
+    text = request.query.get(name)
     if text is None:
         return None
     try:
@@ -112,7 +112,7 @@ def _integer(request: web.Request, name: str) -> int | None:
 
 ROUTES: Final[list[Route]] = [
     ("GET", "/jobs", list_jobs),
-    ("GET", "/jobs/{job_id}", show_job),
+    ("GET", "/jobs/{job_id:[^/]+}", show_job),
     ("POST", "/jobs/cancel", cancel_jobs),
-    ("POST", "/jobs/{job_id:[^{}/]*}/cancel", cancel_job),
+    ("POST", "/jobs/{job_id:[^/]*}/cancel", cancel_job),
 ]
