@@ -116,20 +116,43 @@ class Dispatcher:
         """Take all waiting jobs out of the queue; how many there were."""
         return await self._cancelled(self._pending.clear())
 
+    async def stop_jobs(self, prompt_ids: Collection[str]) -> bool:
+        """Take these jobs out of the queue, or stop them where they run; whether any was stopped.
+
+        Where each stands is looked up before anything is awaited: a job cannot start in between.
+        """
+        waiting = self._pending.remove(prompt_ids)
+        running = self._mark_interrupted(frozenset(prompt_ids))
+        if waiting:
+            await self._cancelled(waiting)
+        await self._send_interrupts(running)
+        return bool(waiting or running)
+
     async def interrupt(self, prompt_id: str | None = None) -> bool:
         """Stop the running job of that id, or whatever runs; whether anything was running."""
-        was_running = False
-        for slot in self._pool.slots:
-            active = self._active.get(slot.name)
-            if active is None or prompt_id not in (None, active.job.prompt_id):
-                continue
-            was_running = True
+        wanted = None if prompt_id is None else frozenset([prompt_id])
+        running = self._mark_interrupted(wanted)
+        await self._send_interrupts(running)
+        return bool(running)
+
+    def _mark_interrupted(self, wanted: frozenset[str] | None) -> list[tuple[Slot, Active]]:
+        """The running jobs of these ids (None: all), which will be stopped."""
+        running = [
+            (slot, active)
+            for slot in self._pool.slots
+            if (active := self._active.get(slot.name)) is not None
+            and (wanted is None or active.job.prompt_id in wanted)
+        ]
+        for _, active in running:
             active.is_interrupted = True
+        return running
+
+    async def _send_interrupts(self, running: list[tuple[Slot, Active]]) -> None:
+        for slot, active in running:
             try:
                 await slot.worker.interrupt(active.job.prompt_id)
             except WorkerLost:
                 continue  # on_lost ends the job
-        return was_running
 
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Have every worker give memory back after its running job."""

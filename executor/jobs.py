@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import enum
+import unicodedata
 from dataclasses import dataclass
+from typing import Final, TypeGuard
+
+LONGEST_PROMPT_ID: Final = 256
+
+
+def is_prompt_id(value: object) -> TypeGuard[str]:
+    """Whether a job may have this id: 1 to 256 characters, none of them a control character."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= LONGEST_PROMPT_ID
+        and not any(unicodedata.category(character) == "Cc" for character in value)
+    )
 
 
 class JobState(enum.Enum):
@@ -36,6 +49,7 @@ class Job:
     outputs_to_execute: tuple[str, ...]  # ids of the output nodes that passed validation
     created_at: int  # ms since 1970
     client_id: str | None = None  # who gets the WebSocket messages
+    workflow_id: str | None = None  # of the workflow that a front end submitted
     sequence: int = 0  # order of acceptance, unique; 0: not stored yet
     state: JobState = JobState.QUEUED  # see JobState
     attempts: int = 0  # how often it was handed to a worker
@@ -62,3 +76,31 @@ class FinishedJob:
 
     job: Job
     result: Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOverview:
+    """A job as a list shows it: without its graph, with what it has left behind so far."""
+
+    sequence: int  # order of acceptance, unique
+    prompt_id: str
+    number: int | float  # priority, lower runs first
+    state: JobState
+    created_at: int  # ms since 1970, as all times
+    started_at: int | None
+    ended_at: int | None
+    workflow_id: str | None
+    outputs: bytes | None  # JSON object: node id -> ui object; None without a result
+    messages: bytes | None  # JSON list of [type, data]; None without a result
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSelection:
+    """Which jobs a list shows, and in which order."""
+
+    states: frozenset[JobState]
+    workflow_id: str | None = None  # only jobs of this workflow
+    by_duration: bool = False  # order by the time they took; else by their creation
+    descending: bool = True
+    offset: int = 0
+    limit: int | None = None  # None: all

@@ -109,6 +109,16 @@ def custom_validation_failed(input_name: str, text: str | None) -> JsonObject:
     )
 
 
+def dependency_cycle(node_id: str, cycle_nodes: list[str]) -> JsonObject:
+    """The node needs its own output."""
+    return node_error(
+        "dependency_cycle",
+        "The node needs its own output",
+        " -> ".join([cycle_nodes[-1], *cycle_nodes]),
+        {"node_id": node_id, "cycle_nodes": cycle_nodes},
+    )
+
+
 def exception_during_validation(exception_type: str, text: str, traceback: list[str]) -> JsonObject:
     """Something else is wrong with what an output needs; filed under the output."""
     return node_error(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from executor.jobs import HISTORY_STATES, JobState
+from executor.jobs import HISTORY_STATES, JobSelection, JobState
 from executor.schema import jobs, requests, results
 
 _QUEUED: Final = JobState.QUEUED.value
@@ -25,6 +25,7 @@ _JOB_COLUMNS: Final = (
     jobs.c.ended_at,
     jobs.c.worker,
     jobs.c.error,
+    jobs.c.workflow_id,
     requests.c.prompt,
     requests.c.extra_data,
     requests.c.outputs_to_execute,
@@ -164,3 +165,59 @@ next_history = (
 )
 
 history_of_prompt = _history_entry.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
+
+# Lists of jobs, which show neither graphs nor what only nodes need.
+_overview = sa.select(
+    jobs.c.sequence,
+    jobs.c.prompt_id,
+    jobs.c.number,
+    jobs.c.number_is_automatic,
+    jobs.c.state,
+    jobs.c.created_at,
+    jobs.c.started_at,
+    jobs.c.ended_at,
+    jobs.c.workflow_id,
+    results.c.outputs,
+    results.c.messages,
+).join_from(jobs, results, results.c.sequence == jobs.c.sequence, isouter=True)
+
+overviews = _overview.where(jobs.c.sequence.in_(sa.bindparam("of_sequences", expanding=True)))
+
+# The job of a prompt id: one that runs or waits before one that has ended, the newest first.
+overview_of_prompt = (
+    _overview.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
+    .order_by(
+        sa.case({_RUNNING: 0, _QUEUED: 1}, value=jobs.c.state, else_=2), jobs.c.sequence.desc()
+    )
+    .limit(1)
+)
+
+_DURATION: Final = sa.func.coalesce(jobs.c.ended_at - jobs.c.started_at, 0)
+
+
+def selected_count(selection: JobSelection) -> sa.Select[Any]:
+    """How many jobs a selection has, whatever its offset and limit."""
+    return sa.select(sa.func.count()).select_from(jobs).where(*_conditions(selection))
+
+
+def selected_sequences(selection: JobSelection) -> sa.Select[Any]:
+    """The sequences of a selection in its order."""
+    first = _DURATION if selection.by_duration else jobs.c.created_at
+    columns: list[sa.ColumnElement[Any]] = [first, jobs.c.sequence]
+    order = [sa.desc(column) if selection.descending else column for column in columns]
+    return (
+        sa.select(jobs.c.sequence)
+        .where(*_conditions(selection))
+        .order_by(*order)
+        .offset(selection.offset)
+        .limit(selection.limit)
+    )
+
+
+def _conditions(selection: JobSelection) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [
+        jobs.c.state.in_([state.value for state in selection.states])
+    ]
+    if selection.workflow_id is not None:
+        conditions.append(jobs.c.workflow_id == selection.workflow_id)
+    return conditions

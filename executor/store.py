@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from executor import statements
 from executor.database import Database, StoreError
-from executor.jobs import FinishedJob, Job, JobState, Result
+from executor.jobs import FinishedJob, Job, JobOverview, JobSelection, JobState, Result
 from executor.schema import bring_up_to_date
 
 PAGE: Final = 64  # jobs that one read returns at most
@@ -202,6 +202,29 @@ class Store:
         page, _ = await self._entries(statements.history_of_prompt, {"of_prompt": prompt_id})
         return page[-1] if page else None
 
+    async def select(self, selection: JobSelection) -> tuple[list[int], int]:
+        """The sequences of a selection's jobs in its order, and how many it has without limit."""
+
+        def operation(connection: sa.Connection) -> tuple[list[int], int]:
+            found = connection.execute(statements.selected_sequences(selection)).scalars()
+            total = connection.execute(statements.selected_count(selection)).scalar_one()
+            return list(found), int(total)
+
+        return await self._database.read(operation)
+
+    async def overviews(self, sequences: Sequence[int]) -> AsyncIterator[Sequence[JobOverview]]:
+        """What lists show of these jobs, in the given order, in pages, without deleted ones."""
+        for first in range(0, len(sequences), PAGE):
+            wanted = sequences[first : first + PAGE]
+            found = await self._overviews(statements.overviews, {"of_sequences": wanted})
+            by_sequence = {overview.sequence: overview for overview in found}
+            yield [by_sequence[sequence] for sequence in wanted if sequence in by_sequence]
+
+    async def overview(self, prompt_id: str) -> JobOverview | None:
+        """The job of that id, in whatever state; of several the one that is nearest to running."""
+        found = await self._overviews(statements.overview_of_prompt, {"of_prompt": prompt_id})
+        return found[0] if found else None
+
     async def _history_length(self) -> int:
         def operation(connection: sa.Connection) -> int:
             return int(connection.execute(statements.history_length).scalar_one())
@@ -211,6 +234,14 @@ class Store:
     async def _jobs(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[Job]:
         def operation(connection: sa.Connection) -> list[Job]:
             return [_job(row) for row in connection.execute(statement, values)]
+
+        return await self._database.read(operation)
+
+    async def _overviews(
+        self, statement: sa.Select[Any], values: dict[str, Any]
+    ) -> list[JobOverview]:
+        def operation(connection: sa.Connection) -> list[JobOverview]:
+            return [_job_overview(row) for row in connection.execute(statement, values)]
 
         return await self._database.read(operation)
 
@@ -277,6 +308,7 @@ def _job_rows(job: Job, sequence: int) -> list[tuple[sa.Insert, dict[str, Any]]]
         "state": JobState.QUEUED.value,
         "attempts": 0,
         "created_at": job.created_at,
+        "workflow_id": job.workflow_id,
     }
     request = {
         "sequence": sequence,
@@ -299,12 +331,13 @@ def _result_row(sequence: int, result: Result) -> dict[str, Any]:
 def _job(row: sa.Row[Any]) -> Job:
     return Job(
         prompt_id=row.prompt_id,
-        number=int(row.number) if row.number_is_automatic else row.number,
+        number=_number(row),
         prompt=row.prompt.encode(),
         extra_data=row.extra_data.encode(),
         outputs_to_execute=tuple(msgspec.json.decode(row.outputs_to_execute)),
         created_at=row.created_at,
         client_id=row.client_id,
+        workflow_id=row.workflow_id,
         sequence=row.sequence,
         state=JobState(row.state),
         attempts=row.attempts,
@@ -312,6 +345,26 @@ def _job(row: sa.Row[Any]) -> Job:
         ended_at=row.ended_at,
         worker=row.worker,
         error=row.error,
+    )
+
+
+def _number(row: sa.Row[Any]) -> int | float:
+    number: float = row.number
+    return int(number) if row.number_is_automatic else number
+
+
+def _job_overview(row: sa.Row[Any]) -> JobOverview:
+    return JobOverview(
+        sequence=row.sequence,
+        prompt_id=row.prompt_id,
+        number=_number(row),
+        state=JobState(row.state),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        workflow_id=row.workflow_id,
+        outputs=None if row.outputs is None else row.outputs.encode(),
+        messages=None if row.messages is None else row.messages.encode(),
     )
 
 

@@ -13,6 +13,7 @@ from executor.node_check import Fault, Files, NodeReport, check_node
 from executor.node_errors import (
     JsonObject,
     custom_validation_failed,
+    dependency_cycle,
     exception_during_validation,
     node_error,
 )
@@ -22,6 +23,7 @@ from executor.rules import RuleBook
 BIG_GRAPH: Final = 300  # nodes; larger graphs are checked in a thread
 NAMED_OUTPUTS: Final = 1000  # outputs that are listed for one bad node
 NAMED_CYCLES: Final = 10  # cycles whose nodes are named
+LONG_CYCLE: Final = 100  # nodes of a cycle that are named at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +98,17 @@ def _graph(prompt: object, book: RuleBook) -> dict[str, Any]:
             problem = f"There is no node class '{node['class_type']}'; is a node pack missing?"
         else:
             continue
-        raise PromptRejected(node_error("invalid_prompt", problem, f"Node ID '#{node_id}'", {}))
+        about = _about_unknown(node_id, node)
+        raise PromptRejected(node_error("invalid_prompt", problem, f"Node ID '#{node_id}'", about))
     return prompt
+
+
+def _about_unknown(node_id: str, node: object) -> JsonObject:
+    """What a dialog about a missing class shows: later releases send it with the error."""
+    known = node if isinstance(node, dict) else {}
+    meta = known.get("_meta")
+    title = meta.get("title") if isinstance(meta, dict) else None
+    return {"node_id": node_id, "class_type": known.get("class_type"), "node_title": title}
 
 
 def _outputs(
@@ -175,15 +186,18 @@ class _Walk:
                     waiting.append((producer, False))
 
     def _found_cycle(self, report: NodeReport, path: Mapping[str, None], first: str) -> None:
-        """Name the nodes of a cycle; where there are very many, not each time."""
+        """Name the nodes of a cycle, each as bad; where there are very many, only some."""
         self._cycles += 1
-        ring = ["..."]
+        ring: list[str] = []
         if self._cycles <= NAMED_CYCLES:
             nodes = list(path)
             ring = nodes[nodes.index(first) :][::-1]
-        shown = ring if len(ring) <= 20 else [*ring[:10], "...", *ring[-10:]]
-        text = f"the nodes {' -> '.join([first, *shown])} form a cycle"
+        is_short = 0 < len(ring) <= LONG_CYCLE
+        named = ring if is_short else [*ring[: LONG_CYCLE // 2], "...", *ring[-LONG_CYCLE // 2 :]]
+        text = f"the nodes {' -> '.join([first, *named])} form a cycle"
         report.fault = Fault("DependencyCycleError", text)
+        for node_id in ring[:LONG_CYCLE]:
+            self.reports[node_id].errors.append(dependency_cycle(node_id, named))
 
     def conclude(self) -> ValidatedPrompt:
         """Carry what is bad from producers to consumers, and say what can run."""

@@ -10,6 +10,7 @@ from server.middleware import build_middleware
 from server.routes import (
     front_end,
     history,
+    jobs,
     models,
     object_info,
     pages,
@@ -29,6 +30,7 @@ ROUTES: Final[list[Route]] = [
     *prompt.ROUTES,
     *queue.ROUTES,
     *history.ROUTES,
+    *jobs.ROUTES,
     *view.ROUTES,
     *upload.ROUTES,
     *object_info.ROUTES,

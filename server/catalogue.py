@@ -9,6 +9,7 @@ import msgspec
 
 from executor.definition_cache import Definitions
 from executor.options import FileOptions
+from server.encoded import EncodedBody
 from server.errors import NotReady
 
 
@@ -21,9 +22,9 @@ class Catalogue:
         self._wait_s = wait_s
         self._encoding = asyncio.Lock()  # many clients that ask at once wait for one encoder
         self._state: tuple[int, Mapping[str, Sequence[str]]] | None = None
-        self._body = b""
+        self._body = EncodedBody.make(b"{}")
 
-    async def all(self) -> bytes:
+    async def all(self) -> EncodedBody:
         """The JSON object of all classes; raises NotReady."""
         await self._wait()
         async with self._encoding:
@@ -45,7 +46,7 @@ class Catalogue:
         except TimeoutError:
             raise NotReady() from None
 
-    def _encode_all(self) -> bytes:
+    def _encode_all(self) -> EncodedBody:
         definitions = list(self._definitions.by_name.values())
         sources = {source for d in definitions for source in d.file_options.values()}
         state = (self._definitions.revision, self._options.snapshot(sources))
@@ -53,6 +54,6 @@ class Catalogue:
             filled = {
                 d.name: self._options.fill(d) if d.file_options else d.info for d in definitions
             }
-            self._body = msgspec.json.encode(filled)
+            self._body = EncodedBody.make(msgspec.json.encode(filled))
             self._state = state
         return self._body

@@ -10,11 +10,25 @@ from aiohttp import web
 
 UNKNOWN: Final = "application/octet-stream"
 
-# What a browser shows without running anything that is in it. All else is offered as a download:
-# a page of an uploaded HTML or SVG file would run scripts in the name of this server.
-_PASSIVE: Final = ("image/", "audio/", "video/", "model/", "font/")
-_PASSIVE_EXACT: Final = frozenset({"text/plain", "text/csv", "application/json", UNKNOWN})
-_ACTIVE: Final = frozenset({"image/svg+xml"})
+# Types whose content a browser runs, or that can carry scripts: shown on a page of this server they
+# would act in its name.
+_ACTIVE: Final = frozenset(
+    {
+        "text/html",
+        "text/html-sandboxed",
+        "application/xhtml+xml",
+        "text/javascript",
+        "application/javascript",
+        "application/x-javascript",
+        "application/ecmascript",
+        "text/css",
+        "image/svg+xml",
+        "application/xml",
+        "text/xml",
+        "message/rfc822",
+    }
+)
+_SVG: Final = "image/svg+xml"
 
 for _type, _extension in (
     ("image/webp", ".webp"),
@@ -28,13 +42,33 @@ for _type, _extension in (
     mimetypes.add_type(_type, _extension)
 
 
-def content_headers(name: str, content_type: str | None = None) -> dict[str, str]:
-    """Headers for a file of that name: a safe type, never guessed again by the browser."""
-    guessed = content_type or mimetypes.guess_type(name)[0] or UNKNOWN
-    is_passive = guessed in _PASSIVE_EXACT or guessed.startswith(_PASSIVE)
-    if not is_passive or guessed in _ACTIVE:
-        return _headers(UNKNOWN, f'attachment; filename="{_quotable(name)}"')
-    return _headers(guessed, f'filename="{_quotable(name)}"')
+def content_headers(
+    name: str, content_type: str | None = None, *, destination: str | None = None
+) -> dict[str, str]:
+    """Headers for a file of that name: a safe type, never guessed again by the browser.
+
+    Active content becomes a download, except an SVG that is asked for as a picture: there its
+    scripts do not run. `destination` is the request's `Sec-Fetch-Dest`.
+    """
+    guessed = content_type or _guess(name)
+    if not _is_active(guessed):
+        return _headers(guessed, f'filename="{_quoted(name)}"')
+    varying = {"Vary": "Sec-Fetch-Dest", "Cache-Control": "no-store"}
+    if guessed == _SVG and destination == "image":
+        return _headers(guessed, f'filename="{_quoted(name)}"') | varying
+    return _headers(UNKNOWN, f'attachment; filename="{_quoted(name)}"') | varying
+
+
+def _guess(name: str) -> str:
+    content_type, encoding = mimetypes.guess_type(name)
+    if encoding is not None and not _is_active(content_type or ""):
+        return UNKNOWN  # what is packed is not what its name says
+    return content_type or UNKNOWN
+
+
+def _is_active(content_type: str) -> bool:
+    plain = content_type.partition(";")[0].strip().lower()
+    return plain in _ACTIVE or plain.endswith(("+xml", "/xml"))
 
 
 def _headers(content_type: str, disposition: str) -> dict[str, str]:
@@ -45,8 +79,10 @@ def _headers(content_type: str, disposition: str) -> dict[str, str]:
     }
 
 
-def _quotable(name: str) -> str:
-    return "".join("_" if c in '"\\' or not c.isprintable() else c for c in name)
+def _quoted(name: str) -> str:
+    """A quoted-string's content (RFC 9110 section 5.6.4); what no header can hold becomes `_`."""
+    printable = "".join(c if c.isprintable() else "_" for c in name)
+    return printable.replace("\\", "\\\\").replace('"', '\\"')
 
 
 class PlainFile(web.FileResponse):

@@ -2,9 +2,12 @@
 
 ServerError                 500
 ├── BadRequest              400  the body or a parameter has the wrong form
+│   ├── JobRequestError     400  the same for /api/jobs, whose errors are one line of text
+│   ├── InvalidPromptId     400  a job cannot have the given id
 │   └── PromptRejected      400  the graph cannot run; carries the errors of its nodes
 ├── Forbidden               403  the request comes from a foreign page, or leaves its folder
 ├── NotFound                404
+│   └── JobNotFound         404  the same for /api/jobs
 ├── TooLarge                413  the body is over the upload limit
 └── NotReady                503  no worker has said yet which nodes there are
 """
@@ -56,6 +59,19 @@ class PromptRejected(BadRequest):
         return {"error": self.error, "node_errors": self.node_errors}
 
 
+class InvalidPromptId(BadRequest):
+    """'prompt_id' must be a string of 1 to 256 characters, without control characters."""
+
+    type = "invalid_prompt_id"
+
+
+class JobRequestError(BadRequest):
+    """The request for jobs has a wrong form."""
+
+    def body(self) -> dict[str, Any]:
+        return {"error": self.message} | self.extra
+
+
 class Forbidden(ServerError):
     """This is not allowed."""
 
@@ -68,6 +84,13 @@ class NotFound(ServerError):
 
     status = 404
     type = "not_found"
+
+
+class JobNotFound(NotFound):
+    """There is no job of that id."""
+
+    def body(self) -> dict[str, Any]:
+        return {"error": self.message}
 
 
 class TooLarge(ServerError):

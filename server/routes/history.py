@@ -53,6 +53,6 @@ async def _one_entry(request: web.Request, prompt_id: str) -> web.Response:
 
 ROUTES: Final[list[Route]] = [
     ("GET", "/history", list_history),
-    ("GET", "/history/{prompt_id}", show_job),
+    ("GET", "/history/{prompt_id:[^/]+}", show_job),
     ("POST", "/history", change_history),
 ]

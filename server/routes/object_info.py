@@ -13,7 +13,7 @@ from server.services import SERVICES, Route
 async def all_classes(request: web.Request) -> web.Response:
     """All node classes."""
     core = await request.app[SERVICES].core()
-    return encoded_response(await core.catalogue.all())
+    return (await core.catalogue.all()).respond(request)
 
 
 async def one_class(request: web.Request) -> web.Response:

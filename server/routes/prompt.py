@@ -11,12 +11,12 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from executor.jobs import Job
+from executor.jobs import Job, is_prompt_id
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
 from server.body import field, flag, read_object
-from server.errors import BadRequest, NotReady, PromptRejected
+from server.errors import BadRequest, InvalidPromptId, NotReady, PromptRejected
 from server.responses import json_response
 from server.services import SERVICES, Route
 
@@ -26,7 +26,8 @@ _SECRETS: Final = {
     "api_key_comfy_org": "API_KEY_COMFY_ORG",
 }
 
-_LONGEST_ID: Final = 256
+# Says which program submits; kept with the job.
+_USAGE_SOURCE: Final = "Comfy-Usage-Source"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +39,21 @@ class Submission:
     number: float | None  # given priority
     front: bool  # before all jobs with automatic priority
     client_id: str | None
+    workflow_id: str | None  # of the workflow that a front end submitted
     extra_data: dict[str, Any]  # without secrets
     secrets: dict[str, str]  # hidden input -> value
     targets: list[str] | None  # output nodes to run; None: all
 
     @classmethod
-    def parse(cls, body: dict[str, Any]) -> Submission:
+    def parse(cls, body: dict[str, Any], usage_source: str | None) -> Submission:
         """Raises BadRequest for a field of the wrong type."""
         extra_data = dict(_extra_data(body))
         secrets = _take_secrets(extra_data)
         client_id = field(body, "client_id", str) or field(extra_data, "client_id", str)
         if client_id is not None:
             extra_data["client_id"] = client_id
+        if usage_source is not None:
+            extra_data.setdefault("comfy_usage_source", usage_source)
         extra_data["create_time"] = int(time.time() * 1000)
         return cls(
             prompt=body.get("prompt"),
@@ -57,6 +61,7 @@ class Submission:
             number=_number(body),
             front=flag(body, "front"),
             client_id=client_id,
+            workflow_id=_workflow_id(extra_data),
             extra_data=extra_data,
             secrets=secrets,
             targets=_targets(body),
@@ -74,7 +79,7 @@ async def submit(request: web.Request) -> web.Response:
         automatic = None if "number" in body else engine.dispatcher.next_number()
         if "prompt" not in body:
             raise _no_prompt()
-        submission = Submission.parse(body)
+        submission = Submission.parse(body, request.headers.get(_USAGE_SOURCE))
         checked = await engine.validate(submission.prompt, submission.targets)
         job = _job(submission, checked, automatic)
     except PromptRejected:
@@ -114,6 +119,7 @@ def _job(submission: Submission, checked: ValidatedPrompt, automatic: int | None
         outputs_to_execute=checked.outputs,
         created_at=submission.extra_data["create_time"],
         client_id=submission.client_id,
+        workflow_id=submission.workflow_id,
     )
 
 
@@ -141,17 +147,20 @@ def _take_secrets(extra_data: dict[str, Any]) -> dict[str, str]:
     return secrets
 
 
+def _workflow_id(extra_data: dict[str, Any]) -> str | None:
+    """`extra_pnginfo.workflow.id`, if a front end sent one."""
+    workflow = (extra_data.get("extra_pnginfo") or {}).get("workflow")
+    workflow_id = workflow.get("id") if isinstance(workflow, dict) else None
+    return workflow_id if isinstance(workflow_id, str) else None
+
+
 def _prompt_id(body: dict[str, Any]) -> str:
     given = body.get("prompt_id")
     if given is None:
         return str(uuid.uuid4())
-    prompt_id = str(given)
-    # It appears in paths and log lines.
-    if not prompt_id or len(prompt_id) > _LONGEST_ID or not prompt_id.isprintable():
-        raise BadRequest(
-            f"'prompt_id' must be 1 to {_LONGEST_ID} printable characters", field="prompt_id"
-        )
-    return prompt_id
+    if not is_prompt_id(given):
+        raise InvalidPromptId(field="prompt_id")
+    return given
 
 
 def _number(body: dict[str, Any]) -> float | None:

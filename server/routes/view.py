@@ -24,7 +24,8 @@ async def view(request: web.Request) -> web.StreamResponse:
     if not await asyncio.to_thread(os.path.isfile, file):
         raise NotFound(f"there is no file '{file.name}'")
     if rendering is None:
-        return PlainFile(file, content_headers(file.name))
+        destination = request.headers.get("Sec-Fetch-Dest")
+        return PlainFile(file, content_headers(file.name, destination=destination))
     try:
         body = await asyncio.to_thread(render, file, rendering)
     except FileNotFoundError:

@@ -58,6 +58,25 @@ def test_an_older_database_is_migrated(connection: sa.Connection) -> None:
     assert differences(connection) == []
 
 
+def test_jobs_of_the_first_form_learn_which_workflow_they_are_of(connection: sa.Connection) -> None:
+    migrations.upgrade(connection, "0001")
+    extras = ['{"extra_pnginfo":{"workflow":{"id":"w"}}}', '{"extra_pnginfo":null}', "{}"]
+    for sequence, extra_data in enumerate(extras):
+        connection.exec_driver_sql(
+            "insert into jobs (sequence, prompt_id, number, number_is_automatic, state, attempts, "
+            f"created_at) values ({sequence}, 'p', 0, 1, 'queued', 0, 0)"
+        )
+        connection.exec_driver_sql(
+            f"insert into job_requests values ({sequence}, '{{}}', ?, '[]')", (extra_data,)
+        )
+
+    bring_up_to_date(connection)
+
+    jobs = metadata.tables["jobs"]
+    rows = connection.execute(sa.select(jobs.c.workflow_id).order_by(jobs.c.sequence))
+    assert list(rows.scalars()) == ["w", None, None]
+
+
 def test_alembic_is_not_imported_for_a_database_that_is_up_to_date(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"

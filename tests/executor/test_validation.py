@@ -41,7 +41,7 @@ async def test_the_first_node_that_is_none_is_named(validate: Validator, bad: An
 
     assert rejected.error["type"] == "invalid_prompt"
     assert rejected.error["details"] == "Node ID '#7'"
-    assert rejected.error["extra_info"] == {}
+    assert rejected.error["extra_info"]["node_id"] == "7"
     assert rejected.node_errors == {}
 
 
@@ -49,6 +49,23 @@ async def test_the_message_names_an_unknown_class(validate: Validator) -> None:
     rejected = await validate.rejection({"1": {"class_type": "NoSuchClass"}})
 
     assert "NoSuchClass" in rejected.error["message"]
+
+
+async def test_a_dialog_learns_class_and_title_of_an_unknown_node(validate: Validator) -> None:
+    unknown = {"class_type": "NoSuchClass", "_meta": {"title": "My node"}}
+
+    rejected = await validate.rejection({"1": unknown})
+
+    about = {"node_id": "1", "class_type": "NoSuchClass", "node_title": "My node"}
+    assert rejected.error["extra_info"] == about
+
+
+@pytest.mark.parametrize("meta", [None, "text", {}, {"title": None}])
+async def test_a_title_that_is_not_there_is_null(validate: Validator, meta: Any) -> None:
+    rejected = await validate.rejection({"1": {"_meta": meta}})
+
+    about = {"node_id": "1", "class_type": None, "node_title": None}
+    assert rejected.error["extra_info"] == about
 
 
 @pytest.mark.parametrize("graph", [{}, [], {"1": {"class_type": "Make", "inputs": {}}}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -115,6 +116,39 @@ async def test_the_nodes_of_a_cycle_are_named(
     assert error["extra_info"]["exception_type"] == "DependencyCycleError"
 
 
+async def test_each_node_of_a_cycle_has_an_error_that_names_the_cycle(validate: Validator) -> None:
+    graph = {
+        "1": node("Show", image=["2", 0]),
+        "2": node("Invert", image=["3", 0]),
+        "3": node("Invert", image=["2", 0]),
+        "4": node("Invert", image=["3", 0]),  # behind the cycle, not of it
+        "5": node("Show", image=["4", 0]),
+    }
+
+    rejected = await validate.rejection(graph)
+
+    cycles = {
+        node_id: [e["extra_info"] for e in entry["errors"] if e["type"] == "dependency_cycle"]
+        for node_id, entry in rejected.node_errors.items()
+    }
+    assert set(cycles) == {"1", "2", "3", "5"}
+    assert cycles["1"] == cycles["5"] == []
+    for node_id in ("2", "3"):
+        (info,) = cycles[node_id]
+        assert info["node_id"] == node_id
+        assert sorted(info["cycle_nodes"]) == ["2", "3"]
+
+
+async def test_a_very_long_cycle_has_a_short_answer(validate: Validator) -> None:
+    count = 5000
+    graph = {str(i): node("Invert", image=[str((i + 1) % count), 0]) for i in range(count)}
+    graph["out"] = node("Show", image=["0", 0])
+
+    rejected = await validate.rejection(graph)
+
+    assert len(json.dumps(rejected.node_errors)) < 300_000
+
+
 async def test_an_output_that_reaches_a_cycle_late_fails_too(validate: Validator) -> None:
     graph = {
         "1": node("Show", image=["2", 0]),
@@ -124,7 +158,7 @@ async def test_an_output_that_reaches_a_cycle_late_fails_too(validate: Validator
     }
     rejected = await validate.rejection(graph)
 
-    assert list(rejected.node_errors) == ["1", "late"]
+    assert list(rejected.node_errors) == ["1", "2", "3", "late"]
 
 
 async def test_two_ways_to_one_node_are_no_cycle(validate: Validator) -> None:

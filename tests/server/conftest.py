@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client
+from tests.client import Client, wait_until
 from tests.conftest import ServerProcess
+from tests.server.graphs import slow_graph
 from tests.server.twin import running_twin
 
 
@@ -60,3 +61,13 @@ def new_twin(tmp_path: Path) -> Iterator[Callable[..., Client]]:
             return stack.enter_context(running_twin(tmp_path / f"twin{count}", **settings))
 
         yield start
+
+
+@pytest.fixture
+def busy(server: Client) -> str:
+    """The prompt id of a job that runs; what is submitted next waits behind it."""
+    prompt_id = server.submit(slow_graph())
+    wait_until(
+        lambda: server.get("/queue").json()["queue_running"], what="the slow job has started"
+    )
+    return prompt_id

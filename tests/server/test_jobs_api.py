@@ -1,16 +1,20 @@
-"""Submitting, watching, listing and removing jobs, on the twin and on a real server."""
+"""All jobs in one list, and cancelling them, on the twin and on a real server."""
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.client import Client, wait_until
+from tests.conftest import ServerProcess
 from tests.server.conftest import Place
+from tests.server.graphs import fresh_graph, release, slow_graph
+
+ALL_STATES = "pending,in_progress,completed,failed,cancelled"
 
 
 @pytest.fixture(params=["twin_place", "process_place"])
@@ -19,322 +23,323 @@ def place(request: pytest.FixtureRequest) -> Place:
     return found
 
 
-def graph(colour: int = 0, size: int = 8) -> dict[str, Any]:
-    image = {"width": size, "height": size, "batch_size": 1, "color": colour}
-    return {
-        "1": {"class_type": "EmptyImage", "inputs": image},
-        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+@pytest.fixture
+def workflow_id() -> str:
+    """A workflow of this test's own, so that other tests' jobs stay out of its lists."""
+    return uuid.uuid4().hex
+
+
+def submit(server: Client, workflow_id: str, **more: Any) -> str:
+    extra = {"extra_pnginfo": {"workflow": {"id": workflow_id}}}
+    return server.submit(fresh_graph(), extra_data=extra, **more)
+
+
+def listed(server: Client, workflow_id: str, **query: Any) -> list[dict[str, Any]]:
+    reply = server.get("/api/jobs", workflow_id=workflow_id, **query)
+    assert reply.status == 200, reply.body
+    jobs: list[dict[str, Any]] = reply.json()["jobs"]
+    return jobs
+
+
+def job(server: Client, prompt_id: str) -> dict[str, Any]:
+    reply = server.get(f"/api/jobs/{prompt_id}")
+    assert reply.status == 200, reply.body
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def test_a_finished_job_has_the_documented_form(server: Client, workflow_id: str) -> None:
+    before = int(time.time() * 1000)
+    prompt_id = submit(server, workflow_id)
+    number = server.wait(prompt_id)["prompt"][0]
+
+    (found,) = listed(server, workflow_id)
+
+    times = [found.pop(f"{name}_time") for name in ("create", "execution_start", "execution_end")]
+    assert before <= times[0] <= times[1] <= times[2] <= int(time.time() * 1000)
+    preview = found.pop("preview_output")
+    assert set(preview) == {"filename", "subfolder", "type", "nodeId", "mediaType"}
+    assert (preview["nodeId"], preview["mediaType"], preview["type"]) == ("2", "images", "temp")
+    assert found == {
+        "id": prompt_id,
+        "status": "completed",
+        "priority": number,
+        "outputs_count": 1,
+        "previewable_outputs_count": 1,
+        "workflow_id": workflow_id,
     }
 
 
-def fresh_graph() -> dict[str, Any]:
-    """A graph whose result no cache can have."""
-    return graph(uuid.uuid4().int % 0xFFFFFF)
+def test_jobs_that_wait_and_run_tell_little(server: Client, busy: str, workflow_id: str) -> None:
+    waiting = submit(server, workflow_id)
+    keys = {"id", "status", "priority", "create_time", "outputs_count", "previewable_outputs_count"}
+
+    (found,) = listed(server, workflow_id, status="pending")
+    running = server.get("/api/jobs?status=in_progress").json()["jobs"]
+
+    assert set(found) == keys | {"workflow_id"}
+    assert (found["id"], found["status"], found["outputs_count"]) == (waiting, "pending", 0)
+    assert [shown["id"] for shown in running] == [busy]
+    assert set(running[0]) == keys
+    release(server, busy)
+    server.wait(waiting)
 
 
-def slow_graph(steps: int = 60) -> dict[str, Any]:
-    """Some seconds of work in many nodes, so that it can be interrupted."""
-    nodes = graph(uuid.uuid4().int % 0xFFFFFF, 1024)
-    last = "1"
-    for number in range(steps):
-        side = 1536 if number % 2 else 1024
-        name = f"s{number}"
-        nodes[name] = {
-            "class_type": "ImageScale",
-            "inputs": {
-                "image": [last, 0],
-                "upscale_method": "lanczos",
-                "width": side,
-                "height": side,
-                "crop": "disabled",
-            },
-        }
-        last = name
-    nodes["2"]["inputs"]["images"] = [last, 0]
-    return nodes
-
-
-@pytest.fixture
-def busy(server: Client) -> str:
-    """The prompt id of a job that runs; what is submitted next waits behind it."""
-    prompt_id = server.submit(slow_graph())
-    wait_until(
-        lambda: server.get("/queue").json()["queue_running"], what="the slow job has started"
-    )
-    return prompt_id
-
-
-def release(server: Client, busy: str) -> None:
-    server.post("/interrupt")
-    server.wait(busy)
-
-
-def pending(server: Client) -> list[str]:
-    return [item[1] for item in server.get("/queue").json()["queue_pending"]]
-
-
-def test_the_answer_names_the_job_and_its_number(server: Client) -> None:
-    first, second = (server.post("/prompt", {"prompt": fresh_graph()}).json() for _ in range(2))
-    assert set(first) == {"prompt_id", "number", "node_errors"}
-    assert uuid.UUID(first["prompt_id"])
-    assert isinstance(first["number"], int)
-    assert second["number"] == first["number"] + 1
-    assert first["node_errors"] == {}
-
-
-def test_the_client_may_choose_the_id(server: Client) -> None:
-    chosen = str(uuid.uuid4())
-    assert server.submit(fresh_graph(), prompt_id=chosen) == chosen
-    assert server.wait(chosen)["prompt"][1] == chosen
-
-
-@pytest.mark.parametrize(("given", "number"), [(3, 3.0), ("2.5", 2.5), (-1, -1.0)])
-def test_a_given_number_is_kept_as_float(server: Client, given: Any, number: float) -> None:
-    answer = server.post("/prompt", {"prompt": fresh_graph(), "number": given}).json()
-    assert answer["number"] == number
-    assert isinstance(answer["number"], float)
-
-
-def test_a_history_entry_has_the_documented_form(server: Client) -> None:
+def test_a_single_job_shows_its_graph_and_its_outputs(server: Client) -> None:
     prompt = fresh_graph()
-    before = int(time.time() * 1000)
-    entry = server.run(prompt, extra_data={"note": [1, {"b": 2}]})
-    number, prompt_id, stored, extra, outputs = entry["prompt"]
-    assert isinstance(number, int)
-    assert json.dumps(stored) == json.dumps(prompt)
-    assert before <= extra.pop("create_time") <= int(time.time() * 1000)
-    assert extra == {"note": [1, {"b": 2}], "client_id": server.client_id}
-    assert outputs == ["2"]
-    assert entry["status"]["status_str"] == "success"
-    assert entry["status"]["completed"] is True
-    kinds = [kind for kind, _ in entry["status"]["messages"]]
-    assert kinds == ["execution_start", "execution_cached", "execution_success"]
-    assert all(body["prompt_id"] == prompt_id for _, body in entry["status"]["messages"])
-    image = entry["outputs"]["2"]["images"][0]
-    assert image["type"] == "temp"
-    assert set(entry["meta"]) == {"2"}
+    prompt_id = server.submit(prompt, extra_data={"note": 1})
+    entry = server.wait(prompt_id)
+
+    found = job(server, prompt_id)
+
+    assert found["workflow"]["prompt"] == prompt
+    assert found["workflow"]["extra_data"]["note"] == 1
+    assert found["outputs"] == entry["outputs"]
+    assert found["execution_status"] == entry["status"]
 
 
-def test_the_graph_is_kept_in_its_order(server: Client) -> None:
-    prompt = {"10": graph()["2"], "9": graph()["1"]}
-    prompt["10"]["inputs"]["images"] = ["9", 0]
-    assert list(server.run(prompt)["prompt"][2]) == ["10", "9"]
+def test_a_waiting_job_shows_its_graph_but_no_outputs(server: Client, busy: str) -> None:
+    prompt = fresh_graph()
+    waiting = server.submit(prompt)
+
+    found = job(server, waiting)
+
+    assert found["workflow"]["prompt"] == prompt
+    assert "outputs" not in found and "execution_status" not in found
+    release(server, busy)
+    server.wait(waiting)
 
 
-def test_secrets_are_shown_nowhere(server: Client, busy: str) -> None:
+def test_secrets_are_no_part_of_a_job(server: Client) -> None:
     secret = uuid.uuid4().hex
     extra = {"api_key_comfy_org": secret, "auth_token_comfy_org": secret}
     prompt_id = server.submit(fresh_graph(), extra_data=extra)
-    assert secret not in server.get("/queue").body.decode()
-    release(server, busy)
     server.wait(prompt_id)
-    assert secret not in server.get("/history").body.decode()
+
+    assert secret not in server.get(f"/api/jobs/{prompt_id}").body.decode()
 
 
-def test_waiting_jobs_are_listed_and_can_be_taken_out(server: Client, busy: str) -> None:
-    ids = [server.submit(fresh_graph()) for _ in range(4)]
-    running = server.get("/queue").json()["queue_running"]
-    assert [item[1] for item in running] == [busy]
-    assert [len(item) for item in running] == [5]
-    assert sorted(pending(server)) == sorted(ids)
-    assert server.get("/prompt").json() == {"exec_info": {"queue_remaining": 5}}
-    assert server.post("/queue", {"delete": [ids[0], "unknown"]}).body == b"{}"
-    assert sorted(pending(server)) == sorted(ids[1:])
-    server.post("/queue", {"delete": ids[1]})
-    assert sorted(pending(server)) == sorted(ids[2:])
-    server.post("/queue", {"clear": True})
-    assert pending(server) == []
-    assert server.get("/queue").json()["queue_running"] != []
-    release(server, busy)
-    assert all(server.history(prompt_id) is None for prompt_id in ids)
+def test_an_unknown_job_is_a_404(server: Client) -> None:
+    reply = server.get(f"/api/jobs/{uuid.uuid4()}")
+    assert reply.status == 404
+    assert isinstance(reply.json()["error"], str)
 
 
-def test_jobs_run_by_number_and_front_comes_first(server: Client, busy: str) -> None:
-    late = server.submit(fresh_graph(), number=1e9)
-    normal = server.submit(fresh_graph())
-    front = server.submit(fresh_graph(), front=True)
-    assert pending(server) == [front, normal, late]
-    release(server, busy)
-    started = [
-        dict(server.wait(prompt_id)["status"]["messages"])["execution_start"]["timestamp"]
-        for prompt_id in (front, normal, late)
-    ]
-    assert started == sorted(started)
+def test_the_list_is_paged_newest_first(server: Client, workflow_id: str) -> None:
+    ids = [submit(server, workflow_id) for _ in range(5)]
+    for prompt_id in ids:
+        server.wait(prompt_id)
 
+    def page(**query: Any) -> tuple[list[str], dict[str, Any]]:
+        answer = server.get("/api/jobs", workflow_id=workflow_id, **query).json()
+        return [shown["id"] for shown in answer["jobs"]], answer["pagination"]
 
-@pytest.mark.parametrize("body", [None, b"not json", {}])
-def test_an_interrupt_stops_what_runs(server: Client, busy: str, body: Any) -> None:
-    reply = server.post("/interrupt", body)
-    assert (reply.status, reply.body) == (200, b"{}")
-    status = server.wait(busy)["status"]
-    assert (status["status_str"], status["completed"]) == ("error", False)
-    assert status["messages"][-1][0] == "execution_interrupted"
-
-
-def test_an_interrupt_of_another_job_changes_nothing(server: Client, busy: str) -> None:
-    server.post("/interrupt", {"prompt_id": "another"})
-    assert server.history(busy) is None
-    server.post("/interrupt", {"prompt_id": busy})
-    assert server.wait(busy)["status"]["status_str"] == "error"
-
-
-def test_an_interrupt_while_idle_does_not_hit_the_next_job(server: Client) -> None:
-    server.run(fresh_graph())
-    server.post("/interrupt")
-    server.run(fresh_graph())
-
-
-def test_a_link_on_a_foreign_page_cannot_interrupt(server: Client, busy: str) -> None:
-    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
-        assert server.get("/interrupt", headers).status == 403
-    assert server.history(busy) is None
-    assert server.get("/interrupt").status == 200
-    server.wait(busy)
-
-
-def test_free_answers_an_object(server: Client) -> None:
-    for body in ({}, {"unload_models": True}, {"free_memory": True}, None):
-        reply = server.post("/free", body)
-        assert (reply.status, reply.body) == (200, b"{}")
-
-
-def test_after_free_memory_nothing_is_cached(server: Client) -> None:
-    prompt = fresh_graph()
-    server.run(prompt)
-    again = dict(server.run(prompt)["status"]["messages"])
-    assert again["execution_cached"]["nodes"] == ["1", "2"]
-    server.post("/free", {"free_memory": True})
-    later = dict(server.run(prompt)["status"]["messages"])
-    assert later["execution_cached"]["nodes"] == []
-
-
-class TestHistoryPages:
-    """The history of six jobs, after all others were forgotten."""
-
-    @pytest.fixture(autouse=True)
-    def ids(self, server: Client) -> list[str]:
-        server.post("/history", {"clear": True})
-        made = [server.submit(graph(number)) for number in range(6)]
-        for prompt_id in made:
-            server.wait(prompt_id)
-        return made
-
-    @pytest.mark.parametrize(
-        ("query", "expected"),
-        [
-            ({}, slice(None)),
-            ({"max_items": 2}, slice(4, 6)),
-            ({"max_items": 2, "offset": 0}, slice(0, 2)),
-            ({"max_items": 2, "offset": 3}, slice(3, 5)),
-            ({"max_items": 2, "offset": -1}, slice(4, 6)),
-            ({"offset": 4}, slice(4, 6)),
-            ({"max_items": 0}, slice(0, 0)),
-            ({"max_items": 0, "offset": 0}, slice(0, 0)),
-            ({"max_items": 5, "offset": 6}, slice(0, 0)),
-            ({"max_items": 100}, slice(None)),
-        ],
+    assert page() == (ids[::-1], {"offset": 0, "limit": None, "total": 5, "has_more": False})
+    assert page(limit=2) == (
+        ids[:2:-1],
+        {"offset": 0, "limit": 2, "total": 5, "has_more": True},
     )
-    def test_pages(
-        self, server: Client, ids: list[str], query: dict[str, int], expected: slice
-    ) -> None:
-        assert list(server.get("/history", None, **query).json()) == ids[expected]
-
-    def test_one_by_query(self, server: Client, ids: list[str]) -> None:
-        assert list(server.get("/history", prompt_id=ids[2]).json()) == [ids[2]]
-
-    def test_some_can_be_forgotten(self, server: Client, ids: list[str]) -> None:
-        reply = server.post("/history", {"delete": [ids[0], ids[5], "unknown"]})
-        assert (reply.status, reply.body) == (200, b"{}")
-        assert list(server.get("/history").json()) == ids[1:5]
-        assert server.get(f"/history/{ids[0]}").json() == {}
+    assert page(limit=2, offset=3, sort_order="asc") == (
+        ids[3:],
+        {"offset": 3, "limit": 2, "total": 5, "has_more": False},
+    )
+    assert page(offset=-4)[1]["offset"] == 0
+    assert page(offset=9) == ([], {"offset": 9, "limit": None, "total": 5, "has_more": False})
+    assert page(offset=10**30, limit=10**30)[0] == []
 
 
-def test_an_unknown_job_has_an_empty_history(server: Client) -> None:
-    reply = server.get("/history/unknown")
-    assert (reply.status, reply.json()) == (200, {})
+def test_the_list_can_be_ordered_by_duration(server: Client, workflow_id: str) -> None:
+    for _ in range(3):
+        server.wait(submit(server, workflow_id))
 
-
-NODE_OK = {"class_type": "EmptyImage", "inputs": graph()["1"]["inputs"]}
-
-BAD_PROMPTS: list[tuple[Any, str]] = [
-    (b"", "bad_request"),
-    (b"{", "bad_request"),
-    (b"[1]", "bad_request"),
-    (b"null", "bad_request"),
-    (b"prompt=1&b=2", "bad_request"),
-    ({}, "no_prompt"),
-    ({"prompt": {}}, "prompt_no_outputs"),
-    ({"prompt": graph(), "number": "x"}, "bad_request"),
-    ({"prompt": graph(), "number": None}, "bad_request"),
-    ({"prompt": graph(), "number": [1]}, "bad_request"),
-    (b'{"prompt": {}, "number": NaN}', "bad_request"),
-    ({"prompt": graph(), "client_id": ["a"]}, "bad_request"),
-    ({"prompt": graph(), "client_id": {"a": 1}}, "bad_request"),
-    ({"prompt": graph(), "client_id": 5}, "bad_request"),
-    ({"prompt": graph(), "prompt_id": ""}, "bad_request"),
-    ({"prompt": graph(), "prompt_id": "two\nlines"}, "bad_request"),
-    ({"prompt": graph(), "prompt_id": "x" * 257}, "bad_request"),
-    ({"prompt": graph(), "extra_data": None}, "bad_request"),
-    ({"prompt": graph(), "extra_data": [1]}, "bad_request"),
-    ({"prompt": graph(), "extra_data": {"client_id": [1]}}, "bad_request"),
-    ({"prompt": graph(), "extra_data": {"extra_pnginfo": [1]}}, "bad_request"),
-    ({"prompt": graph(), "front": "yes"}, "bad_request"),
-    ({"prompt": graph(), "partial_execution_targets": "2"}, "bad_request"),
-    ({"prompt": graph(), "partial_execution_targets": []}, "prompt_no_outputs"),
-    ({"prompt": {"1": NODE_OK}}, "prompt_no_outputs"),
-    ({"prompt": {"1": {"inputs": {}}}}, "invalid_prompt"),
-    ({"prompt": {"1": {"class_type": "NoSuchClass", "inputs": {}}}}, "invalid_prompt"),
-    (
-        {"prompt": {"2": {"class_type": "PreviewImage", "inputs": {}}}},
-        "prompt_outputs_failed_validation",
-    ),
-]
-
-
-@pytest.mark.parametrize(("body", "kind"), BAD_PROMPTS)
-def test_a_bad_submission_gets_a_400_with_a_reason(server: Client, body: Any, kind: str) -> None:
-    reply = server.post("/prompt", body)
-    answer = reply.json()
-    assert reply.status == 400
-    assert answer["error"]["type"] == kind
-    assert answer["error"]["message"]
-    assert set(answer["error"]) == {"type", "message", "details", "extra_info"}
-    assert isinstance(answer["node_errors"], dict)
-
-
-@pytest.mark.parametrize("value", [None, "text", 5, [graph()], {"1": None}, {"1": "x"}, {"1": []}])
-def test_a_prompt_of_a_wrong_shape_gets_a_400(server: Client, value: Any) -> None:
-    reply = server.post("/prompt", {"prompt": value})
-    assert reply.status == 400
-    assert reply.json()["error"]["type"]
-
-
-@pytest.mark.parametrize("path", ["/queue", "/history", "/free"])
-@pytest.mark.parametrize("body", [b"a=b", b"[]", b'"x"', b"{"])
-def test_other_bodies_of_a_wrong_form_get_a_400(server: Client, path: str, body: bytes) -> None:
-    reply = server.post(path, body)
-    assert (reply.status, reply.json()["error"]["type"]) == (400, "bad_request")
+    for order in ("asc", "desc"):
+        jobs = listed(server, workflow_id, sort_by="execution_duration", sort_order=order)
+        taken = [shown["execution_end_time"] - shown["execution_start_time"] for shown in jobs]
+        assert taken == sorted(taken, reverse=order == "desc")
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("query", "named"),
     [
-        ("/queue", {"clear": "yes"}),
-        ("/queue", {"delete": {"a": 1}}),
-        ("/history", {"clear": 1}),
-        ("/history", {"delete": [None]}),
-        ("/free", {"free_memory": "yes"}),
-        ("/interrupt", {"prompt_id": ["a"]}),
+        ("status=done", "pending, in_progress, completed, failed, cancelled"),
+        ("status=completed,odd", "odd"),
+        ("sort_by=name", "sort_by"),
+        ("sort_order=up", "sort_order"),
+        ("limit=0", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=x", "limit"),
+        ("limit=", "limit"),
+        ("offset=1.5", "offset"),
     ],
 )
-def test_other_fields_of_a_wrong_type_are_named(
-    server: Client, path: str, body: dict[str, Any]
-) -> None:
-    reply = server.post(path, body)
+def test_a_parameter_that_cannot_be_is_named(server: Client, query: str, named: str) -> None:
+    reply = server.get(f"/api/jobs?{query}")
     assert reply.status == 400
-    assert reply.json()["error"]["extra_info"]["field"] == next(iter(body))
+    assert named in reply.json()["error"]
 
 
-@pytest.mark.parametrize("query", ["max_items=x", "offset=1.5", "max_items=99999999999999999999"])
-def test_history_parameters_must_be_whole_numbers(server: Client, query: str) -> None:
-    assert server.get(f"/history?{query}").status == 400
+def test_the_newest_front_end_finds_all_states(server: Client, workflow_id: str) -> None:
+    done = submit(server, workflow_id)
+    server.wait(done)
+    busy = server.submit(slow_graph())
+    dropped, waiting = submit(server, workflow_id), submit(server, workflow_id)
+    assert server.post(f"/api/jobs/{dropped}/cancel").json() == {"cancelled": True}
+
+    states = {shown["id"]: shown["status"] for shown in listed(server, workflow_id)}
+    ended = listed(server, workflow_id, status="completed,failed,cancelled", limit=64, offset=0)
+
+    assert states == {done: "completed", dropped: "cancelled", waiting: "pending"}
+    assert {shown["id"] for shown in ended} == {done, dropped}
+    release(server, busy)
+    server.wait(waiting)
+
+
+def test_a_cancelled_job_never_runs_and_keeps_its_record(
+    server: Client, busy: str, workflow_id: str
+) -> None:
+    prompt_id = submit(server, workflow_id)
+
+    assert server.post(f"/api/jobs/{prompt_id}/cancel").json() == {"cancelled": True}
+    assert server.post(f"/api/jobs/{prompt_id}/cancel").json() == {"cancelled": False}
+
+    release(server, busy)
+    found = job(server, prompt_id)
+    assert found["status"] == "cancelled"
+    assert "execution_start_time" not in found
+    assert server.history(prompt_id) is None
+
+
+def test_a_running_job_can_be_cancelled(server: Client) -> None:
+    with server.listen() as listener:
+        prompt_id = server.submit(slow_graph())
+        listener.wait_for("executing", prompt_id)
+        assert server.post(f"/api/jobs/{prompt_id}/cancel", b"not json").json() == {
+            "cancelled": True
+        }
+        listener.wait_for("execution_interrupted", prompt_id)
+        listener.wait_for_end(prompt_id)
+    found = job(server, prompt_id)
+    assert found["status"] == "cancelled"
+    assert found["execution_status"]["status_str"] == "error"
+    assert "execution_error" not in found
+
+
+def test_cancelling_what_has_ended_or_is_unknown_changes_nothing(server: Client) -> None:
+    prompt_id = server.submit(fresh_graph())
+    server.wait(prompt_id)
+
+    for job_id in (prompt_id, str(uuid.uuid4())):
+        assert server.post(f"/api/jobs/{job_id}/cancel").json() == {"cancelled": False}
+    assert job(server, prompt_id)["status"] == "completed"
+
+
+def test_the_id_to_cancel_must_not_be_empty(server: Client) -> None:
+    reply = server.post("/api/jobs//cancel")
+    assert reply.status == 400
+    assert isinstance(reply.json()["error"], str)
+
+
+def test_several_jobs_are_cancelled_at_once(server: Client, busy: str, workflow_id: str) -> None:
+    ids = [submit(server, workflow_id) for _ in range(3)]
+
+    reply = server.post("/api/jobs/cancel", {"job_ids": [busy, ids[0], ids[2], "unknown"]})
+
+    assert (reply.status, reply.json()) == (200, {"cancelled": True})
+    server.wait(busy)
+    server.wait(ids[1])
+    states = {shown["id"]: shown["status"] for shown in listed(server, workflow_id)}
+    assert states == {ids[0]: "cancelled", ids[1]: "completed", ids[2]: "cancelled"}
+
+
+@pytest.mark.parametrize("job_ids", [[], ["unknown"]])
+def test_cancelling_nothing_says_so(server: Client, job_ids: list[str]) -> None:
+    reply = server.post("/api/jobs/cancel", {"job_ids": job_ids})
+    assert (reply.status, reply.json()) == (200, {"cancelled": False})
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"[]", {}, {"job_ids": "a"}, {"job_ids": None}])
+def test_a_cancel_without_a_list_of_ids_is_refused(server: Client, body: Any) -> None:
+    reply = server.post("/api/jobs/cancel", body)
+    assert reply.status == 400
+    assert isinstance(reply.json()["error"], str)
+
+
+def test_ids_that_no_job_can_have_are_listed_and_nothing_is_cancelled(
+    server: Client, busy: str
+) -> None:
+    waiting = server.submit(fresh_graph())
+    bad = [5, None, "", "x" * 257, "a\nb"]
+
+    reply = server.post("/api/jobs/cancel", {"job_ids": [waiting, *bad]})
+
+    assert reply.status == 400
+    assert reply.json()["invalid_ids"] == ["5", "None", "", "x" * 257, "a\nb"]
+    assert job(server, waiting)["status"] == "pending"
+    release(server, busy)
+    server.wait(waiting)
+
+
+def test_a_failed_job_says_why(
+    new_server: Callable[..., ServerProcess], tmp_path: Any, workflow_id: str
+) -> None:
+    base = tmp_path / "base"
+    (base / "models" / "checkpoints").mkdir(parents=True)
+    (base / "models" / "checkpoints" / "bad.safetensors").write_bytes(b"no tensors")
+    server = new_server(base=base).client
+    loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "bad.safetensors"}}
+    decode = {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["1", 2]}}
+    size = {"width": 64, "height": 64, "batch_size": 1}
+    prompt = {
+        "1": loader,
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}},
+        "3": {"class_type": "EmptyLatentImage", "inputs": size},
+        "4": decode,
+    }
+    extra = {"extra_pnginfo": {"workflow": {"id": workflow_id}}}
+    prompt_id = server.submit(prompt, extra_data=extra)
+    server.wait(prompt_id)
+
+    (found,) = wait_until(
+        lambda: listed(server, workflow_id, status="failed"), what="the job has failed"
+    )
+
+    assert found["execution_error"]["node_id"] == "1"
+    assert found["execution_error"]["prompt_id"] == prompt_id
+    assert "bad.safetensors" in found["execution_error"]["exception_message"]
+
+
+def test_the_twins_of_the_routes_answer_alike(server: Client, workflow_id: str) -> None:
+    server.wait(submit(server, workflow_id))
+    query = f"?workflow_id={workflow_id}&status={ALL_STATES}"
+    assert server.get(f"/jobs{query}").json() == server.get(f"/api/jobs{query}").json()
+
+
+def test_a_client_can_send_ids_of_any_kind_of_text(server: Client) -> None:
+    chosen = f"my job/7 {{ü}} {uuid.uuid4().hex}"
+    server.submit(fresh_graph(), prompt_id=chosen)
+    path = (
+        chosen.replace(" ", "%20")
+        .replace("/", "%2F")
+        .replace("ü", "%C3%BC")
+        .replace("{", "%7B")
+        .replace("}", "%7D")
+    )
+    found = wait_until(
+        lambda: job(server, path)["status"] == "completed" and job(server, path),
+        what="the job is done",
+    )
+    assert found["id"] == chosen
+
+
+def test_the_program_that_submits_can_name_itself(server: Client) -> None:
+    headers = {"Comfy-Usage-Source": "my-tool"}
+    ids = [
+        server.post("/prompt", {"prompt": fresh_graph()} | more, headers).json()["prompt_id"]
+        for more in ({}, {"extra_data": {"comfy_usage_source": "own"}})
+    ]
+    for prompt_id in ids:
+        server.wait(prompt_id)
+    sources = [
+        job(server, prompt_id)["workflow"]["extra_data"]["comfy_usage_source"] for prompt_id in ids
+    ]
+    assert sources == ["my-tool", "own"]

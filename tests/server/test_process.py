@@ -15,7 +15,7 @@ import pytest
 
 from tests.client import wait_until
 from tests.conftest import ROOT, ServerProcess
-from tests.server.test_jobs_api import fresh_graph, slow_graph
+from tests.server.graphs import fresh_graph, slow_graph
 
 MIB = 1024 * 1024
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,8 @@ KINDS = [
 
 def test_every_route_is_documented() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
-    assert not [f"{method} {path}" for method, path, _ in ROUTES if f"`{method} {path}" not in text]
+    shown = [f"{method} {re.sub(':[^{}]+', '', path)}" for method, path, _ in ROUTES]
+    assert not [route for route in shown if f"`{route}" not in text]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,32 @@ def test_object_info_describes_nodes(server: Client) -> None:
     assert one == {"EmptyImage": everything["EmptyImage"]}
     assert one["EmptyImage"]["input"]["required"]["width"][0] == "INT"
     assert server.get("/object_info/NoSuchClass").json() == {}
+
+
+def test_object_info_is_sent_once_as_long_as_it_is_the_same(server: Client, place: Place) -> None:
+    first = server.get("/object_info")
+    tag = first.headers["etag"]
+
+    again = server.get("/object_info", {"If-None-Match": tag})
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == tag
+
+    (place.base / "models" / "vae" / f"{uuid.uuid4().hex}.safetensors").touch()
+    (place.base / "models" / "checkpoints" / f"{uuid.uuid4().hex}.safetensors").touch()
+    changed = server.get("/object_info", {"If-None-Match": tag})
+    assert changed.status == 200
+    assert changed.headers["etag"] != tag
+
+
+def test_object_info_is_compressed_for_those_who_ask(server: Client) -> None:
+    plain = server.get("/object_info")
+    packed = server.get("/object_info", {"Accept-Encoding": "br, gzip;q=0.5"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body)
 
 
 def test_object_info_lists_files_of_this_moment(server: Client, place: Place) -> None:

@@ -9,7 +9,7 @@ import websocket
 
 from tests.client import Client, wait_until
 from tests.server.conftest import Place
-from tests.server.test_jobs_api import fresh_graph, slow_graph
+from tests.server.graphs import fresh_graph, slow_graph
 
 
 @pytest.fixture(params=["twin_place", "process_place"])
