@@ -9,6 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
+from server.encodings import preferred_encoding
+
 _WORTH_COMPRESSING: Final = 1024  # bytes
 
 
@@ -36,27 +38,8 @@ class EncodedBody:
         if any(known.value in (self.tag, "*") for known in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = "application/json; charset=utf-8"
-        if self.compressed is not None and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        accepted = request.headers.get("Accept-Encoding", "")
+        if self.compressed is not None and preferred_encoding(accepted, ["gzip"]):
             headers["Content-Encoding"] = "gzip"
             return web.Response(body=self.compressed, headers=headers)
         return web.Response(body=self.text, headers=headers)
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the header names gzip, or `*`, and does not refuse it (RFC 9110 section 12.5.3)."""
-    qualities: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
-        coding, *parameters = (part.strip() for part in item.split(";"))
-        qualities[coding] = _quality(parameters)
-    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0

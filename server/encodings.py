@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 
@@ -22,18 +23,18 @@ def preferred_encoding(header: str, offered: Sequence[str]) -> str | None:
 def _weights(header: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for item in header.lower().split(","):
-        name, _, parameter = item.partition(";")
-        weights[name.strip()] = _quality(parameter)
+        name, *parameters = item.split(";")
+        weights[name.strip()] = _quality(parameters)
     return weights
 
 
-def _quality(parameter: str) -> float:
-    """The value of `q=0.5`; 1 without one, 0 for one that is no such number."""
-    key, _, value = parameter.partition("=")
-    if key.strip() != "q":
-        return 1.0
-    try:
-        quality = float(value)
-    except ValueError:
-        return 0.0
-    return quality if 0 <= quality <= 1 else 0.0
+def _quality(parameters: list[str]) -> float:
+    """The value of `q=0.5` among them; 1 without one, 0 for one that is no such number."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            with contextlib.suppress(ValueError):
+                quality = float(value)
+                return quality if 0 <= quality <= 1 else 0.0
+            return 0.0
+    return 1.0

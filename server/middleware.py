@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from server.encodings import preferred_encoding
 from server.errors import BadRequest, ServerError, TooLarge
 from server.origin import is_foreign
 from server.responses import json_response
@@ -132,5 +133,5 @@ def _is_text(response: web.StreamResponse) -> bool:
 def _compress(request: web.Request, response: web.StreamResponse) -> None:
     if "Content-Encoding" in response.headers or "Range" in request.headers:
         return  # compressed already, or a part of what is not
-    if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+    if preferred_encoding(request.headers.get("Accept-Encoding", ""), ["gzip"]):
         response.enable_compression(web.ContentCoding.gzip)

@@ -35,3 +35,17 @@ def test_the_preferred_encoding(header: str, expected: str | None) -> None:
 def test_an_encoding_that_is_not_offered_is_not_chosen() -> None:
     assert preferred_encoding("br", ("gzip",)) is None
     assert preferred_encoding("br, gzip", ()) is None
+
+
+@pytest.mark.parametrize(
+    "header", ["gzip", "GZIP", "br, gzip", "deflate;q=1, gzip;q=0.1", "*", "*;q=0.1, br;q=0"]
+)
+def test_clients_that_accept_gzip(header: str) -> None:
+    assert preferred_encoding(header, ["gzip"]) == "gzip"
+
+
+@pytest.mark.parametrize(
+    "header", ["", "br", "identity", "gzip;q=0", "gzip; q=0.0", "*;q=0", "*, gzip;q=0", "gzip;q=x"]
+)
+def test_clients_that_do_not_accept_gzip(header: str) -> None:
+    assert preferred_encoding(header, ["gzip"]) is None

@@ -301,11 +301,14 @@ async def test_a_file_that_many_ask_for_is_compressed_by_one(
 
     import server.compressed
 
-    written = []
+    written: list[tuple[Path, str, Path]] = []
     write = server.compressed._write_copy
-    monkeypatch.setattr(
-        server.compressed, "_write_copy", lambda *given: (written.append(given), write(*given))
-    )
+
+    def counted(file: Path, encoding: str, copy: Path) -> None:
+        written.append((file, encoding, copy))
+        write(file, encoding, copy)
+
+    monkeypatch.setattr(server.compressed, "_write_copy", counted)
     file = tmp_path / "a.js"
     file.write_bytes(SCRIPT)
     files = CompressedFiles(tmp_path / "copies")
