@@ -1,0 +1,60 @@
+"""The front end loads, and what it shows first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.conftest import start_editor_server
+from tests.browser.editor import Editor
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_page_loads_with_the_default_graph_and_without_errors(editor: Editor) -> None:
+    assert {"KSampler", "VAEDecode", "SaveImage"} <= editor.classes()
+    editor.page.wait_for_load_state("networkidle")
+    assert editor.errors == []
+
+
+def test_the_page_works_where_foreign_content_is_forbidden(
+    browser: Browser, version: str, tmp_path: Path
+) -> None:
+    server = start_editor_server(version, tmp_path, "--disable-api-nodes")
+    try:
+        with browser.new_context() as context:
+            editor = Editor(context.new_page(), server.client, version)
+            editor.prepare()
+            editor.open()
+            editor.page.wait_for_load_state("networkidle")
+            policy = server.client.get("/").headers["content-security-policy"]
+            assert "default-src 'self'" in policy
+            refused = [error for error in editor.errors if "api.comfy.org" not in error]
+            assert refused == []
+    finally:
+        server.stop()
+
+
+def test_an_unknown_node_is_reported(editor: Editor) -> None:
+    editor.open_workflow("unknown", {"1": {"class_type": "NoSuchNode", "inputs": {}}})
+    editor.page.get_by_text("NoSuchNode").first.wait_for()
+    title = "This workflow has missing nodes" if editor.is_old else "Missing Node Packs"
+    editor.page.get_by_text(title).first.wait_for()
+
+
+def test_the_template_browser_shows_the_packaged_templates(editor: Editor) -> None:
+    index = editor.client.get("/templates/index.json").json()
+    titles = {template.get("title") for group in index for template in group["templates"]}
+    editor.labelled("Templates").click()
+    editor.dialog.get_by_role("heading", name="All Templates").first.wait_for()
+    shown = editor.dialog.locator("h3:visible")
+    shown.first.wait_for()
+    assert titles & set(shown.all_inner_texts())
+
+
+def test_a_nodes_help_page_is_shown(editor: Editor) -> None:
+    editor.click_node("KSampler")
+    editor.labelled("Node Info").click()
+    editor.page.get_by_text("denoise").first.wait_for()
