@@ -199,7 +199,7 @@ class Twin:
             HubListener(hub, ProgressLog()),
             lambda name: MemoryWorker(name, Script(), definitions=DEFINITIONS),
         )
-        hub.running_node = engine.dispatcher.running_node
+        hub.running_for = engine.dispatcher.running_for
         catalogue = Catalogue(engine.definitions, engine.options, wait_s=20)
         services.starting.set_result(Core(engine=engine, catalogue=catalogue))
         runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=0.5)
