@@ -11,11 +11,15 @@ from server.routes import (
     history,
     models,
     object_info,
+    packs,
     pages,
     prompt,
     queue,
     system,
     upload,
+    user_settings,
+    userdata,
+    users,
     view,
     websocket,
 )
@@ -33,6 +37,10 @@ ROUTES: Final[list[Route]] = [
     *object_info.ROUTES,
     *models.ROUTES,
     *system.ROUTES,
+    *users.ROUTES,
+    *user_settings.ROUTES,
+    *userdata.ROUTES,
+    *packs.ROUTES,
     *pages.ROUTES,
 ]
 

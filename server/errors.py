@@ -3,8 +3,10 @@
 ServerError                 500
 ├── BadRequest              400  the body or a parameter has the wrong form
 │   └── PromptRejected      400  the graph cannot run; carries the errors of its nodes
+├── Unauthorized            401  the header `comfy-user` names no user (with --multi-user)
 ├── Forbidden               403  the request comes from a foreign page, or leaves its folder
 ├── NotFound                404
+├── Conflict                409  something of that name is there already
 ├── TooLarge                413  the body is over the upload limit
 └── NotReady                503  no worker has said yet which nodes there are
 """
@@ -56,6 +58,13 @@ class PromptRejected(BadRequest):
         return {"error": self.error, "node_errors": self.node_errors}
 
 
+class Unauthorized(ServerError):
+    """The request does not say which user it is for."""
+
+    status = 401
+    type = "unauthorized"
+
+
 class Forbidden(ServerError):
     """This is not allowed."""
 
@@ -68,6 +77,13 @@ class NotFound(ServerError):
 
     status = 404
     type = "not_found"
+
+
+class Conflict(ServerError):
+    """Something of that name is there already."""
+
+    status = 409
+    type = "conflict"
 
 
 class TooLarge(ServerError):
