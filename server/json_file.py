@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from pathlib import Path
@@ -30,11 +31,11 @@ def read_json_file(file: Path) -> dict[str, Any]:
 
 
 def write_json_file(file: Path, value: dict[str, Any], *, largest: int | None = None) -> None:
-    """Replace the file, laid out for people.
-
-    Raises ValueError for a number that JSON does not have, and TooLarge over `largest` bytes.
-    """
-    text = msgspec.json.format(json_text.encode(value), indent=4)
+    """Replace the file, laid out for people. Raises TooLarge over `largest` bytes."""
+    try:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=4)
+    except ValueError:  # a lone surrogate, from a file that another program wrote
+        text = json.dumps(value, indent=4).encode()
     if largest is not None and len(text) > largest:
         raise TooLarge(largest)
     file.parent.mkdir(parents=True, exist_ok=True)

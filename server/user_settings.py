@@ -36,13 +36,7 @@ class UserSettings:
     def _change(self, file: Path, changes: dict[str, Any]) -> None:
         if _is_deeper(changes, _DEEPEST):
             raise BadRequest(f"a setting may be nested {_DEEPEST - 1} levels deep, not deeper")
-        settings = read_json_file(file) | changes
-        try:
-            write_json_file(file, settings, largest=self._largest)
-        except ValueError as error:
-            raise BadRequest(
-                "a setting holds what JSON has no form for", details=str(error)
-            ) from None
+        write_json_file(file, read_json_file(file) | changes, largest=self._largest)
 
 
 def _is_deeper(value: Any, limit: int) -> bool:

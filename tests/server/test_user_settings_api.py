@@ -72,11 +72,9 @@ def test_settings_must_be_an_object(server: Client, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"nope", b"\xff", b'"\\ud800"', b"[" * 101 + b"]" * 101, b"[" * 90_000, b"[NaN, 1%b]"],
+    [b"", b"nope", b"\xff", b'"\\ud800"', b"[" * 101 + b"]" * 101, b"[" * 90_000],
 )
 def test_a_setting_must_be_json_that_can_be_kept(server: Client, key: str, body: bytes) -> None:
-    if b"%b" in body:
-        body %= b"0" * 30
     reply = server.post(f"/settings/{key}", body)
     assert (reply.status, reply.json()["error"]["type"]) == (400, "bad_request")
     assert server.get(f"/settings/{key}").json() is None
@@ -133,16 +131,24 @@ def test_a_broken_file_is_moved_aside(
     assert [file.read_bytes() for file in folder.glob(f"{FILE}.broken-*")] == [content]
 
 
-def test_a_file_that_an_editor_wrote_is_read(
-    new_twin: Callable[..., Client], tmp_path: Path
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'\xef\xbb\xbf{\n  "a": 1\n}\n', 1),  # with a byte order mark
+        (b'{"a": "\\ud800"}', "\ud800"),  # half a character
+        (b'{"a": NaN}', None),
+    ],
+)
+def test_a_file_that_another_program_wrote_is_kept(
+    new_twin: Callable[..., Client], tmp_path: Path, content: bytes, value: Any
 ) -> None:
     client = new_twin()
     file = tmp_path / "twin1" / "user" / "default" / FILE
     file.parent.mkdir()
-    file.write_text('{\n  "a": 1\n}\n', encoding="utf-8-sig")
-    assert client.get("/settings").json() == {"a": 1}
-    client.post("/settings/b", 2)
-    assert client.get("/settings").json() == {"a": 1, "b": 2}
+    file.write_bytes(content)
+    assert client.get("/settings").json() == {"a": value}
+    assert client.post("/settings/b", 2).status == 200
+    assert client.get("/settings").json() == {"a": value, "b": 2}
 
 
 def test_settings_and_files_survive_a_restart(

@@ -118,7 +118,7 @@ def test_without_a_known_user_nothing_is_reached(
     add(several, "jane")  # its id is another
     expected = (403, "forbidden") if "v2" in path else (401, "unauthorized")
     for user in (None, "", "nobody", "__system", "../default", ".", "jane", "default"):
-        headers = {} if user is None else {HEADER: user}
+        headers: dict[str, str] = {} if user is None else {HEADER: user}
         for prefix in ("", "/api"):
             body = b"{}" if method == "POST" else None
             reply = several.request(method, prefix + path, body, headers)
