@@ -10,9 +10,12 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from executor import json_text
+
 log = logging.getLogger(__name__)
 
 _MAIN: Final = "main"  # its content stands at the top, that of other parts under their names
+_DEEPEST: Final = 100  # texts are not; merging goes down by recursion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,31 +53,32 @@ class Translations:
             return known[1]
         texts: dict[str, Any] = {}
         for file in files:
-            texts = _add(texts, file)
+            _add(texts, file)
         encoded = msgspec.json.encode(texts)
         self._known = (files, encoded)
         return encoded
 
 
-def merge(first: Any, second: Any) -> Any:
-    """Objects merge key by key, lists join; of other values the second wins."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        common = {key: merge(first[key], second[key]) for key in first.keys() & second.keys()}
-        return first | second | common
-    if isinstance(first, list) and isinstance(second, list):
-        return first + second
-    return second
+def merge(texts: dict[str, Any], more: dict[str, Any]) -> None:
+    """Put `more` into `texts`: objects merge, lists join; of other values the later wins."""
+    for key, value in more.items():
+        known = texts.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            merge(known, value)
+        elif isinstance(known, list) and isinstance(value, list):
+            texts[key] = known + value
+        else:
+            texts[key] = value
 
 
-def _add(texts: dict[str, Any], file: LocaleFile) -> dict[str, Any]:
+def _add(texts: dict[str, Any], file: LocaleFile) -> None:
     try:
         content = msgspec.json.decode(file.file.read_bytes())
         if not isinstance(content, dict):
             raise ValueError("it holds no object")
-        added = {file.language: content if file.part == _MAIN else {file.part: content}}
-        msgspec.json.encode(added)  # what is nested too deeply is noticed here, not at the end
-        merged: dict[str, Any] = merge(texts, added)
+        if json_text.is_deeper(content, _DEEPEST):
+            raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
     except (OSError, ValueError, RecursionError) as error:
         log.warning("the translations in %s are skipped: %s", file.file, error)
-        return texts
-    return merged
+        return
+    merge(texts, {file.language: content if file.part == _MAIN else {file.part: content}})

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
+from executor import json_text
 from server.errors import BadRequest
 from server.json_file import read_json_file, write_json_file
 
@@ -34,19 +35,6 @@ class UserSettings:
             await asyncio.to_thread(self._change, folder / FILE_NAME, changes)
 
     def _change(self, file: Path, changes: dict[str, Any]) -> None:
-        if _is_deeper(changes, _DEEPEST):
+        if json_text.is_deeper(changes, _DEEPEST):
             raise BadRequest(f"a setting may be nested {_DEEPEST - 1} levels deep, not deeper")
         write_json_file(file, read_json_file(file) | changes, largest=self._largest)
-
-
-def _is_deeper(value: Any, limit: int) -> bool:
-    """True if lists and objects are nested more than `limit` times."""
-    level = [value]
-    for _ in range(limit + 1):
-        level = [item for item in level if isinstance(item, dict | list)]
-        if not level:
-            return False
-        level = [
-            child for item in level for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    return True

@@ -205,7 +205,16 @@ def test_translations_are_merged_over_packs(packs: Packs, prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{broken", b"[1]", b"\xff\xfe", b'{"x":' * 90_000, b'{"x": "\\ud800"}']
+    "content",
+    [
+        b"",
+        b"{broken",
+        b"[1]",
+        b"\xff\xfe",
+        b'{"x":' * 90_000,
+        b'{"x":' * 101 + b"1" + b"}" * 101,
+        b'{"x": "\\ud800"}',
+    ],
 )
 def test_broken_translations_are_skipped_and_logged(
     packs: Packs, caplog: pytest.LogCaptureFixture, content: bytes

@@ -20,18 +20,21 @@ from server.translations import merge
         ({"a": [1]}, {"a": "x"}, {"a": "x"}),
         ({"a": {"x": 1}}, {"a": [1]}, {"a": [1]}),
         ({"a": {"x": 1}}, {"a": None}, {"a": None}),
-        (1, {"a": 1}, {"a": 1}),
     ],
 )
-def test_merge(first: Any, second: Any, expected: Any) -> None:
-    assert merge(first, second) == expected
+def test_merge(first: dict[str, Any], second: dict[str, Any], expected: dict[str, Any]) -> None:
+    merge(first, second)
+    assert first == expected
 
 
-def test_merging_leaves_both_as_they_were() -> None:
-    first, second = {"a": {"x": [1]}}, {"a": {"x": [2]}}
-    assert merge(first, second) == {"a": {"x": [1, 2]}}
-    assert (first, second) == ({"a": {"x": [1]}}, {"a": {"x": [2]}})
+def test_merging_leaves_what_is_added_as_it_was() -> None:
+    first: dict[str, Any] = {"a": {"x": [1]}}
+    second = {"a": {"x": [2], "y": 1}}
+    merge(first, second)
+    assert second == {"a": {"x": [2], "y": 1}}
 
 
 def test_keys_keep_their_order() -> None:
-    assert list(merge({"b": 1, "a": 1}, {"c": 1, "b": 2})) == ["b", "a", "c"]
+    first = {"b": 1, "a": 1}
+    merge(first, {"c": 1, "b": 2})
+    assert list(first) == ["b", "a", "c"]

@@ -58,6 +58,12 @@ def test_one_user_needs_no_header(new_twin: Callable[..., Client], tmp_path: Pat
     assert (tmp_path / "twin1" / "user" / "default" / "a").is_file()
 
 
+def test_users_may_be_added_before_there_are_several(new_twin: Callable[..., Client]) -> None:
+    client = new_twin()
+    assert add(client, "jane").json().startswith("jane_")
+    assert client.get("/users").json() == {"storage": "server", "migrated": False}
+
+
 @PREFIXES
 def test_users_are_added_and_listed(several: Client, prefix: str) -> None:
     assert several.get(f"{prefix}/users").json() == {"storage": "server", "users": {}}
