@@ -12,11 +12,15 @@ from server.routes import (
     jobs,
     models,
     object_info,
+    packs,
     pages,
     prompt,
     queue,
     system,
     upload,
+    user_settings,
+    userdata,
+    users,
     view,
     websocket,
 )
@@ -35,6 +39,10 @@ ROUTES: Final[list[Route]] = [
     *object_info.ROUTES,
     *models.ROUTES,
     *system.ROUTES,
+    *users.ROUTES,
+    *user_settings.ROUTES,
+    *userdata.ROUTES,
+    *packs.ROUTES,
     *pages.ROUTES,
 ]
 

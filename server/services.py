@@ -11,8 +11,12 @@ from aiohttp import web
 
 from executor.folders import Folders
 from server.hub import Hub
+from server.pack_files import PackFiles
 from server.settings import Settings
 from server.uploads import Uploads
+from server.user_settings import UserSettings
+from server.userdata import UserFiles
+from server.users import Users
 from server.versions import Versions
 
 if TYPE_CHECKING:  # importing the engine takes as long as all else together
@@ -40,6 +44,10 @@ class Services:
     folders: Folders
     hub: Hub
     uploads: Uploads
+    users: Users
+    user_settings: UserSettings
+    user_files: UserFiles
+    pack_files: PackFiles
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     async def core(self) -> Core:

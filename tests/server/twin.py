@@ -24,11 +24,14 @@ from server.app import build_app
 from server.catalogue import Catalogue
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
-from server.locations import make_folders
+from server.locations import build_pack_files, make_folders
 from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings, build_settings
 from server.uploads import Uploads
+from server.user_settings import UserSettings
+from server.userdata import UserFiles
+from server.users import Users
 from server.versions import Versions
 from tests.client import Client
 
@@ -192,6 +195,10 @@ class Twin:
             folders=self.folders,
             hub=hub,
             uploads=Uploads(self.folders, settings.upload_hash),
+            users=Users(self.folders.user, multi_user=settings.multi_user),
+            user_settings=UserSettings(settings.max_upload_bytes),
+            user_files=UserFiles(),
+            pack_files=build_pack_files(settings, self.folders),
             starting=self._loop.create_future(),
         )
         engine = await Engine.start(
