@@ -12,7 +12,17 @@ from executor import json_text
 from executor.endings import Ending, ending_of, failed_ending, lost_ending, message_data
 from executor.jobs import Job, JobState
 from executor.listener import Listener
-from executor.messages import Emit, Event, Execute, Finished, Log, Preview, Progress, Ready
+from executor.messages import (
+    Emit,
+    Event,
+    Execute,
+    Finished,
+    Log,
+    NodeText,
+    Preview,
+    Progress,
+    Ready,
+)
 from executor.pending import PendingJobs, Ticket
 from executor.pool import Pool, Slot
 from executor.store import Store, now_ms
@@ -33,6 +43,15 @@ class Active:
     is_interrupted: bool = False  # a client asked for it
     kept: list[Emit] = dataclasses.field(default_factory=list)  # start of the history's messages
     executing: Emit | None = None  # the last node that was announced
+    progress_state: Emit | None = None  # the last state of all nodes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Where a running job stands."""
+
+    node_id: str | None  # display id of the node that runs
+    progress_state: Emit | None  # the last message of that type
 
 
 class Dispatcher:
@@ -163,12 +182,13 @@ class Dispatcher:
                 except WorkerLost:
                     continue  # its successor has nothing to give back
 
-    def running_node(self, client_id: str) -> str | None:
-        """The display id of the node that runs for this client, for a socket that reconnects."""
+    def running_for(self, client_id: str) -> Snapshot | None:
+        """Where the job of this client stands, for a socket that reconnects."""
         for active in self._active.values():
             if active.job.client_id == client_id and active.executing is not None:
                 data = message_data(active.executing)
-                return data.get("display_node") or data.get("node")
+                node = data.get("display_node") or data.get("node")
+                return Snapshot(node_id=node, progress_state=active.progress_state)
         return None
 
     async def on_event(self, slot: Slot, event: Event) -> None:
@@ -178,6 +198,8 @@ class Dispatcher:
                 self._forward(slot, event)
             case Preview():
                 self._listener.on_preview(self._client_of(slot), event)
+            case NodeText():
+                self._listener.on_text(self._client_of(slot), event)
             case Progress():
                 self._listener.on_progress(event)
             case Finished():
@@ -212,6 +234,8 @@ class Dispatcher:
         if active is not None:
             if event.type == "executing":
                 active.executing = event
+            elif event.type == "progress_state":
+                active.progress_state = event
             elif event.type in _KEPT:
                 active.kept.append(event)
         self._listener.on_emit(self._client_of(slot), event)

@@ -24,3 +24,16 @@ def decode(text: bytes) -> Any:
         return msgspec.json.decode(text)
     except ValueError:
         return json.loads(text)
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """True if lists and objects are nested more than `limit` times."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return False
+        level = [
+            child for item in level for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return True

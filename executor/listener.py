@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from executor.jobs import Job
-from executor.messages import Emit, Log, Preview, Progress
+from executor.messages import Emit, Log, NodeText, Preview, Progress
 
 
 class Listener(Protocol):
@@ -22,6 +22,9 @@ class Listener(Protocol):
 
     def on_preview(self, client_id: str | None, event: Preview) -> None:
         """A preview image, to be framed for what each socket supports."""
+
+    def on_text(self, client_id: str | None, event: NodeText) -> None:
+        """A line of text to show on a node."""
 
     def on_progress(self, event: Progress) -> None:
         """Progress of a node, for the terminal."""

@@ -80,6 +80,14 @@ class Preview(msgspec.Struct, tag_field="kind", tag="preview", frozen=True, kw_o
     image_type: str  # "image/jpeg" or "image/png"
 
 
+class NodeText(msgspec.Struct, tag_field="kind", tag="text", frozen=True, kw_only=True):
+    """A line of text that clients show on a node while it works."""
+
+    prompt_id: str
+    node_id: str
+    text: str
+
+
 class Progress(msgspec.Struct, tag_field="kind", tag="progress", frozen=True, kw_only=True):
     """What a person at the terminal is shown while a node works; clients get `Emit`s."""
 
@@ -121,7 +129,7 @@ class Heartbeat(msgspec.Struct, tag_field="kind", tag="heartbeat", frozen=True, 
     """Sent every few seconds from a thread of its own, also while a node works."""
 
 
-Event: TypeAlias = Ready | Emit | Preview | Progress | Finished | Reply | Log | Heartbeat
+Event: TypeAlias = Ready | Emit | Preview | NodeText | Progress | Finished | Reply | Log | Heartbeat
 
 LENGTH_BYTES = 4
 MAX_MESSAGE_BYTES = 1 << 30

@@ -156,17 +156,18 @@ class Store:
         jobs = await self._jobs(statements.job_by_sequence, {"of_sequence": sequence})
         return jobs[0] if jobs else None
 
-    async def running(self) -> Sequence[Job]:
-        """The jobs that workers have, the longest running first."""
-        return await self._jobs(statements.running_jobs, {})
+    async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
+        """What runs, the longest running first, and the first page of what waits, in its order."""
 
-    async def queued(self) -> AsyncIterator[Sequence[Job]]:
-        """The waiting jobs in the order in which they will run, in pages."""
-        page = await self._jobs(statements.first_queued, {"how_many": PAGE})
-        while page:
-            yield page
-            if len(page) < PAGE:
-                return
+        def operation(connection: sa.Connection) -> tuple[list[Job], list[Job]]:
+            running = _read_jobs(connection, statements.running_jobs, {})
+            return running, _read_jobs(connection, statements.first_queued, {"how_many": PAGE})
+
+        return await self._database.read(operation)
+
+    async def queued_after(self, page: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+        """The waiting jobs after those of a page, in further pages."""
+        while len(page) == PAGE:
             last = page[-1]
             values = {
                 "after_number": float(last.number),
@@ -175,6 +176,7 @@ class Store:
                 "how_many": PAGE,
             }
             page = await self._jobs(statements.next_queued, values)
+            yield page
 
     async def history(
         self, *, max_items: int | None = None, offset: int = -1
@@ -184,18 +186,16 @@ class Store:
         `offset` >= 0 skips that many of the oldest, `max_items` limits; without an offset (or
         with a negative one) the newest `max_items` come.
         """
-        left = await self._history_length() if max_items is None else max(max_items, 0)
-        if offset < 0:
-            offset = max(await self._history_length() - left, 0) if max_items is not None else 0
-        page, last = await self._entries(
-            statements.skipped_history, {"skip": offset, "how_many": min(left, PAGE)}
-        )
+        left = max_items
+        page, last = await self._first_entries(max_items, offset)
         while page:
             yield page
-            left -= len(page)
-            page, last = await self._entries(
-                statements.next_history, {"after_place": last, "how_many": min(left, PAGE)}
-            )
+            if left is not None:
+                left -= len(page)
+            if left == 0 or len(page) < PAGE:
+                return
+            values = {"after_place": last, "how_many": _page_size(left)}
+            page, last = await self._entries(statements.next_history, values)
 
     async def finished_job(self, prompt_id: str) -> FinishedJob | None:
         """The history entry of a prompt id; None while it waits or runs."""
@@ -225,15 +225,24 @@ class Store:
         found = await self._overviews(statements.overview_of_prompt, {"of_prompt": prompt_id})
         return found[0] if found else None
 
-    async def _history_length(self) -> int:
-        def operation(connection: sa.Connection) -> int:
-            return int(connection.execute(statements.history_length).scalar_one())
+    async def _first_entries(
+        self, max_items: int | None, offset: int
+    ) -> tuple[list[FinishedJob], int]:
+        """The first page of the history, and the place of its last entry."""
+
+        def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
+            skip = max(offset, 0)
+            if offset < 0 and max_items is not None:
+                length = connection.execute(statements.history_length).scalar_one()
+                skip = max(length - max_items, 0)
+            values = {"skip": skip, "how_many": _page_size(max_items)}
+            return _read_entries(connection, statements.skipped_history, values)
 
         return await self._database.read(operation)
 
     async def _jobs(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[Job]:
         def operation(connection: sa.Connection) -> list[Job]:
-            return [_job(row) for row in connection.execute(statement, values)]
+            return _read_jobs(connection, statement, values)
 
         return await self._database.read(operation)
 
@@ -251,8 +260,7 @@ class Store:
         """Entries, and the place of the last one."""
 
         def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
-            rows = connection.execute(statement, values).all()
-            return [_entry(row) for row in rows], rows[-1].place if rows else 0
+            return _read_entries(connection, statement, values)
 
         return await self._database.read(operation)
 
@@ -296,6 +304,23 @@ class Store:
 def now_ms() -> int:
     """The Unix time in ms, as jobs have it."""
     return time.time_ns() // 1_000_000
+
+
+def _page_size(left: int | None) -> int:
+    return PAGE if left is None else min(left, PAGE)
+
+
+def _read_jobs(
+    connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
+) -> list[Job]:
+    return [_job(row) for row in connection.execute(statement, values)]
+
+
+def _read_entries(
+    connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
+) -> tuple[list[FinishedJob], int]:
+    rows = connection.execute(statement, values).all()
+    return [_entry(row) for row in rows], rows[-1].place if rows else 0
 
 
 def _job_rows(job: Job, sequence: int) -> list[tuple[sa.Insert, dict[str, Any]]]:

@@ -79,6 +79,9 @@ class Reporter(Protocol):
     ) -> None:
         """Tell clients how far a node is."""
 
+    def text(self, node_id: str, text: str) -> None:
+        """Show a line of text on a node."""
+
     def check_interrupted(self) -> None:
         """Raise Interrupted if the prompt is to stop."""
 
@@ -112,6 +115,10 @@ class NodeContext:
         """Report progress, with a picture if one is wanted; raises Interrupted."""
         self.reporter.check_interrupted()
         self.reporter.report(self.node_id, value, total, preview)
+
+    def report_text(self, text: str) -> None:
+        """Show a line of text on this node; the next one replaces it."""
+        self.reporter.text(self.node_id, text)
 
     def check_interrupted(self) -> None:
         """Raise Interrupted if the prompt is to stop."""

@@ -30,6 +30,6 @@ async def start_core(
     engine = await Engine.start(
         config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
     )
-    hub.running_node = engine.dispatcher.running_node
+    hub.running_for = engine.dispatcher.running_for
     catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)
     return Core(engine=engine, catalogue=catalogue)

@@ -24,16 +24,27 @@ _WORDS: Final[dict[type, str]] = {
 
 async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
     """The body as a JSON object, whatever its content type. `optional`: no body reads as `{}`."""
-    try:
-        raw = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(request.client_max_size) from None
-    if not raw.strip() and optional:
-        return {}
-    parsed = await asyncio.to_thread(parse_json, raw) if len(raw) > _LARGE else parse_json(raw)
+    raw = await _read(request)
+    parsed = {} if optional and not raw.strip() else await _parse(raw)
     if not isinstance(parsed, dict):
         raise BadRequest("the body must be a JSON object", details=type(parsed).__name__)
     return parsed
+
+
+async def read_value(request: web.Request) -> Any:
+    """The body as any JSON value, whatever its content type."""
+    return await _parse(await _read(request))
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(request.client_max_size) from None
+
+
+async def _parse(raw: bytes) -> Any:
+    return await asyncio.to_thread(parse_json, raw) if len(raw) > _LARGE else parse_json(raw)
 
 
 def parse_json(raw: bytes) -> Any:

@@ -5,9 +5,11 @@ ServerError                 500
 │   ├── JobRequestError     400  the same for /api/jobs, whose errors are one line of text
 │   ├── InvalidPromptId     400  a job cannot have the given id
 │   └── PromptRejected      400  the graph cannot run; carries the errors of its nodes
+├── Unauthorized            401  the header `comfy-user` names no user (with --multi-user)
 ├── Forbidden               403  the request comes from a foreign page, or leaves its folder
 ├── NotFound                404
 │   └── JobNotFound         404  the same for /api/jobs
+├── Conflict                409  something of that name is there already
 ├── TooLarge                413  the body is over the upload limit
 └── NotReady                503  no worker has said yet which nodes there are
 """
@@ -72,6 +74,13 @@ class JobRequestError(BadRequest):
         return {"error": self.message} | self.extra
 
 
+class Unauthorized(ServerError):
+    """The request does not say which user it is for."""
+
+    status = 401
+    type = "unauthorized"
+
+
 class Forbidden(ServerError):
     """This is not allowed."""
 
@@ -91,6 +100,13 @@ class JobNotFound(NotFound):
 
     def body(self) -> dict[str, Any]:
         return {"error": self.message}
+
+
+class Conflict(ServerError):
+    """Something of that name is there already."""
+
+    status = 409
+    type = "conflict"
 
 
 class TooLarge(ServerError):

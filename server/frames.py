@@ -1,4 +1,4 @@
-"""Bytes that go out on a WebSocket: RFC 6455 frames, and the preview messages inside them.
+"""Bytes that go out on a WebSocket: RFC 6455 frames, and the binary messages inside them.
 
 A broadcast is framed once for all sockets, which aiohttp's own writer cannot do.
 """
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from executor.messages import Preview
+from executor.messages import NodeText, Preview
 
 _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
@@ -19,6 +19,7 @@ _FINAL_PING: Final = 0x89
 _GOING_AWAY: Final = 1001
 
 _PREVIEW: Final = 1
+_NODE_TEXT: Final = 3
 _PREVIEW_WITH_METADATA: Final = 4
 _IMAGE_FORMATS: Final = {"image/jpeg": 1, "image/png": 2}
 _METADATA: Final = (
@@ -71,6 +72,13 @@ def described_preview_frame(preview: Preview) -> bytes:
     described = msgspec.json.encode(known | {"image_type": preview.image_type})
     head = struct.pack("!II", _PREVIEW_WITH_METADATA, len(described)) + described
     return _binary_frame(head, preview.image)
+
+
+def node_text_frame(event: NodeText) -> bytes:
+    """Binary event 3: length and id of the node, then the text."""
+    node_id = event.node_id.encode()
+    head = struct.pack("!II", _NODE_TEXT, len(node_id)) + node_id
+    return _binary_frame(head, event.text.encode())
 
 
 def _binary_frame(head: bytes, body: bytes) -> bytes:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from executor.messages import Emit, Preview
+from executor.messages import Emit, NodeText, Preview
 from server import frames
+
+if TYPE_CHECKING:  # comes with the engine, which is imported later
+    from executor.dispatcher import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +86,8 @@ class Hub:
         self._buffer_limit = buffer_limit
         self._targets: dict[str, Connection] = {}
         self._remaining = 0
-        self.running_node: Callable[[str], str | None] = lambda _client_id: None
+        self._after_progress: dict[str, Preview] = {}  # by prompt id: what old clients get next
+        self.running_for: Callable[[str], Snapshot | None] = lambda _client_id: None
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -93,9 +97,11 @@ class Hub:
         connection = Connection(client_id or uuid.uuid4().hex, transport, self._buffer_limit)
         self._targets[connection.client_id] = connection
         connection.send(self._status_frame(connection.client_id))
-        node = self.running_node(connection.client_id)
-        if node is not None:
-            connection.send(frames.message_frame("executing", {"node": node}))
+        snapshot = self.running_for(connection.client_id)
+        if snapshot is not None:
+            connection.send(frames.message_frame("executing", {"node": snapshot.node_id}))
+            if snapshot.progress_state is not None:
+                connection.send(frames.text_frame(snapshot.progress_state.text))
         return connection
 
     def leave(self, connection: Connection) -> None:
@@ -118,23 +124,36 @@ class Hub:
         """Pass a worker's message on to the client of its job."""
         targets = self._audience(client_id, message.to_all_if_no_client)
         if targets:
-            frame = frames.text_frame(message.text)
-            for connection in targets:
-                connection.send(frame)
+            self._send(frames.text_frame(message.text), targets)
+        if message.type == "progress":
+            self._send_plain_preview(message, targets)
 
     def preview(self, preview: Preview, client_id: str | None) -> None:
-        """Send a preview image in the form that each socket understands."""
+        """Send a preview image, which comes before the `progress` message that belongs to it.
+
+        A client that did not announce `supports_preview_metadata` gets it after that message, which
+        tells it what the picture is of.
+        """
+        self._after_progress[preview.prompt_id] = preview
+        described = [c for c in self._audience(client_id, True) if c.wants_metadata]
+        if described:
+            self._send(frames.described_preview_frame(preview), described)
+
+    def _send_plain_preview(self, progress: Emit, targets: Collection[Connection]) -> None:
+        preview = self._after_progress.pop(progress.prompt_id, None)
+        plain = [connection for connection in targets if not connection.wants_metadata]
+        if preview is not None and plain:
+            self._send(frames.plain_preview_frame(preview), plain)
+
+    def text(self, event: NodeText, client_id: str | None) -> None:
+        """Send a line of text about a node."""
         targets = self._audience(client_id, True)
-        for described in (True, False):
-            group = [c for c in targets if c.wants_metadata is described]
-            if group:
-                build = frames.described_preview_frame if described else frames.plain_preview_frame
-                frame = build(preview)
-                for connection in group:
-                    connection.send(frame)
+        if targets:
+            self._send(frames.node_text_frame(event), targets)
 
     def job_ended(self, prompt_id: str, client_id: str | None) -> None:
         """The last message of a job: clients stop waiting and read the history."""
+        self._after_progress.pop(prompt_id, None)
         if client_id is None:
             return
         target = self._targets.get(client_id)
@@ -151,14 +170,18 @@ class Hub:
         for connection in list(self._targets.values()):
             connection.close()
 
-    def _audience(self, client_id: str | None, all_if_none: bool) -> Iterable[Connection]:
+    def _audience(self, client_id: str | None, all_if_none: bool) -> Collection[Connection]:
         if client_id is None:
             return list(self._targets.values()) if all_if_none else ()
         target = self._targets.get(client_id)
         return () if target is None else (target,)
 
     def _broadcast(self, frame: bytes) -> None:
-        for connection in self._targets.values():
+        self._send(frame, self._targets.values())
+
+    @staticmethod
+    def _send(frame: bytes, targets: Iterable[Connection]) -> None:
+        for connection in targets:
             connection.send(frame)
 
     def _status_frame(self, sid: str | None = None) -> bytes:

@@ -14,11 +14,11 @@ from executor.jobs import FinishedJob, Job, JobState
 class Queue(Protocol):
     """What /queue shows; `executor.store.Store` is one."""
 
-    async def running(self) -> Sequence[Job]:
-        """The jobs that workers have."""
+    async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
+        """The jobs that workers have, and the first page of those that wait, of one moment."""
 
-    def queued(self) -> AsyncIterator[Sequence[Job]]:
-        """The waiting jobs in their order, in pages."""
+    def queued_after(self, page: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+        """The further pages."""
 
 
 def queue_item(job: Job) -> list[Any]:
@@ -61,17 +61,15 @@ async def history_pieces(pages: AsyncIterator[Sequence[FinishedJob]]) -> AsyncIt
 
 async def queue_pieces(store: Queue) -> AsyncIterator[bytes]:
     """The JSON object of /queue, one piece a page of waiting jobs."""
-    pages = store.queued()
-    # Read before what runs: a job that starts in between is found twice, instead of nowhere.
-    page = await anext(pages, None)
-    running = await store.running()
-    started = {job.sequence for job in running}
+    running, page = await store.queue()
     opening = b'{"queue_running":' + msgspec.json.encode([queue_item(job) for job in running])
-    opening += b',"queue_pending":['
-    while page:
-        waiting = [queue_item(job) for job in page if job.sequence not in started]
-        if waiting:
-            yield opening + msgspec.json.encode(waiting)[1:-1]
-            opening = b","
-        page = await anext(pages, None)
-    yield b"]}" if opening == b"," else opening + b"]}"
+    yield opening + b',"queue_pending":' + _items(page)
+    async for further in store.queued_after(page):
+        if further:
+            yield b"," + _items(further)[1:]
+    yield b"]}"
+
+
+def _items(page: Sequence[Job]) -> bytes:
+    """The list of the items, left open."""
+    return msgspec.json.encode([queue_item(job) for job in page])[:-1]

@@ -7,7 +7,7 @@ import time
 from typing import Protocol
 
 from executor.jobs import Job, JobState
-from executor.messages import Emit, Log, Preview, Progress
+from executor.messages import Emit, Log, NodeText, Preview, Progress
 from server.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,9 @@ class HubListener:
 
     def on_preview(self, client_id: str | None, event: Preview) -> None:
         self._hub.preview(event, client_id)
+
+    def on_text(self, client_id: str | None, event: NodeText) -> None:
+        self._hub.text(event, client_id)
 
     def on_progress(self, event: Progress) -> None:
         self._progress.show(event)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from executor.folders import Folders
+from server.pack_files import PackFiles
+from server.packs import find_packs
 from server.settings import Settings
 
 EXTRA_PATHS_NAME: Final = "extra_model_paths.yaml"
@@ -35,3 +37,9 @@ def make_folders(settings: Settings, *, empty_temp: bool = True) -> Folders:
         shutil.rmtree(folders.temp, ignore_errors=True)
     folders.make()
     return folders
+
+
+def build_pack_files(settings: Settings, folders: Folders) -> PackFiles:
+    """What the node packs that are not switched off bring for clients."""
+    only = settings.whitelist_custom_nodes if settings.disable_custom_nodes else None
+    return PackFiles(lambda: find_packs(folders.custom_nodes, only=only))

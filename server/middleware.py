@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _IMAGES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 )
+# Files that clients write, also pictures: an old answer, or another user's, would be wrong.
+_CHANGING: Final = ("/userdata/", "/api/userdata/")
 _DAY: Final = "public, max-age=86400"
 _HOUR: Final = "public, max-age=3600"
 
@@ -112,6 +114,8 @@ def _set_cache_header(path: str, response: web.StreamResponse) -> None:
 
 def cache_control(path: str, status: int) -> str | None:
     """The Cache-Control header for a path, by its extension; None: no header."""
+    if path.startswith(_CHANGING):
+        return "no-cache"
     name = path.rpartition("/")[2]
     extension = PurePosixPath(name).suffix.lower()
     if path.endswith((".js", ".css")) or (name.startswith("index") and name.endswith(".json")):

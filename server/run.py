@@ -19,12 +19,15 @@ from server.app import build_app
 from server.front_end import FrontEnd
 from server.hub import Hub
 from server.listener import ProgressLog, ProgressView
-from server.locations import make_folders
+from server.locations import build_pack_files, make_folders
 from server.log import is_interactive
 from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings
 from server.uploads import Uploads
+from server.user_settings import UserSettings
+from server.userdata import UserFiles
+from server.users import Users
 from server.versions import Versions
 
 if TYPE_CHECKING:
@@ -57,6 +60,10 @@ async def serve(settings: Settings, stream: TextIO) -> None:
         hub=hub,
         uploads=Uploads(folders, settings.upload_hash),
         front_end=await asyncio.to_thread(FrontEnd.find, settings.front_end_root, sys.path, cache),
+        users=Users(folders.user, multi_user=settings.multi_user),
+        user_settings=UserSettings(settings.max_upload_bytes),
+        user_files=UserFiles(),
+        pack_files=build_pack_files(settings, folders),
         starting=asyncio.get_running_loop().create_future(),
     )
     async with _listening(settings, build_app(services)):

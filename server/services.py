@@ -12,8 +12,12 @@ from aiohttp import web
 from executor.folders import Folders
 from server.front_end import FrontEnd
 from server.hub import Hub
+from server.pack_files import PackFiles
 from server.settings import Settings
 from server.uploads import Uploads
+from server.user_settings import UserSettings
+from server.userdata import UserFiles
+from server.users import Users
 from server.versions import Versions
 
 if TYPE_CHECKING:  # importing the engine takes as long as all else together
@@ -42,6 +46,10 @@ class Services:
     hub: Hub
     uploads: Uploads
     front_end: FrontEnd
+    users: Users
+    user_settings: UserSettings
+    user_files: UserFiles
+    pack_files: PackFiles
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     async def core(self) -> Core:

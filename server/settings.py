@@ -137,7 +137,7 @@ class Settings:
     extra_model_paths: tuple[Path, ...] = _setting((), _paths, "YAML files of model folders")
     front_end_root: Path | None = _setting(None, _path, "static front end served at /")
     multi_user: bool = _setting(
-        False, _boolean, "one storage per user (user data has no routes yet)"
+        False, _boolean, "one storage per user, whom the header `comfy-user` names"
     )
     upload_hash: str = _setting(
         "sha256", _one_of("md5", "sha1", "sha256", "sha512"), "tells whether two uploads are equal"

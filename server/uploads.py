@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -16,6 +16,7 @@ from typing import IO, Final
 from aiohttp import BodyPartReader, web
 
 from executor.folders import FolderError, Folders, inside
+from server.atomic import replacing
 from server.errors import BadRequest, TooLarge
 
 _IN_MEMORY: Final = 2 * 1024 * 1024  # smaller uploads never touch the disk before they have a name
@@ -51,7 +52,7 @@ async def read_upload(request: web.Request, spool: Path, limit: int) -> Upload:
     """
     if not request.content_type.startswith("multipart/"):
         raise BadRequest("the body must be multipart/form-data with a file 'image'")
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(spool))  # noqa: SIM115
+    file = spooled_file(spool)
     try:
         name, fields = await _read_parts(request, file, limit)
         file.seek(0)
@@ -78,7 +79,7 @@ async def _read_parts(
             if has_file:
                 raise BadRequest("the form has more than one file 'image'", field="image")
             name, has_file = part.filename, True
-            left -= await _stream(part, file, left, limit)
+            left -= await receive(part.read_chunk, file, left, limit)
         elif part.name is not None:
             text = await _read_text(part, part.name)
             left -= len(part.name) + len(text)
@@ -99,10 +100,17 @@ async def _read_text(part: BodyPartReader, name: str) -> bytearray:
     return text
 
 
-async def _stream(part: BodyPartReader, file: IO[bytes], left: int, limit: int) -> int:
-    """Copy a part into a file; the number of bytes."""
+def spooled_file(folder: Path) -> IO[bytes]:
+    """A temporary file that touches the disk only when it grows large."""
+    return tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder))
+
+
+async def receive(
+    read: Callable[[int], Awaitable[bytes]], file: IO[bytes], left: int, limit: int
+) -> int:
+    """Copy what `read` gives into a file; the number of bytes. Raises TooLarge."""
     count = 0
-    while chunk := await part.read_chunk(_CHUNK):
+    while chunk := await read(_CHUNK):
         count += len(chunk)
         if count > left:
             raise TooLarge(limit)
@@ -184,11 +192,6 @@ def _write(target: Path, content: IO[bytes]) -> None:
     """Write beside the target, then rename: nobody ever sees half a file."""
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "there is a folder of that name")
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
     content.seek(0)
-    try:
-        with part.open("wb") as out:
-            shutil.copyfileobj(content, out, 1 << 20)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target) as out:
+        shutil.copyfileobj(content, out, 1 << 20)

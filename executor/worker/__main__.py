@@ -13,6 +13,8 @@ from executor.worker.interruptions import Interruptions
 from executor.worker.process import ChannelLogHandler, Loaded, WorkerProcess
 from executor.worker_config import WorkerConfig
 
+_NICENESS = 5  # a worker that computes on the CPU leaves it to the server, which answers at once
+
 
 def main() -> None:
     """Serve the socket until it closes."""
@@ -27,6 +29,7 @@ def main() -> None:
     os.set_inheritable(arguments.fd, False)
     if config.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.nice(_NICENESS)
     elif config.device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(config.device)
 

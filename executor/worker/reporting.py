@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from executor.messages import Emit, Event, Execute, Preview, Progress, encode
+from executor.messages import Emit, Event, Execute, NodeText, Preview, Progress, encode
 from executor.worker.graph import PromptGraph
 from executor.worker.previews import encode_preview
 from nodes.context import PreviewSource
@@ -147,6 +147,12 @@ class RunReporter:
         self._held_back.pop(node_id, None)
         self._progress_due[node_id] = now + _INTERVAL_S
         self._send_progress(node_id, value, total, preview)
+
+    def text(self, node_id: str, text: str) -> None:
+        """A line of text to show on a node."""
+        # A lone surrogate is no text that can be sent.
+        sendable = text.encode(errors="replace").decode()
+        self._emit(NodeText(prompt_id=self._prompt_id, node_id=node_id, text=sendable))
 
     def _send_progress(
         self, node_id: str, value: float, total: float, preview: PreviewSource | None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from executor.jobs import Job
-from executor.messages import Emit, Log, Preview, Progress
+from executor.messages import Emit, Log, NodeText, Preview, Progress
 
 DEADLINE_S = 60.0
 
@@ -39,6 +39,9 @@ class RecordingListener:
 
     def on_preview(self, client_id: str | None, event: Preview) -> None:
         self._note("preview", client_id, event.image)
+
+    def on_text(self, client_id: str | None, event: NodeText) -> None:
+        self._note("text", client_id, event.node_id, event.text)
 
     def on_progress(self, event: Progress) -> None:
         self._note("progress", event.node_id)

@@ -191,8 +191,27 @@ async def test_a_client_that_reconnects_learns_which_node_runs(dispatching: Disp
     await dispatching.dispatcher.submit(make_job("a", client_id="c"))
     await dispatching.listener.wait_for(lambda: bool(dispatching.listener.emitted))
 
-    assert dispatching.dispatcher.running_node("c") == "1"
-    assert dispatching.dispatcher.running_node("other") is None
+    snapshot = dispatching.dispatcher.running_for("c")
+    assert snapshot is not None and snapshot.node_id == "1"
+    assert snapshot.progress_state is None
+    assert dispatching.dispatcher.running_for("other") is None
+
+
+async def test_a_client_that_reconnects_learns_the_state_of_all_nodes(
+    dispatching: Dispatching,
+) -> None:
+    first, last = (b'{"type":"progress_state","data":{"nodes":{"1":%d}}}' % i for i in range(2))
+    then = saying(first, saying(last, wait_for_interrupt, "progress_state"), "progress_state")
+    executing = b'{"type":"executing","data":{"node":"1.0","display_node":"1"}}'
+    dispatching.scripts["a"] = [saying(executing, then)]
+    await dispatching.start()
+    await dispatching.dispatcher.submit(make_job("a", client_id="c"))
+    await dispatching.listener.wait_for(lambda: len(dispatching.listener.emitted) == 3)
+
+    snapshot = dispatching.dispatcher.running_for("c")
+
+    assert snapshot is not None and snapshot.node_id == "1"
+    assert snapshot.progress_state is not None and snapshot.progress_state.text == last
 
 
 async def test_stopping_puts_the_running_job_back_without_counting_it(

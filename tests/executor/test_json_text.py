@@ -23,3 +23,18 @@ def test_odd_numbers_are_kept_where_they_are_announced() -> None:
     assert text == b'[NaN,Infinity,"x"]'
     back = json_text.decode(text)
     assert math.isnan(back[0]) and back[1:] == [math.inf, "x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "expected"),
+    [
+        (1, 0, False),
+        ([], 0, True),
+        ([], 1, False),
+        ({"a": [1, {"b": 2}]}, 2, True),
+        ({"a": [1, {"b": 2}]}, 3, False),
+        ("[[[", 0, False),
+    ],
+)
+def test_nesting_is_measured(value: Any, limit: int, expected: bool) -> None:
+    assert json_text.is_deeper(value, limit) is expected

@@ -39,8 +39,13 @@ async def history_ids(store: Store, **paging: int) -> list[str]:
     return [finished.job.prompt_id for page in pages for finished in page]
 
 
+async def queued(store: Store) -> list[Job]:
+    _, page = await store.queue()
+    return [*page, *[job async for further in store.queued_after(page) for job in further]]
+
+
 async def queued_ids(store: Store) -> list[str]:
-    return [job.prompt_id async for page in store.queued() for job in page]
+    return [job.prompt_id for job in await queued(store)]
 
 
 async def entry(store: Store, prompt_id: str) -> FinishedJob:
@@ -65,7 +70,7 @@ async def test_numbers_from_the_counter_stay_whole_and_given_ones_stay_floats(
     await store.add(make_job("counted", 3))
     await store.add(make_job("given", 3.0))
 
-    jobs = [job async for page in store.queued() for job in page]
+    jobs = await queued(store)
 
     assert [type(job.number) for job in jobs] == [int, float]
 
@@ -98,7 +103,7 @@ async def test_only_one_of_two_starts_makes_the_change(any_store: Store) -> None
     )
 
     assert list(changes) == [True, False]
-    (running,) = await any_store.running()
+    (running,), _ = await any_store.queue()
     assert (running.worker, running.attempts, running.state) == ("one", 1, JobState.RUNNING)
     assert running.started_at is not None
 
@@ -138,7 +143,7 @@ async def test_a_finished_job_is_history_at_once(any_store: Store) -> None:
     assert finished.job.sequence == job.sequence
     assert finished.job.state is JobState.FAILED
     assert finished.job.ended_at is not None
-    assert await any_store.running() == []
+    assert (await any_store.queue())[0] == []
 
 
 async def test_a_job_that_waits_or_runs_has_no_history_entry(store: Store) -> None:
@@ -271,7 +276,7 @@ async def test_a_new_store_on_the_file_goes_on_where_the_last_one_died(database_
     store = await Store.open(database_url)
 
     assert await queued_ids(store) == ["running", "waiting"]
-    assert await store.running() == []
+    assert (await store.queue())[0] == []
     again = await store.job(running.sequence)
     assert again is not None and again.attempts == 1
     assert await store.job(waiting.sequence) == waiting

@@ -24,6 +24,7 @@ class RecordingReporter:
     def __init__(self) -> None:
         self.reports: list[tuple[str, float, float]] = []
         self.previews: list[PreviewSource | None] = []
+        self.texts: list[tuple[str, str]] = []
         self.interrupted = False
 
     def report(
@@ -32,6 +33,10 @@ class RecordingReporter:
         """Remember it."""
         self.reports.append((node_id, value, total))
         self.previews.append(preview)
+
+    def text(self, node_id: str, text: str) -> None:
+        """Remember it."""
+        self.texts.append((node_id, text))
 
     def check_interrupted(self) -> None:
         """Raise if the test said so."""

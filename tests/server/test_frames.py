@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from executor.messages import Preview
+from executor.messages import NodeText, Preview
 from server import frames
 
 PREVIEW = Preview(
@@ -54,6 +54,12 @@ def test_a_plain_preview_is_event_1_with_its_format(kind: str, number: int) -> N
     first, body = payload(frames.plain_preview_frame(preview))
     assert first == 0x82
     assert body == struct.pack(">II", 1, number) + b"picture"
+
+
+def test_text_about_a_node_is_event_3_with_the_nodes_id() -> None:
+    first, body = payload(frames.node_text_frame(NodeText(prompt_id="p", node_id="4:ü", text="á")))
+    assert first == 0x82
+    assert body == struct.pack(">II", 3, 4) + "4:üá".encode()
 
 
 def test_a_described_preview_is_event_4_with_a_json_object() -> None:

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from executor.messages import Emit, Preview
+from executor.dispatcher import Snapshot
+from executor.messages import Emit, NodeText, Preview
 from server.hub import Connection, Hub
 
 FEATURES = {"supports_preview_metadata": True, "max_upload_size": 1}
@@ -92,10 +93,27 @@ async def test_a_client_without_an_id_gets_one_of_32_hex_digits(hub: Hub) -> Non
 
 
 async def test_a_client_that_comes_back_hears_which_node_runs(hub: Hub) -> None:
-    hub.running_node = {"a": "7"}.get
+    hub.running_for = {"a": Snapshot(node_id="7", progress_state=None)}.get
     pipe = Pipe()
     hub.join("a", pipe)
-    assert (await pipe.messages())[1] == ("executing", {"node": "7"})
+    assert (await pipe.messages())[1:] == [("executing", {"node": "7"})]
+
+
+async def test_a_client_that_comes_back_hears_how_far_all_nodes_are(hub: Hub) -> None:
+    state = Emit(prompt_id="p", type="progress_state", text=b'{"type":"progress_state","data":1}')
+    hub.running_for = {"a": Snapshot(node_id="7", progress_state=state)}.get
+    pipe = Pipe()
+    hub.join("a", pipe)
+    kinds = [kind for kind, _ in await pipe.messages()]
+    assert kinds == ["status", "executing", "progress_state"]
+
+
+async def test_a_text_about_a_node_goes_to_the_jobs_client(hub: Hub) -> None:
+    one, _ = await join(hub, "a")
+    two, _ = await join(hub, "b")
+    hub.text(NodeText(prompt_id="p", node_id="7", text="ü"), "a")
+    assert await one.frames() == [b"\0\0\0\3\0\0\0\1" + b"7" + "ü".encode()]
+    assert await two.frames() == []
 
 
 async def test_a_status_goes_to_everybody(hub: Hub) -> None:
@@ -199,9 +217,17 @@ async def test_each_socket_gets_the_preview_that_it_understands(hub: Hub) -> Non
         '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}', FEATURES
     )
     await described.frames()
-    hub.preview(PREVIEW, None)
-    assert [frame[3] for frame in await plain.frames()] == [1]
-    assert [frame[3] for frame in await described.frames()] == [4]
+    progress = Emit(prompt_id="p", type="progress", text=b"{}", to_all_if_no_client=True)
+    for _ in range(2):  # described before the progress that it belongs to, plain after it
+        hub.preview(PREVIEW, None)
+        hub.emit(progress, None)
+    hub.emit(progress, None)
+
+    def kinds(frames: list[bytes]) -> list[str]:
+        return ["progress" if frame == b"{}" else f"preview {frame[3]}" for frame in frames]
+
+    assert kinds(await plain.frames()) == [*["progress", "preview 1"] * 2, "progress"]
+    assert kinds(await described.frames()) == [*["preview 4", "progress"] * 2, "progress"]
 
 
 async def test_messages_of_one_moment_leave_in_one_write(hub: Hub) -> None:

@@ -1,9 +1,11 @@
-"""The lists of jobs, read while the queue moves."""
+"""The lists of jobs, joined from pages."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+
+import pytest
 
 from executor.jobs import Job
 from server.job_entries import queue_pieces
@@ -21,34 +23,27 @@ def job(sequence: int) -> Job:
     )
 
 
-class MovingQueue:
-    """One job runs; after each look at the queue the next one starts."""
+class PagedQueue:
+    """One job runs; the others wait, in pages."""
 
     def __init__(self, count: int, page: int) -> None:
         self._jobs = [job(sequence) for sequence in range(1, count + 1)]
         self._page = page
-        self._started = 1
 
-    async def running(self) -> Sequence[Job]:
-        self._started += 1
-        return [self._jobs[self._started - 2]]
+    async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
+        return self._jobs[:1], self._jobs[1 : 1 + self._page]
 
-    async def queued(self) -> AsyncIterator[Sequence[Job]]:
-        waiting = self._jobs[self._started :]
-        self._started += 1
-        for start in range(0, len(waiting), self._page):
-            yield waiting[start : start + self._page]
+    async def queued_after(self, page: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+        for start in range(1 + self._page, len(self._jobs) + 1, self._page):
+            yield self._jobs[start : start + self._page]  # the last may be empty, as the store's
 
 
-async def shown(queue: MovingQueue) -> list[list[str]]:
-    text = b"".join([piece async for piece in queue_pieces(queue)])
+@pytest.mark.parametrize("count", range(8))
+async def test_the_lists_are_whole_whatever_the_pages(count: int) -> None:
+    text = b"".join([piece async for piece in queue_pieces(PagedQueue(count, 2))])
+
     lists = json.loads(text)
-    return [[item[1] for item in lists[f"queue_{kind}"]] for kind in ("running", "pending")]
 
-
-async def test_a_job_that_starts_between_two_looks_is_shown_once() -> None:
-    assert await shown(MovingQueue(6, 2)) == [["p2"], ["p3", "p4", "p5", "p6"]]
-
-
-async def test_a_queue_whose_last_job_starts_is_not_left_open() -> None:
-    assert await shown(MovingQueue(2, 5)) == [["p2"], []]
+    shown = [[item[1] for item in lists[f"queue_{kind}"]] for kind in ("running", "pending")]
+    ids = [f"p{number}" for number in range(1, count + 1)]
+    assert shown == [ids[:1], ids[1:]]

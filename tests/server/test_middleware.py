@@ -29,6 +29,8 @@ HOUR = "public, max-age=3600"
         ("/a.jpg", 307, "no-cache"),
         ("/a.jpg", 304, None),
         ("/a.jpg", 500, None),
+        ("/userdata/a.png", 200, "no-cache"),
+        ("/api/userdata/a.png", 404, "no-cache"),
         ("/view", 200, None),
         ("/a.txt", 200, None),
         ("/png", 200, None),

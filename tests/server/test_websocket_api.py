@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+import struct
 import uuid
+from typing import Any
 
 import pytest
 import websocket
+from PIL import Image
 
 from tests.client import Client, wait_until
+from tests.conftest import ROOT, ServerProcess
 from tests.server.conftest import Place
 from tests.server.graphs import fresh_graph, slow_graph
 
@@ -144,3 +150,55 @@ def test_two_hundred_clients_hear_of_a_job(server: Client) -> None:
     finally:
         for listener in listeners:
             listener.socket.shutdown()
+
+
+def sampling_graph() -> dict[str, Any]:
+    """Eight steps of the starter model."""
+    prompt: dict[str, Any] = json.loads((ROOT / "examples" / "text_to_image.json").read_text())
+    (sampler,) = (node for node in prompt.values() if node["class_type"] == "KSampler")
+    sampler["inputs"] |= {"seed": uuid.uuid4().int >> 96, "steps": 8}
+    return prompt
+
+
+@pytest.mark.parametrize("describes", [True, False])
+def test_previews_come_in_the_form_that_the_client_knows(
+    server_process: ServerProcess, describes: bool
+) -> None:
+    server = server_process.client
+    with server.listen() as listener:
+        if describes:
+            flags = {"supports_preview_metadata": True}
+            listener.send({"type": "feature_flags", "data": flags})
+            listener.wait_for("feature_flags")
+        extra = {"preview_method": "latent2rgb"}
+        prompt_id = server.submit(sampling_graph(), extra_data=extra)
+        listener.wait_for_end(prompt_id)
+        frame = listener.frames[0]
+    event, second = struct.unpack(">II", frame[:8])
+    image = frame[8:]
+    if describes:
+        assert event == 4
+        described = json.loads(frame[8 : 8 + second])
+        assert described["prompt_id"] == prompt_id
+        assert described["image_type"] == "image/jpeg"
+        image = frame[8 + second :]
+    else:
+        assert (event, second) == (1, 1)
+    with Image.open(io.BytesIO(image)) as picture:
+        assert picture.format == "JPEG"
+        assert max(picture.size) <= 512
+
+
+def test_a_client_that_comes_back_hears_how_far_its_job_is(server: Client, place: Place) -> None:
+    old = server.listen()
+    prompt_id = server.submit(slow_graph())
+    old.wait_for("executing", prompt_id)
+    with server.listen() as new:
+        assert new.wait_for("executing")["node"] is not None
+        if place.base.name.startswith("base"):  # the twin's worker sends no progress
+            states = new.wait_for("progress_state", prompt_id)["nodes"]
+            assert {state["state"] for state in states.values()} <= {"running", "finished"}
+            assert "1" in states
+        old.socket.close()
+        server.post("/interrupt")
+        new.wait_for_end(prompt_id)

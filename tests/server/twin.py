@@ -26,11 +26,14 @@ from server.catalogue import Catalogue
 from server.front_end import FrontEnd
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
-from server.locations import make_folders
+from server.locations import build_pack_files, make_folders
 from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings, build_settings
 from server.uploads import Uploads
+from server.user_settings import UserSettings
+from server.userdata import UserFiles
+from server.users import Users
 from server.versions import Versions
 from tests.client import Client
 
@@ -200,6 +203,10 @@ class Twin:
                 self.folders.user / CACHE_FOLDER,
             ),
             uploads=Uploads(self.folders, settings.upload_hash),
+            users=Users(self.folders.user, multi_user=settings.multi_user),
+            user_settings=UserSettings(settings.max_upload_bytes),
+            user_files=UserFiles(),
+            pack_files=build_pack_files(settings, self.folders),
             starting=self._loop.create_future(),
         )
         engine = await Engine.start(
@@ -207,7 +214,7 @@ class Twin:
             HubListener(hub, ProgressLog()),
             lambda name: MemoryWorker(name, Script(), definitions=DEFINITIONS),
         )
-        hub.running_node = engine.dispatcher.running_node
+        hub.running_for = engine.dispatcher.running_for
         catalogue = Catalogue(engine.definitions, engine.options, wait_s=20)
         services.starting.set_result(Core(engine=engine, catalogue=catalogue))
         runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=0.5)

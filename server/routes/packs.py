@@ -1,0 +1,69 @@
+"""GET /workflow_templates, /i18n, /global_subgraphs: what node packs bring besides nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from server.content import PlainFile, content_headers
+from server.errors import NotFound
+from server.pack_files import PackFiles
+from server.responses import encoded_response, json_response
+from server.services import SERVICES, Route
+
+
+async def list_templates(request: web.Request) -> web.Response:
+    """Names of workflow templates by pack."""
+    return json_response(await asyncio.to_thread(_files(request).templates))
+
+
+async def get_template(request: web.Request) -> web.StreamResponse:
+    """A template, or the picture of one."""
+    pack, name = request.match_info["pack"], request.match_info["file"]
+    file = await asyncio.to_thread(_files(request).template_file, pack, name)
+    if file is None:
+        raise NotFound(f"the pack {pack!r} has no template file {name!r}")
+    return PlainFile(file, content_headers(name))
+
+
+async def translations(request: web.Request) -> web.Response:
+    """Texts of all packs by language."""
+    return encoded_response(await asyncio.to_thread(_files(request).translations))
+
+
+async def list_subgraphs(request: web.Request) -> web.Response:
+    """All subgraphs by id, without their content."""
+    subgraphs = await asyncio.to_thread(_files(request).subgraphs)
+    return json_response({key: subgraph.entry() for key, subgraph in subgraphs.items()})
+
+
+async def get_subgraph(request: web.Request) -> web.Response:
+    """One subgraph with its content as text; null if there is none."""
+    found = await asyncio.to_thread(_read_subgraph, _files(request), request.match_info["id"])
+    return json_response(found)
+
+
+def _read_subgraph(files: PackFiles, subgraph_id: str) -> dict[str, Any] | None:
+    subgraph = files.subgraphs().get(subgraph_id)
+    if subgraph is None:
+        return None
+    try:
+        text = subgraph.file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # gone meanwhile, or not ours to read
+        return None
+    return subgraph.entry() | {"data": text}
+
+
+def _files(request: web.Request) -> PackFiles:
+    return request.app[SERVICES].pack_files
+
+
+ROUTES: Final[list[Route]] = [
+    ("GET", "/workflow_templates", list_templates),
+    ("GET", "/workflow_templates/{pack:[^/]+}/{file:[^/]+}", get_template),
+    ("GET", "/i18n", translations),
+    ("GET", "/global_subgraphs", list_subgraphs),
+    ("GET", "/global_subgraphs/{id:[^/]+}", get_subgraph),
+]
