@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.browser import front_ends
 from tests.browser.editor import Editor
+from tests.client import Client, wait_until
 from tests.conftest import ROOT, ServerProcess, start_server
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -27,7 +28,7 @@ _FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-_VIEW: Final = {"width": 1400, "height": 900}
+_VIEW: Final = ViewportSize(width=1400, height=900)
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +84,60 @@ def version(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def editor(
-    browser: Browser, version: str, editor_servers: dict[str, ServerProcess]
-) -> Iterator[Editor]:
-    """The opened front end, with an empty queue and a first visit behind it."""
+def open_editor(
+    browser: Browser,
+    version: str,
+    editor_servers: dict[str, ServerProcess],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[[], Editor]]:
+    """Opens the front end, each time as a browser that has never seen it before."""
     client = editor_servers[version].client
-    with browser.new_context(viewport=_VIEW) as context:
-        editor = Editor(context.new_page(), client, version)
-        editor.prepare()
-        editor.open()
-        yield editor
-        editor.end()
+    editors: list[Editor] = []
+
+    def open_one() -> Editor:
+        context = browser.new_context(viewport=_VIEW)
+        editors.append(Editor(context.new_page(), client, version))
+        editors[-1].prepare()
+        editors[-1].open()
+        return editors[-1]
+
+    yield open_one
+    for number, editor in enumerate(editors):
+        if request.node.stash.get(HAS_FAILED, False):
+            file = tmp_path / f"page{number}.png"
+            editor.page.screenshot(path=file)
+            print("what the page showed:", file)
+        editor.page.context.close()
+    empty(client)
+
+
+HAS_FAILED: Final = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the fixtures of a test that it has failed."""
+    report = yield
+    if report.failed:
+        item.stash[HAS_FAILED] = True
+    return report
+
+
+def empty(client: Client) -> None:
+    """Leave no job behind for the next test."""
+    client.post("/queue", {"clear": True})
+    client.post("/interrupt", {})
+    wait_until(lambda: not client.get("/queue").json()["queue_running"], what="nothing runs")
+    client.post("/history", {"clear": True})
+
+
+@pytest.fixture
+def editor(open_editor: Callable[[], Editor]) -> Editor:
+    """The opened front end."""
+    return open_editor()
 
 
 @pytest.fixture

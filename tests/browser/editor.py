@@ -80,12 +80,6 @@ class Editor:
         """Wait until the page's JavaScript finds this true."""
         self.page.wait_for_function(f"() => !!({expression})")
 
-    def end(self) -> None:
-        """Leave nothing behind for the next test."""
-        self.client.post("/queue", {"clear": True})
-        self.client.post("/interrupt", {})
-        self.client.post("/history", {"clear": True})
-
     # what is on the page
 
     @property
@@ -140,7 +134,7 @@ class Editor:
     def open_queue(self) -> None:
         """Show the list of jobs."""
         if self.is_old:
-            self.labelled("Expand job queue").click()
+            self.labelled("Expand job queue").first.click()
         else:
             self.page.get_by_test_id("queue-overlay-toggle").click()
 

@@ -20,8 +20,7 @@ def test_a_picture_is_uploaded_and_used(editor: Editor, tmp_path: Path) -> None:
     new = tmp_path / "from this machine.png"
     Image.new("RGB", (40, 30), "teal").save(new)
     editor.client.upload("/upload/image", "old.png", PICTURE.read_bytes(), overwrite="true")
-    editor.page.reload()  # the list of pictures is read with the node's definition
-    editor.open()
+    editor.open()  # again: the list of pictures comes with the node's definition
     editor.open_workflow("look", look_at("old.png"))
     with editor.page.expect_file_chooser() as chooser:
         editor.click_node("LoadImage", "upload")
@@ -61,7 +60,7 @@ def test_a_mask_is_painted_and_saved(editor: Editor) -> None:
         lambda: (name := editor.widget("LoadImage", "image")) != "plain.png" and name,
         what="the node takes the masked picture",
     )
-    folder, file = name.removesuffix(" [input]").split("/")
+    folder, _, file = name.removesuffix(" [input]").rpartition("/")
     masked = editor.client.view({"filename": file, "subfolder": folder, "type": "input"})
     alpha = Image.open(io.BytesIO(masked)).getchannel("A")
     assert alpha.getextrema() == (0, 255)

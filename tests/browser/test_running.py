@@ -49,7 +49,7 @@ def test_a_workflow_shows_progress_and_previews_and_its_picture(editor: Editor) 
 
 def test_a_waiting_job_is_cancelled(editor: Editor) -> None:
     start_long_jobs(editor, 3)
-    editor.page.get_by_text("In queue").first.hover()
+    editor.page.get_by_title("In queue").first.hover()
     editor.labelled("Cancel").first.click()
     wait_until(lambda: queue_sizes(editor.client) == (1, 1), what="one job less waits")
 
