@@ -137,6 +137,10 @@ class Editor:
             self.labelled("Expand job queue").first.click()
         else:
             self.page.get_by_test_id("queue-overlay-toggle").click()
+            summary = self.button("View all jobs")  # while a job runs
+            summary.or_(self.labelled("Filter jobs")).first.wait_for()
+            if summary.is_visible():
+                summary.click()
 
     def click_node(self, class_name: str, widget: str | None = None) -> None:
         """Click the title of the node of that class, or one of its fields."""
