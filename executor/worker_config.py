@@ -23,6 +23,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     output_dir: str | None = None
     temp_dir: str | None = None  # the folder that holds temp/
     user_dir: str | None = None
+    models_dir: str | None = None
     extra_model_configs: list[str] = []  # YAML files of further model folders
     extra_checkpoint_dirs: list[str] = []  # searched for checkpoints after all others
 
@@ -57,6 +58,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
             output_dir=_path(self.output_dir),
             temp_dir=_path(self.temp_dir),
             user_dir=_path(self.user_dir),
+            models_dir=_path(self.models_dir),
             extra_configs=[Path(file) for file in self.extra_model_configs],
             extra_checkpoints=[Path(folder) for folder in self.extra_checkpoint_dirs],
         )

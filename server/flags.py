@@ -87,6 +87,7 @@ NETWORK: Final = [
 
 FOLDERS: Final = [
     _value("--base-directory", "base_directory", "holds models, input, output, ...", "DIR"),
+    _value("--models-directory", "models_directory", "models", "DIR"),
     _value("--output-directory", "output_directory", "results", "DIR"),
     _value("--input-directory", "input_directory", "uploads", "DIR"),
     _value("--temp-directory", "temp_directory", "DIR/temp is used, and emptied", "DIR"),

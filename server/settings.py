@@ -130,6 +130,7 @@ class Settings:
     base_directory: Path = _setting(
         Path("~/darkroom").expanduser(), _path, "holds models, input, output, temp, user, ..."
     )
+    models_directory: Path | None = _setting(None, _path, "models; default: base/models")
     output_directory: Path | None = _setting(None, _path, "results; default: base/output")
     input_directory: Path | None = _setting(None, _path, "uploads; default: base/input")
     temp_directory: Path | None = _setting(None, _path, "its subfolder temp/ holds previews")

@@ -28,6 +28,7 @@ class WorkerConfigs:
             "output_dir": str(folders.output),
             "temp_dir": str(folders.temp.parent),
             "user_dir": str(folders.user),
+            "models_dir": str(folders.models_root),
             "extra_model_configs": self._extra_configs,
             "extra_checkpoint_dirs": [str(STARTER_MODELS)],
             "cpu": settings.cpu,

@@ -28,6 +28,7 @@ WORKING = [
     (["--listen", "10.0.0.1,::1"], "listen", ("10.0.0.1", "::1")),
     (["--port", "8000"], "port", 8000),
     (["--base-directory", "/b"], "base_directory", Path("/b")),
+    (["--models-directory", "/m"], "models_directory", Path("/m")),
     (["--output-directory", "/o"], "output_directory", Path("/o")),
     (["--input-directory", "/i"], "input_directory", Path("/i")),
     (["--user-directory", "/u"], "user_directory", Path("/u")),

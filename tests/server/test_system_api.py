@@ -14,17 +14,11 @@ from tests.client import Client
 from tests.conftest import ROOT
 from tests.server.conftest import Place
 
-KINDS = [
-    *("checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models"),
-    *("clip_vision", "style_models", "embeddings", "diffusers", "vae_approx", "controlnet"),
-    *("gligen", "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks"),
-    *("photomaker", "classifiers", "model_patches", "audio_encoders"),
-]
-
 
 def test_every_route_is_documented() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
-    assert not [f"{method} {path}" for method, path, _ in ROUTES if f"`{method} {path}" not in text]
+    rows = [f"`{method} {re.sub(r':[^}]+}', '}', path)}" for method, path, _ in ROUTES]
+    assert not [row for row in rows if row not in text]
 
 
 @pytest.mark.parametrize(
@@ -72,12 +66,6 @@ def test_uploaded_images_are_offered_at_once(server: Client) -> None:
     info = server.get("/object_info").json()["LoadImage"]["input"]["required"]["image"]
     assert "offered.png" in info[0]
     assert info[1]["image_upload"] is True
-
-
-def test_model_kinds_come_in_the_usual_order(server: Client) -> None:
-    assert server.get("/models").json() == KINDS
-    for kind in ("nonsense", "unet", "clip", "..", "%2e%2e"):
-        assert server.get(f"/models/{kind}").status == 404
 
 
 def test_embeddings_are_named_without_extension(server: Client, place: Place) -> None:

@@ -28,6 +28,7 @@ def test_a_worker_uses_the_same_folders(tmp_path: Path) -> None:
         tmp_path / "b",
         temp_directory=str(tmp_path / "t"),
         output_directory=str(tmp_path / "o"),
+        models_directory=str(tmp_path / "m"),
         extra_model_paths=str(more),
     )
     folders = make_folders(chosen)
