@@ -9,6 +9,7 @@ from aiohttp import web
 from server.middleware import build_middleware
 from server.routes import (
     history,
+    internal,
     models,
     object_info,
     pages,
@@ -32,6 +33,7 @@ ROUTES: Final[list[Route]] = [
     *upload.ROUTES,
     *object_info.ROUTES,
     *models.ROUTES,
+    *internal.ROUTES,
     *system.ROUTES,
     *pages.ROUTES,
 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from server.flags import ParsedFlags, add_flags, read_flags
 from server.log import set_up_logging
+from server.log_lines import LogRing
 from server.settings import SettingError, Settings, build_settings
 
 log = logging.getLogger(__name__)
@@ -59,14 +60,15 @@ def _settings(parser: argparse.ArgumentParser, parsed: ParsedFlags) -> Settings:
 
 
 def _serve(settings: Settings, parsed: ParsedFlags) -> int:
-    stream = set_up_logging(settings)
+    log_ring = LogRing(settings.log_lines)
+    stream = set_up_logging(settings, log_ring)
     for flag in parsed.noted:
         log.info("%s is accepted, but means nothing here", flag)
     from executor.extra_paths import ExtraPathsError
     from server.run import CannotServe, serve
 
     try:
-        asyncio.run(serve(settings, stream))
+        asyncio.run(serve(settings, stream, log_ring))
     except KeyboardInterrupt:  # a second signal
         return 130
     except (CannotServe, ExtraPathsError, OSError) as error:

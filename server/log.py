@@ -31,12 +31,12 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def set_up_logging(settings: Settings) -> TextIO:
-    """Send all records to one place; the stream they go to."""
+def set_up_logging(settings: Settings, *further: logging.Handler) -> TextIO:
+    """Send all records to one place, and to further ones; the stream they go to."""
     stream = sys.stdout if settings.log_stdout else sys.stderr
     level = "WARNING" if settings.quiet else settings.log_level
     root = logging.getLogger()
-    root.handlers[:] = [_handler(settings, stream)]
+    root.handlers[:] = [_handler(settings, stream), *further]
     root.setLevel(level)
     for chatty in ("asyncio", "PIL", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -18,6 +18,7 @@ from server.hub import Hub
 from server.listener import ProgressLog, ProgressView
 from server.locations import make_folders
 from server.log import is_interactive
+from server.log_lines import LogFeed, LogRing
 from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings
@@ -37,7 +38,7 @@ class CannotServe(Exception):
     """The server cannot start; the message says why."""
 
 
-async def serve(settings: Settings, stream: TextIO) -> None:
+async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     """Serve until a signal comes, or until nodes are loaded with `quick_test`.
 
     Raises CannotServe, OSError, ExtraPathsError.
@@ -52,6 +53,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
         folders=folders,
         hub=hub,
         uploads=Uploads(folders, settings.upload_hash),
+        logs=LogFeed(log_ring, hub.find),
         starting=asyncio.get_running_loop().create_future(),
     )
     async with _listening(settings, build_app(services)):
@@ -65,6 +67,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
                     log.info("stopping")
         finally:
             pinging.cancel()
+            services.logs.close()
             hub.close()
 
 

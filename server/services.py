@@ -11,6 +11,7 @@ from aiohttp import web
 
 from executor.folders import Folders
 from server.hub import Hub
+from server.log_lines import LogFeed
 from server.settings import Settings
 from server.uploads import Uploads
 from server.versions import Versions
@@ -40,6 +41,7 @@ class Services:
     folders: Folders
     hub: Hub
     uploads: Uploads
+    logs: LogFeed
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     async def core(self) -> Core:

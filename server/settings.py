@@ -190,6 +190,7 @@ class Settings:
     log_level: str = _setting("INFO", _one_of(*LOG_LEVELS), "the least severity that is logged")
     log_format: str = _setting("text", _one_of("text", "json"), "`json`: one object a line")
     log_stdout: bool = _setting(False, _boolean, "log to standard output, not standard error")
+    log_lines: int = _setting(1000, _integer(1), "log lines kept for GET /internal/logs")
     quiet: bool = _setting(False, _boolean, "log warnings and errors only")
     quick_test: bool = _setting(False, _boolean, "load all nodes, then end")
     argv: tuple[str, ...] = ()  # the command line, shown in /system_stats; not a setting

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from executor.calls import DEVICE_STATS
 from executor.worker_interface import CallFailed, WorkerLost
+from server.redaction import redact
 from server.responses import json_response
 from server.services import SERVICES, Route, Services
 from server.versions import API_VERSION
@@ -36,7 +37,7 @@ async def system_stats(request: web.Request) -> web.Response:
         "python_version": versions.python,
         "pytorch_version": versions.torch,
         "embedded_python": False,
-        "argv": services.settings.argv,
+        "argv": [redact(argument) for argument in services.settings.argv],
     }
     devices = await _devices(services, memory.total, memory.available)
     return json_response({"system": system, "devices": devices})

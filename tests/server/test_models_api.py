@@ -167,8 +167,10 @@ def test_a_file_without_readable_metadata_has_none(
 
 @pytest.mark.parametrize(
     "name",
-    ["", "gone.safetensors", "a.pt", "../loras/a.safetensors/../../../x.safetensors"]
-    + ["/etc/a.safetensors", "\0.safetensors", "x" * 5000 + ".safetensors"],
+    [
+        *("", "gone.safetensors", "a.pt", "../loras/a.safetensors/../../../x.safetensors"),
+        *("/etc/a.safetensors", "\0.safetensors", "x" * 5000 + ".safetensors"),
+    ],
 )
 def test_metadata_of_what_is_no_model_is_not_found(
     server: Client, loras: Path, place: Place, name: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from server.catalogue import Catalogue
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
 from server.locations import make_folders
+from server.log_lines import LogFeed, LogRing
 from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings, build_settings
@@ -154,6 +156,7 @@ class Twin:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folders = make_folders(settings)
+        self.log_ring = LogRing(settings.log_lines)
         self.address = ""
         self._is_up = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -162,6 +165,7 @@ class Twin:
         self._thread = threading.Thread(target=self._run)
 
     def start(self) -> None:
+        logging.getLogger().addHandler(self.log_ring)
         self._thread.start()
         assert self._is_up.wait(60)
         if self._failure is not None:
@@ -171,6 +175,7 @@ class Twin:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(30)
         assert not self._thread.is_alive()
+        logging.getLogger().removeHandler(self.log_ring)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -192,6 +197,7 @@ class Twin:
             folders=self.folders,
             hub=hub,
             uploads=Uploads(self.folders, settings.upload_hash),
+            logs=LogFeed(self.log_ring, hub.find),
             starting=self._loop.create_future(),
         )
         engine = await Engine.start(
@@ -211,6 +217,7 @@ class Twin:
         try:
             await self._end.wait()
         finally:
+            services.logs.close()
             hub.close()
             await runner.cleanup()
             await engine.stop()
