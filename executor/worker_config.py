@@ -44,6 +44,9 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     preview_size: int = 512
     disable_metadata: bool = False  # leave the workflow out of saved files
 
+    date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
+
+    disabled_nodes: list[str] = []  # classes that are left out
     custom_nodes: bool = True  # load node packs
     whitelist_custom_nodes: list[str] = []  # loaded even if `custom_nodes` is off
     known_fingerprint: str | None = None  # of the definitions that the server has already

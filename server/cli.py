@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -30,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return demo(arguments)
     parser = _parser(command)
     parsed = read_flags(parser, parser.parse_args(arguments))
+    if parsed.lists_features:
+        from server.features import describe_flags
+
+        print(json.dumps(describe_flags(), indent=2))
+        return 0
     settings = _settings(parser, parsed)
     if command == "doctor":
         from server.doctor import examine
@@ -61,7 +67,11 @@ def _settings(parser: argparse.ArgumentParser, parsed: ParsedFlags) -> Settings:
 
 def _serve(settings: Settings, parsed: ParsedFlags) -> int:
     log_ring = LogRing(settings.log_lines)
-    stream = set_up_logging(settings, log_ring)
+    try:
+        stream = set_up_logging(settings, log_ring)
+    except OSError as error:
+        print(f"darkroom: cannot log to '{error.filename}': {error.strerror}", file=sys.stderr)
+        return 1
     for flag in parsed.noted:
         log.info("%s is accepted, but means nothing here", flag)
     from executor.extra_paths import ExtraPathsError

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, TextIO
 from aiohttp import web
 
 from server.app import build_app
+from server.features import build_features
 from server.hub import Hub
 from server.listener import ProgressLog, ProgressView
 from server.locations import make_folders
 from server.log import is_interactive
 from server.log_lines import LogFeed, LogRing
-from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings
 from server.uploads import Uploads
@@ -45,7 +45,7 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     """
     ended = _ended_by_signal()
     folders = await asyncio.to_thread(make_folders, settings)
-    features = build_features(settings.max_upload_bytes)
+    features = build_features(settings.max_upload_bytes, settings.feature_flags)
     hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
     services = Services(
         settings=settings,

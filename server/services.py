@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import web
 
 from executor.folders import Folders
+from server.devices import Devices
 from server.hub import Hub
 from server.log_lines import LogFeed
 from server.settings import Settings
@@ -42,6 +43,7 @@ class Services:
     hub: Hub
     uploads: Uploads
     logs: LogFeed
+    devices: Devices = field(default_factory=Devices)
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     async def core(self) -> Core:

@@ -23,11 +23,11 @@ from executor.memory_worker import MemoryWorker
 from executor.messages import Emit, Execute, Finished
 from server.app import build_app
 from server.catalogue import Catalogue
+from server.features import build_features
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
 from server.locations import make_folders
 from server.log_lines import LogFeed, LogRing
-from server.routes.system import build_features
 from server.services import Core, Services
 from server.settings import MIB, Settings, build_settings
 from server.uploads import Uploads
@@ -189,7 +189,7 @@ class Twin:
     async def _serve(self) -> None:
         self._end = asyncio.Event()
         settings = self.settings
-        features = build_features(settings.max_upload_bytes)
+        features = build_features(settings.max_upload_bytes, settings.feature_flags)
         hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
         services = Services(
             settings=settings,
