@@ -185,7 +185,7 @@ class Folders:
             models={
                 kind: _standard_folders(base, models_root, output, kind) for kind in MODEL_KINDS
             },
-            extensions=dict.fromkeys(MODEL_KINDS, MODEL_EXTENSIONS) | KIND_EXTENSIONS,
+            extensions={**dict.fromkeys(MODEL_KINDS, MODEL_EXTENSIONS), **KIND_EXTENSIONS},
         )
         extras = [extra for config in extra_configs for extra in read_extra_paths(config)]
         extras += [ExtraPath(kind="checkpoints", path=_absolute(p)) for p in extra_checkpoints]

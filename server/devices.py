@@ -59,11 +59,10 @@ class Devices:
         if not patiently:
             return known
         try:
-            known = await slot.worker.call(DEVICE_STATS, {}, _WAIT_S)
+            self._last[slot.name] = await slot.worker.call(DEVICE_STATS, {}, _WAIT_S)
         except (TimeoutError, CallFailed, WorkerLost):
             return known
-        self._last[slot.name] = known
-        return known
+        return self._last[slot.name]
 
     def _refresh(self, devices: Iterable[Entry]) -> None:
         """Put the driver's figures in, which are never old."""

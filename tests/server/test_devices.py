@@ -106,7 +106,11 @@ async def test_the_driver_tells_the_memory_of_a_busy_gpu_without_asking_its_work
     asked = []
 
     def answer(_number: int) -> Answer:
-        return lambda _arguments: asked.append(1) or [gpu(0, free=1, reserved=9, unused=4)]
+        def tell(_arguments: Any) -> list[dict[str, Any]]:
+            asked.append(1)
+            return [gpu(0, free=1, reserved=9, unused=4)]
+
+        return tell
 
     library = Library({"GPU-uuid-0": 66})
     devices = Devices(Nvml(lambda: library))

@@ -124,7 +124,8 @@ def test_a_wrong_subscription_names_the_field(server: Client, body: Any, name: s
 
 
 def test_a_subscription_that_is_no_object_is_refused(server: Client) -> None:
-    for body in ([], 3, None):
+    bodies: list[Any] = [[], 3, None]
+    for body in bodies:
         assert subscribe(server, body).status == 400
     assert server.request("PATCH", "/internal/logs/subscribe", b"{").status == 400
 

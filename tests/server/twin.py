@@ -83,6 +83,11 @@ DEFINITIONS = [
         "LoadImage", {"image": [[], {"image_upload": True}]}, ["IMAGE"], image="input_images"
     ),
     definition("CheckpointLoaderSimple", {"ckpt_name": [[]]}, ["MODEL"], ckpt_name="checkpoints"),
+    definition(
+        "ImageScaleToMaxDimension",
+        {"image": ["IMAGE"], "upscale_method": [["lanczos"]], "largest_size": SIZE},
+        ["IMAGE"],
+    ),
     definition("PreviewImage", {"images": ["IMAGE"]}, []),
     definition("SaveImage", {"images": ["IMAGE"]}, []),
 ]
