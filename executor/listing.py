@@ -66,11 +66,29 @@ def _walk(
         return
     for entry in entries:
         name = prefix + entry.name
-        if entry.is_dir():
+        if not can_be_named(entry.name):
+            continue
+        if _is_folder(entry):
             if entry.name != ".git":
                 _walk(entry.path, name + os.sep, extensions, names, stamps, (*above, real))
-        elif entry.is_file() and _has_extension(entry.name, extensions):
+        elif _has_extension(entry.name, extensions) and os.path.isfile(entry.path):  # noqa: PTH113
             names.add(name)
+
+
+def can_be_named(name: str) -> bool:
+    """Whether clients can be told a file name: not if its bytes are no UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _has_extension(name: str, extensions: frozenset[str]) -> bool:

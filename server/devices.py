@@ -45,18 +45,18 @@ class Devices:
             return []
         has_driver = await asyncio.to_thread(self._nvml.is_available)
         told = await asyncio.gather(
-            *(self._ask(slot, patiently=not (slot.is_busy and has_driver)) for slot in slots)
+            *(self._ask(slot, may_ask=not (slot.is_busy and has_driver)) for slot in slots)
         )
         devices = merge([entry for entries in told for entry in entries])
         if has_driver:
             await asyncio.to_thread(self._refresh, devices)
         return devices
 
-    async def _ask(self, slot: Slot, *, patiently: bool) -> list[Entry]:
+    async def _ask(self, slot: Slot, *, may_ask: bool) -> list[Entry]:
         """A worker's own figures: of this moment if it may be asked and answers."""
         assert slot.ready is not None
         known = self._last.get(slot.name, slot.ready.devices)
-        if not patiently:
+        if not may_ask:
             return known
         try:
             self._last[slot.name] = await slot.worker.call(DEVICE_STATS, {}, _WAIT_S)

@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from executor.folders import UnknownKind
+from executor.listing import can_be_named
 from server.body import field, flag, read_object
 from server.errors import BadRequest
 from server.log_lines import terminal_size
@@ -58,11 +59,20 @@ async def file_names(request: web.Request) -> web.Response:
 
 def _newest_first(folder: Path) -> list[str]:
     try:
-        found = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        found = list(os.scandir(folder))
     except OSError:
         return []
-    dated = [(-entry.stat().st_mtime_ns, entry.name) for entry in found if entry.is_file()]
-    return [name for _, name in sorted(dated)]
+    shown = (e for e in found if not e.name.startswith(".") and can_be_named(e.name))
+    dated = ((_modified(entry), entry.name) for entry in shown)
+    return [name for _, name in sorted((-at, name) for at, name in dated if at is not None)]
+
+
+def _modified(entry: os.DirEntry[str]) -> int | None:
+    """When a file was written last; None for what is no file, or not any more."""
+    try:
+        return entry.stat().st_mtime_ns if entry.is_file() else None
+    except OSError:
+        return None
 
 
 ROUTES: Final[list[Route]] = [

@@ -7,6 +7,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,6 +156,8 @@ def test_files_are_listed_newest_first(
         (folder / name).touch()
         os.utime(folder / name, (1000 - age, 1000 - age))
     (folder / "gone").symlink_to("nowhere")
+    (folder / "loop").symlink_to("loop")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.png")).touch()
     assert client.get(f"{prefix}/internal/files/{kind}").json() == ["new.png", "b.txt", "old.png"]
 
 

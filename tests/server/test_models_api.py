@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -135,6 +136,25 @@ def test_models_of_a_kind_are_described(server: Client, loras: Path, place: Plac
     }
     assert (second["name"], second["pathIndex"], second["size"]) == ("c.pt", 1, 1)
     (also / "c.pt").unlink()
+
+
+def test_files_that_cannot_be_named_or_followed_are_left_out(server: Client, loras: Path) -> None:
+    Path(os.fsdecode(os.fsencode(loras) + b"/\xff.safetensors")).touch()
+    (loras / "loop").symlink_to("loop")
+    (loras / "loop.pt").symlink_to("loop.pt")
+    (loras / "good.pt").touch()
+    assert server.get("/models/loras").json() == ["good.pt"]
+    assert [entry["name"] for entry in server.get("/experiment/models/loras").json()] == ["good.pt"]
+    for file in loras.glob("loop*"):
+        file.unlink()
+
+
+def test_an_input_image_that_cannot_be_named_is_not_offered(server: Client, place: Place) -> None:
+    image = Path(os.fsdecode(os.fsencode(place.base / "input") + b"/\xff.png"))
+    image.touch()
+    reply = server.get("/object_info/LoadImage")
+    image.unlink()
+    assert reply.status == 200
 
 
 def test_metadata_of_a_file_is_shown(server: Client, loras: Path) -> None:
