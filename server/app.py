@@ -9,8 +9,10 @@ from aiohttp import web
 from server.middleware import build_middleware
 from server.routes import (
     history,
+    internal,
     jobs,
     models,
+    node_replacements,
     object_info,
     packs,
     pages,
@@ -37,7 +39,9 @@ ROUTES: Final[list[Route]] = [
     *view.ROUTES,
     *upload.ROUTES,
     *object_info.ROUTES,
+    *node_replacements.ROUTES,
     *models.ROUTES,
+    *internal.ROUTES,
     *system.ROUTES,
     *users.ROUTES,
     *user_settings.ROUTES,

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 from aiohttp import web
 
-from executor.calls import DEVICE_STATS
-from executor.worker_interface import CallFailed, WorkerLost
+from server.redaction import redact
 from server.responses import json_response
-from server.services import SERVICES, Route, Services
-from server.versions import API_VERSION
-
-# A GPU's free memory is asked of its worker; one that is busy is shown with its last figures.
-_DEVICE_WAIT_S: Final = 0.2
+from server.services import SERVICES, Route
+from server.versions import API_VERSION, deploy_environment
 
 
 async def system_stats(request: web.Request) -> web.Response:
@@ -36,9 +31,17 @@ async def system_stats(request: web.Request) -> web.Response:
         "python_version": versions.python,
         "pytorch_version": versions.torch,
         "embedded_python": False,
-        "argv": services.settings.argv,
+        "comfy_package_versions": [
+            {"name": name, "installed": version, "required": version}
+            for name, version in versions.comfy.items()
+        ],
+        "deploy_environment": await asyncio.to_thread(deploy_environment, services.folders.base),
+        "argv": [redact(argument) for argument in services.settings.argv],
     }
-    devices = await _devices(services, memory.total, memory.available)
+    engine = services.engine_if_started()
+    devices = await services.devices.entries(
+        engine.pool if engine else None, memory.total, memory.available
+    )
     return json_response({"system": system, "devices": devices})
 
 
@@ -51,29 +54,6 @@ async def extensions(request: web.Request) -> web.Response:
     """Scripts that the front end is to load."""
     root = request.app[SERVICES].settings.front_end_root
     return json_response([] if root is None else await asyncio.to_thread(_scripts, root))
-
-
-def build_features(max_upload_bytes: int) -> dict[str, Any]:
-    """The body of GET /features."""
-    return {
-        "supports_preview_metadata": True,
-        "max_upload_size": max_upload_bytes,
-        "extension": {"manager": {"supports_v4": True}},
-    }
-
-
-async def _devices(services: Services, ram_total: int, ram_free: int) -> list[dict[str, Any]]:
-    """Device entries; on a CPU (and before a worker told better) they show the RAM."""
-    ram = {"index": None, "vram_total": ram_total, "vram_free": ram_free}
-    ram |= {"torch_vram_total": ram_total, "torch_vram_free": ram_free}
-    engine = services.engine_if_started()
-    devices = engine.pool.devices if engine is not None else []
-    if engine is not None and any(device.get("type") != "cpu" for device in devices):
-        with contextlib.suppress(TimeoutError, CallFailed, WorkerLost):
-            devices = await engine.pool.call(DEVICE_STATS, {}, _DEVICE_WAIT_S)
-    if not devices:
-        devices = [{"name": "cpu", "type": "cpu"}]
-    return [device | ram if device.get("type") == "cpu" else device for device in devices]
 
 
 def _scripts(root: Path) -> list[str]:
