@@ -18,6 +18,7 @@ from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
 from executor.listener import Listener
 from executor.messages import Ready
+from executor.node_replacement import Replacements
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
@@ -61,6 +62,7 @@ class Engine:
         self.pool = pool
         self.definitions = Definitions()
         self.options = FileOptions(config.folders)
+        self.replacements = Replacements()
         self.dispatcher = Dispatcher(
             store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
         )
@@ -92,12 +94,14 @@ class Engine:
     ) -> ValidatedPrompt:
         """`validate_prompt` with everything bound; waits for definitions at a cold start.
 
+        Nodes of classes that are not registered are replaced first where that is possible.
+
         Raises PromptRejected; TimeoutError or WorkerLost if no worker could be asked.
         """
         if not self.definitions.are_known:
             await self.definitions.wait(self._config.startup_wait_s)
         return await validate_prompt(
-            prompt,
+            self.replacements.apply(prompt, self.definitions.by_name),
             self.definitions.book,
             options=self.options,
             check=self._ask_classes,

@@ -6,6 +6,7 @@ import mimetypes
 from pathlib import Path
 
 from executor.folders import Folders
+from executor.listing import can_be_named
 
 INPUT_IMAGES = "input_images"
 
@@ -27,7 +28,9 @@ class FileOptionLists:
             entries = list(self._folders.input.iterdir())
         except OSError:
             return []
-        return sorted(e.name for e in entries if _is_image(e.name) and e.is_file())
+        return sorted(
+            e.name for e in entries if _is_image(e.name) and can_be_named(e.name) and e.is_file()
+        )
 
     def annotated_path(self, name: str) -> Path:
         """The path that a choice among input images stands for; raises OutsideFolder."""

@@ -19,10 +19,11 @@ def definitions_fingerprint(config: WorkerConfig) -> str:
     """Changes whenever a node's definition may have changed.
 
     It covers the version, our own code, the Python files of node packs (by size and modification
-    time), and the settings that decide which packs are loaded.
+    time), and the settings that decide which packs and classes are loaded.
     """
     digest = hashlib.sha256(_version().encode())
-    digest.update(repr((config.custom_nodes, sorted(config.whitelist_custom_nodes))).encode())
+    chosen = (config.custom_nodes, config.whitelist_custom_nodes, config.disabled_nodes)
+    digest.update(repr([sorted(x) if isinstance(x, list) else x for x in chosen]).encode())
     for name in _CODE_FOLDERS:
         _add_folder(digest, _CODE / name)
     if config.custom_nodes or config.whitelist_custom_nodes:

@@ -6,13 +6,13 @@ Standard library only, so that the server process can list model files without t
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from executor.extra_paths import ExtraPath, read_extra_paths
+from executor.listing import Listing, list_files
 
 FileType = Literal["input", "output", "temp"]
 
@@ -39,12 +39,30 @@ MODEL_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gligen": ("gligen",),
     "upscale_models": ("upscale_models",),
     "latent_upscale_models": ("latent_upscale_models",),
-    "custom_nodes": (),  # lies beside models/, not in it
+    "custom_nodes": (),
     "hypernetworks": ("hypernetworks",),
     "photomaker": ("photomaker",),
     "classifiers": ("classifiers",),
     "model_patches": ("model_patches",),
     "audio_encoders": ("audio_encoders",),
+    # Later than 0.8.0
+    "background_removal": ("background_removal",),
+    "frame_interpolation": ("frame_interpolation",),
+    "geometry_estimation": ("geometry_estimation",),
+    "optical_flow": ("optical_flow",),
+    "detection": ("detection",),
+    "datasets": (),
+    "fonts": (),
+}
+
+# These lie beside models/, not in it.
+BASE_KINDS: Final = frozenset({"custom_nodes", "datasets", "fonts"})
+
+# Kind -> extensions of its files, where they are not those of models; empty: every file.
+KIND_EXTENSIONS: Final[Mapping[str, frozenset[str]]] = {
+    "configs": frozenset({".yaml"}),
+    "datasets": frozenset(),
+    "fonts": frozenset({".ttf", ".otf"}),
 }
 
 # Models that workflows save land in the output folder; these subfolders of it are searched too.
@@ -57,10 +75,6 @@ OUTPUT_MODEL_FOLDERS: Final[Mapping[str, str]] = {
 }
 
 KIND_ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
-
-# A folder changed this shortly before it was listed may change again within one clock tick of its
-# file system, which its modification time would not show: such a listing is not re-used.
-_SETTLED_NS: Final = 1_000_000_000
 
 
 class FolderError(Exception):
@@ -125,21 +139,6 @@ def split_annotation(name: str) -> tuple[str, FileType | None]:
     return name, None
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """File names below some folders, and what tells whether they still hold."""
-
-    names: tuple[str, ...]
-    stamps: Mapping[str, int | None]  # folder -> modification time, None where it is missing
-    taken_ns: int  # wall clock when the walk began
-
-    def is_current(self) -> bool:
-        return all(
-            _modified(folder) == stamp and (stamp is None or stamp + _SETTLED_NS < self.taken_ns)
-            for folder, stamp in self.stamps.items()
-        )
-
-
 @dataclass(kw_only=True)
 class Folders:
     """All folders of one installation. `models` may be extended while the process runs."""
@@ -149,9 +148,10 @@ class Folders:
     output: Path  # results that are kept
     temp: Path  # previews; emptied at start
     user: Path  # settings and workflows of users
+    models_root: Path  # holds one folder a kind
     models: dict[str, list[Path]]  # kind -> folders in search order
     extensions: dict[str, frozenset[str]]  # kind -> lower-case extensions; empty: every file
-    _listings: dict[str, tuple[tuple[Path, ...], _Listing]] = field(
+    _listings: dict[str, tuple[tuple[Path, ...], Listing]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -164,6 +164,7 @@ class Folders:
         input_dir: Path | None = None,
         temp_dir: Path | None = None,
         user_dir: Path | None = None,
+        models_dir: Path | None = None,
         extra_configs: Iterable[Path] = (),
         extra_checkpoints: Iterable[Path] = (),
     ) -> Folders:
@@ -175,15 +176,18 @@ class Folders:
         """
         base = _absolute(base)
         output = _absolute(output_dir or base / "output")
+        models_root = _absolute(models_dir or base / "models")
         folders = cls(
             base=base,
             input=_absolute(input_dir or base / "input"),
             output=output,
             temp=_absolute(temp_dir or base) / "temp",
             user=_absolute(user_dir or base / "user"),
-            models={kind: _standard_folders(base, output, kind) for kind in MODEL_KINDS},
-            extensions=dict.fromkeys(MODEL_KINDS, MODEL_EXTENSIONS)
-            | {"configs": frozenset({".yaml"})},
+            models_root=models_root,
+            models={
+                kind: _standard_folders(base, models_root, output, kind) for kind in MODEL_KINDS
+            },
+            extensions={**dict.fromkeys(MODEL_KINDS, MODEL_EXTENSIONS), **KIND_EXTENSIONS},
         )
         extras = [extra for config in extra_configs for extra in read_extra_paths(config)]
         extras += [ExtraPath(kind="checkpoints", path=_absolute(p)) for p in extra_checkpoints]
@@ -212,12 +216,12 @@ class Folders:
         paths.insert(0 if extra.is_default else len(paths), extra.path)
 
     def make(self) -> None:
-        """Make what is missing: input, output, temp, user, custom_nodes, one folder a kind."""
-        for path in (self.input, self.output, self.temp, self.user, self.base / "custom_nodes"):
+        """Make what is missing: input, output, temp, user, one folder a kind."""
+        for path in (self.input, self.output, self.temp, self.user):
             path.mkdir(parents=True, exist_ok=True)
         for kind in MODEL_KINDS:
-            if kind != "custom_nodes":
-                (self.base / "models" / kind).mkdir(parents=True, exist_ok=True)
+            root = self.base if kind in BASE_KINDS else self.models_root
+            (root / kind).mkdir(parents=True, exist_ok=True)
 
     def kind_folders(self, kind: str) -> list[Path]:
         """The folders of a kind (or of one of the old names `unet`, `clip`), in search order."""
@@ -235,7 +239,7 @@ class Folders:
         kind = KIND_ALIASES.get(kind, kind)
         known = self._listings.get(kind)
         if known is None or known[0] != folders or not known[1].is_current():
-            known = (folders, _list_files(folders, self.extensions.get(kind, frozenset())))
+            known = (folders, list_files(folders, self.extensions.get(kind, frozenset())))
             self._listings[kind] = known
         return list(known[1].names)
 
@@ -243,7 +247,7 @@ class Folders:
         """The first file of that name, or None. Raises OutsideFolder for a name that leaves."""
         for folder in self.kind_folders(kind):
             path = inside(folder, name)
-            if path.is_file():
+            if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises for too long a name)
                 return path
         return None
 
@@ -275,56 +279,10 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (links stay as they are named)
 
 
-def _standard_folders(base: Path, output: Path, kind: str) -> list[Path]:
-    if kind == "custom_nodes":
-        return [base / "custom_nodes"]
-    paths = [base / "models" / name for name in MODEL_KINDS[kind]]
+def _standard_folders(base: Path, models_root: Path, output: Path, kind: str) -> list[Path]:
+    if kind in BASE_KINDS:
+        return [base / kind]
+    paths = [models_root / name for name in MODEL_KINDS[kind]]
     if kind in OUTPUT_MODEL_FOLDERS:
         paths.append(output / OUTPUT_MODEL_FOLDERS[kind])
     return paths
-
-
-def _modified(folder: str) -> int | None:
-    try:
-        return os.stat(folder).st_mtime_ns  # noqa: PTH116
-    except OSError:
-        return None
-
-
-def _list_files(folders: Sequence[Path], extensions: frozenset[str]) -> _Listing:
-    taken_ns = time.time_ns()
-    names: set[str] = set()
-    stamps: dict[str, int | None] = {}
-    for folder in folders:
-        _walk(str(folder), "", extensions, names, stamps, ())
-    return _Listing(names=tuple(sorted(names)), stamps=stamps, taken_ns=taken_ns)
-
-
-def _walk(
-    folder: str,
-    prefix: str,
-    extensions: frozenset[str],
-    names: set[str],
-    stamps: dict[str, int | None],
-    above: tuple[str, ...],
-) -> None:
-    """Collect files below `folder`; `above` holds the real paths on the way, to end link loops."""
-    stamps[folder] = _modified(folder)
-    real = os.path.realpath(folder)
-    if stamps[folder] is None or real in above:
-        return
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:  # a file, or not ours to read: it has no models to offer
-        return
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.is_dir():
-            if entry.name != ".git":
-                _walk(entry.path, name + os.sep, extensions, names, stamps, (*above, real))
-        elif entry.is_file() and _has_extension(entry.name, extensions):
-            names.add(name)
-
-
-def _has_extension(name: str, extensions: frozenset[str]) -> bool:
-    return not extensions or os.path.splitext(name)[1].lower() in extensions  # noqa: PTH122

@@ -42,6 +42,7 @@ class MemoryWorker:
         *,
         definitions: list[NodeDefinition] | None = None,
         answers: Mapping[str, Answer] | None = None,
+        devices: list[JsonObject] | None = None,
         is_ready_at_once: bool = True,
     ) -> None:
         self.name = name
@@ -49,6 +50,7 @@ class MemoryWorker:
         self.freed: list[tuple[bool, bool]] = []  # unload_models, free_memory
         self._script = script
         self._definitions = definitions or []
+        self._devices = devices or [{"name": name, "type": "cpu"}]
         self._answers = dict(answers or {})
         self._is_ready_at_once = is_ready_at_once
         self._events: asyncio.Queue[Event | WorkerLost | None] = asyncio.Queue()
@@ -71,7 +73,7 @@ class MemoryWorker:
         """Report `Ready`."""
         self.report(
             Ready(
-                devices=[{"name": self.name, "type": "cpu"}],
+                devices=self._devices,
                 versions={"torch": "0"},
                 definitions=[msgspec.to_builtins(d) for d in self._definitions],
                 fingerprint=self.fingerprint(),

@@ -23,6 +23,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     output_dir: str | None = None
     temp_dir: str | None = None  # the folder that holds temp/
     user_dir: str | None = None
+    models_dir: str | None = None
     extra_model_configs: list[str] = []  # YAML files of further model folders
     extra_checkpoint_dirs: list[str] = []  # searched for checkpoints after all others
 
@@ -43,6 +44,9 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     preview_size: int = 512
     disable_metadata: bool = False  # leave the workflow out of saved files
 
+    date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
+
+    disabled_nodes: list[str] = []  # classes that are left out
     custom_nodes: bool = True  # load node packs
     whitelist_custom_nodes: list[str] = []  # loaded even if `custom_nodes` is off
     known_fingerprint: str | None = None  # of the definitions that the server has already
@@ -57,6 +61,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
             output_dir=_path(self.output_dir),
             temp_dir=_path(self.temp_dir),
             user_dir=_path(self.user_dir),
+            models_dir=_path(self.models_dir),
             extra_configs=[Path(file) for file in self.extra_model_configs],
             extra_checkpoints=[Path(folder) for folder in self.extra_checkpoint_dirs],
         )

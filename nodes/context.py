@@ -53,6 +53,7 @@ class NodeSettings:
     preview_method: str = "none"  # none, auto, latent2rgb or taesd
     preview_size: int = 512  # longest side of a preview in pixels
     disable_metadata: bool = False  # leave the workflow out of saved files
+    date_folder: str | None = None  # strftime format of the output subfolder for saved files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -48,6 +49,8 @@ class SaveImage(Node):
     ) -> dict[str, Any]:
         """`ui.images` lists the files; the workflow goes into them unless that is off."""
         context = self.context
+        if context.settings.date_folder is not None and self.FILE_TYPE == "output":
+            filename_prefix = f"{time.strftime(context.settings.date_folder)}/{filename_prefix}"
         target = save_target(
             context.folders,
             self.FILE_TYPE,

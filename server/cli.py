@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from server.flags import ParsedFlags, add_flags, read_flags
 from server.log import set_up_logging
+from server.log_lines import LogRing
 from server.settings import SettingError, Settings, build_settings
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return demo(arguments)
     parser = _parser(command)
     parsed = read_flags(parser, parser.parse_args(arguments))
+    if parsed.lists_features:
+        from server.features import describe_flags
+
+        print(json.dumps(describe_flags(), indent=2))
+        return 0
     settings = _settings(parser, parsed)
     if command == "doctor":
         from server.doctor import examine
@@ -59,14 +66,19 @@ def _settings(parser: argparse.ArgumentParser, parsed: ParsedFlags) -> Settings:
 
 
 def _serve(settings: Settings, parsed: ParsedFlags) -> int:
-    stream = set_up_logging(settings)
+    log_ring = LogRing(settings.log_lines)
+    try:
+        stream = set_up_logging(settings, log_ring)
+    except OSError as error:
+        print(f"darkroom: cannot log to '{error.filename}': {error.strerror}", file=sys.stderr)
+        return 1
     for flag in parsed.noted:
         log.info("%s is accepted, but means nothing here", flag)
     from executor.extra_paths import ExtraPathsError
     from server.run import CannotServe, serve
 
     try:
-        asyncio.run(serve(settings, stream))
+        asyncio.run(serve(settings, stream, log_ring))
     except KeyboardInterrupt:  # a second signal
         return 130
     except (CannotServe, ExtraPathsError, OSError) as error:

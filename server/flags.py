@@ -6,11 +6,12 @@ A flag either sets settings, is accepted with a note because it means nothing he
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NoReturn
 
 Effect = Literal["works", "noted", "refused"]
+LIST_FEATURES: Final = "--list-feature-flags"
 VALUE: Final = object()  # in `sets`: what was given on the command line
 
 
@@ -27,6 +28,9 @@ class Flag:
     group: str | None = None  # only one flag of a group may be given
     effect: Effect = "works"
     repeats: bool = False
+    most: int | None = None  # with `any`: how many values one occurrence may have
+    # What was given -> settings, where `sets` cannot say it.
+    read: Callable[[Any], Mapping[str, object]] | None = None
 
 
 def _value(name: str, setting: str, text: str, metavar: str, **more: Any) -> Flag:
@@ -59,6 +63,19 @@ def _precision(prefix: str, suffix: str, setting: str, names: Iterable[str]) -> 
     ]
 
 
+def _read_cache_ram(given: list[str]) -> Mapping[str, object]:
+    """The second value of ComfyUI, for results that no queued graph uses, means nothing here."""
+    return {"cache_mode": "ram", "cache_ram_headroom": given[0] if given else 4.0}
+
+
+def _read_verbose(given: list[list[str]]) -> Mapping[str, object]:
+    """Each occurrence is a level, or a level and a file that gets it."""
+    levels = [words[0] if words else "DEBUG" for words in given if len(words) < 2]
+    files = [":".join(words) for words in given if len(words) == 2]
+    settings: dict[str, object] = {"log_level": levels[-1]} if levels else {}
+    return settings | ({"log_files": files} if files else {})
+
+
 NETWORK: Final = [
     Flag(
         name="--listen",
@@ -81,12 +98,16 @@ NETWORK: Final = [
     ),
     _value("--max-upload-size", "max_upload_size", "largest request body in MB (100)", "MB"),
     _switch("--enable-compress-response-body", "gzip JSON and text", compress_responses=True),
-    _switch("--disable-api-nodes", "no foreign content in pages", disable_api_nodes=True),
+    *(
+        _switch(name, "no foreign content in pages", disable_api_nodes=True)
+        for name in ("--offline", "--disable-api-nodes")
+    ),
     _switch("--access-log", "log each request", access_log=True),
 ]
 
 FOLDERS: Final = [
     _value("--base-directory", "base_directory", "holds models, input, output, ...", "DIR"),
+    _value("--models-directory", "models_directory", "models", "DIR"),
     _value("--output-directory", "output_directory", "results", "DIR"),
     _value("--input-directory", "input_directory", "uploads", "DIR"),
     _value("--temp-directory", "temp_directory", "DIR/temp is used, and emptied", "DIR"),
@@ -105,6 +126,13 @@ FOLDERS: Final = [
         "Darkroom downloads no front end; install one and name its folder with --front-end-root",
     ),
     _switch("--multi-user", "one storage per user", multi_user=True),
+    _value(
+        "--feature-flag",
+        "feature_flags",
+        "add to what clients are told",
+        "KEY[=VALUE]",
+        repeats=True,
+    ),
     _value("--default-hashing-function", "upload_hash", "md5, sha1, sha256 or sha512", "NAME"),
 ]
 
@@ -112,6 +140,9 @@ JOBS: Final = [
     _value("--database-url", "database_url", "where jobs are kept", "URL"),
     _value("--job-attempts", "job_attempts", "starts of a job whose worker died (2)", "N"),
     _value("--history-limit", "history_limit", "finished jobs that are kept (10000)", "N"),
+    _switch(
+        "--high-ram", "as --cache-classic, unless another cache is named", cache_mode="classic"
+    ),
     _switch("--cache-classic", "keep the last graph's results", "cache", cache_mode="classic"),
     Flag(
         name="--cache-lru",
@@ -124,9 +155,9 @@ JOBS: Final = [
     Flag(
         name="--cache-ram",
         text="keep results as long as this much RAM is free (4)",
-        sets={"cache_mode": "ram", "cache_ram_headroom": VALUE},
-        nargs="optional",
-        bare=4.0,
+        read=_read_cache_ram,
+        nargs="any",
+        most=2,
         metavar="GB",
         group="cache",
     ),
@@ -134,6 +165,9 @@ JOBS: Final = [
     _value("--preview-method", "preview_method", "none, auto, latent2rgb or taesd", "METHOD"),
     _value("--preview-size", "preview_size", "longest side of previews (512)", "N"),
     _switch("--disable-metadata", "write no workflow into files", disable_metadata=True),
+    _switch("--date-based-output", "save into subfolders by date", date_based_output=True),
+    _value("--date-output-format", "date_output_format", "name of those (%Y-%m-%d)", "FORMAT"),
+    _value("--disabled-nodes-config", "disabled_nodes", "YAML list of nodes left out", "FILE"),
     _switch("--disable-all-custom-nodes", "load no packs", disable_custom_nodes=True),
     Flag(
         name="--whitelist-custom-nodes",
@@ -147,7 +181,7 @@ JOBS: Final = [
 WORKERS: Final = [
     _value("--workers", "workers", "worker processes (1)", "N"),
     _switch("--cpu", "use no GPU", "vram", cpu=True),
-    _value("--cuda-device", "cuda_device", "use only this GPU", "N"),
+    _value("--cuda-device", "cuda_device", "use only these GPUs, 0,1 or all", "N"),
     _value("--default-device", "default_device", "use this GPU first", "N"),
     *(
         Flag(name=name, text=f"memory policy {mode}", sets={"vram_mode": mode}, group="vram")
@@ -184,11 +218,12 @@ WORKERS: Final = [
 LOGGING: Final = [
     Flag(
         name="--verbose",
-        text="least severity that is logged (INFO); alone: DEBUG",
-        sets={"log_level": VALUE},
-        nargs="optional",
-        bare="DEBUG",
-        metavar="LEVEL",
+        text="least severity that is logged (INFO; alone: DEBUG), or logged to a file",
+        read=_read_verbose,
+        nargs="any",
+        most=2,
+        metavar="LEVEL FILE",
+        repeats=True,
     ),
     _value("--log-format", "log_format", "text or json", "FORMAT"),
     _switch("--log-stdout", "log to standard output", log_stdout=True),
@@ -218,8 +253,26 @@ IGNORED: Final = [
             "--enable-manager",
             "--disable-manager-ui",
             "--enable-manager-legacy-ui",
+            "--disable-ipex-optimize",
+            "--disable-partner-nodes",
+            "--enable-assets",
+            "--disable-assets",
+            "--enable-asset-hashing",
+            "--enable-dynamic-vram",
+            "--disable-dynamic-vram",
+            "--fast-disk",
+            "--disable-fast-disk",
+            "--disable-nvml-pressure",
+            "--fp16-intermediates",
+            "--enable-triton-backend",
+            "--disable-triton-backend",
+            "--disable-cuda-graphs",
+            "--disable-comfy-compiler",
+            "--assert-graph-breaks",
         )
     ),
+    _noted("--vram-headroom", "one"),
+    _noted("--debug-hang", "optional"),
     _noted("--async-offload", "optional"),
     _noted("--fast", "any"),
     _noted("--comfy-api-base", "one"),
@@ -236,11 +289,11 @@ IGNORED: Final = [
             "pytorch-cross-attention",
             "sage-attention",
             "flash-attention",
+            "ck-attention",
         )
     ),
     _refused("--directml", _NO_HARDWARE),
     _refused("--oneapi-device-selector", _NO_HARDWARE, "one"),
-    _refused("--disable-ipex-optimize", _NO_HARDWARE, "none"),
 ]
 
 GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
@@ -261,6 +314,7 @@ class ParsedFlags:
     settings: Mapping[str, object]  # setting -> raw value
     config: str | None  # --config
     noted: tuple[str, ...]  # flags that were given but mean nothing here
+    lists_features: bool = False  # --list-feature-flags
 
 
 _NARGS: Final[Mapping[str, str | None]] = {
@@ -274,6 +328,9 @@ _NARGS: Final[Mapping[str, str | None]] = {
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the whole table, and `--config`, to a parser."""
     parser.add_argument("--config", metavar="FILE", help="settings file (darkroom.toml)")
+    parser.add_argument(
+        LIST_FEATURES, action="store_true", help="print the known feature flags as JSON, then end"
+    )
     exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
     for title, flags in GROUPS.items():
         section = parser.add_argument_group(title)
@@ -295,7 +352,7 @@ def _argument(flag: Flag) -> dict[str, Any]:
     if flag.nargs == "optional":
         options["const"] = flag.bare
     if flag.repeats:
-        options["action"] = "extend"
+        options["action"] = "extend" if flag.nargs == "many" else "append"
     return options
 
 
@@ -311,9 +368,23 @@ def read_flags(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -
             _refuse(parser, flag)
         if flag.effect == "noted":
             noted.append(flag.name)
+        _check_number(parser, flag, given[flag.name])
         for setting, value in flag.sets.items():
             settings[setting] = given[flag.name] if value is VALUE else value
-    return ParsedFlags(settings=settings, config=given.get("config"), noted=tuple(noted))
+        if flag.read is not None:
+            settings |= flag.read(given[flag.name])
+    return ParsedFlags(
+        settings=settings,
+        config=given.get("config"),
+        noted=tuple(noted),
+        lists_features=given.get("list_feature_flags", False),
+    )
+
+
+def _check_number(parser: argparse.ArgumentParser, flag: Flag, given: Any) -> None:
+    occurrences = given if flag.repeats else [given]
+    if flag.most is not None and any(len(words) > flag.most for words in occurrences):
+        parser.error(f"argument {flag.name}: expected at most {flag.most} values")
 
 
 def _refuse(parser: argparse.ArgumentParser, flag: Flag) -> NoReturn:

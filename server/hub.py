@@ -104,6 +104,10 @@ class Hub:
                 connection.send(frames.text_frame(snapshot.progress_state.text))
         return connection
 
+    def find(self, client_id: str) -> Connection | None:
+        """The open socket that messages for this client go to."""
+        return self._targets.get(client_id)
+
     def leave(self, connection: Connection) -> None:
         """Forget a closed socket, unless a newer one of the same client took its place."""
         if self._targets.get(connection.client_id) is connection:

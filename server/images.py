@@ -114,3 +114,19 @@ def join_mask(original: Path, mask: IO[bytes]) -> bytes:
             return buffer.getvalue()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadRequest("mask or original is no readable image", details=str(error)) from None
+
+
+def thumbnail(source: Path | IO[bytes], longest_side: int) -> bytes:
+    """The picture as WebP, shrunk to fit; raises BadRequest if it is none."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    try:
+        with _open(source) as image:
+            if image.mode not in ("RGB", "RGBA", "L"):  # the others are not shrunk smoothly
+                image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            image.thumbnail((longest_side, longest_side))
+            image.save(buffer, format="webp", quality=_DEFAULT_QUALITY)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadRequest("this is no picture that can be shown", details=str(error)) from None
+    return buffer.getvalue()

@@ -30,6 +30,7 @@ def make_folders(settings: Settings, *, empty_temp: bool = True) -> Folders:
         input_dir=settings.input_directory,
         temp_dir=settings.temp_directory,
         user_dir=settings.user_directory,
+        models_dir=settings.models_directory,
         extra_configs=extra_path_files(settings),
         extra_checkpoints=[STARTER_MODELS],
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import msgspec
 
-from server.settings import Settings
+from server.settings import LogFile, Settings
 
 _LINE = "%(asctime)s %(levelname)-7s %(message)s"
 _TIME = "%H:%M:%S"
+
+DETAIL: Final = 15  # between DEBUG and INFO
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,13 +33,19 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def set_up_logging(settings: Settings) -> TextIO:
-    """Send all records to one place; the stream they go to."""
+def set_up_logging(settings: Settings, *further: logging.Handler) -> TextIO:
+    """Send all records to one place, to further ones and to files; the stream they go to.
+
+    Raises OSError for a file that cannot be written.
+    """
+    logging.addLevelName(DETAIL, "DETAIL")
     stream = sys.stdout if settings.log_stdout else sys.stderr
-    level = "WARNING" if settings.quiet else settings.log_level
+    shown = [_handler(settings, stream), *further]
+    for handler in shown:
+        handler.setLevel("WARNING" if settings.quiet else settings.log_level)
     root = logging.getLogger()
-    root.handlers[:] = [_handler(settings, stream)]
-    root.setLevel(level)
+    root.handlers[:] = shown + [_file_handler(settings, file) for file in settings.log_files]
+    root.setLevel(min(handler.level for handler in root.handlers))
     for chatty in ("asyncio", "PIL", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     return stream
@@ -54,6 +62,17 @@ def _handler(settings: Settings, stream: TextIO) -> logging.Handler:
 
         return rich_handler(stream)
     handler = logging.StreamHandler(stream)
-    is_json = settings.log_format == "json"
-    handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(_LINE, _TIME))
+    handler.setFormatter(_formatter(settings, _TIME))
     return handler
+
+
+def _file_handler(settings: Settings, file: LogFile) -> logging.Handler:
+    handler = logging.FileHandler(file.path, encoding="utf-8")
+    handler.setFormatter(_formatter(settings, None))  # a file lasts longer than a day
+    handler.setLevel(file.level)
+    return handler
+
+
+def _formatter(settings: Settings, time_format: str | None) -> logging.Formatter:
+    is_json = settings.log_format == "json"
+    return JsonFormatter() if is_json else logging.Formatter(_LINE, time_format)

@@ -16,12 +16,13 @@ from aiohttp import web
 
 from executor.folders import CACHE_FOLDER
 from server.app import build_app
+from server.features import build_features
 from server.front_end import FrontEnd
 from server.hub import Hub
 from server.listener import ProgressLog, ProgressView
 from server.locations import build_pack_files, make_folders
 from server.log import is_interactive
-from server.routes.system import build_features
+from server.log_lines import LogFeed, LogRing
 from server.services import Core, Services
 from server.settings import MIB, Settings
 from server.uploads import Uploads
@@ -43,7 +44,7 @@ class CannotServe(Exception):
     """The server cannot start; the message says why."""
 
 
-async def serve(settings: Settings, stream: TextIO) -> None:
+async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     """Serve until a signal comes, or until nodes are loaded with `quick_test`.
 
     Raises CannotServe, OSError, ExtraPathsError.
@@ -51,7 +52,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
     ended = _ended_by_signal()
     folders = await asyncio.to_thread(make_folders, settings)
     cache = folders.user / CACHE_FOLDER
-    features = build_features(settings.max_upload_bytes)
+    features = build_features(settings.max_upload_bytes, settings.feature_flags)
     hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
     services = Services(
         settings=settings,
@@ -64,6 +65,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
         user_settings=UserSettings(settings.max_upload_bytes),
         user_files=UserFiles(),
         pack_files=build_pack_files(settings, folders),
+        logs=LogFeed(log_ring, hub.find),
         starting=asyncio.get_running_loop().create_future(),
     )
     async with _listening(settings, build_app(services)):
@@ -77,6 +79,7 @@ async def serve(settings: Settings, stream: TextIO) -> None:
                     log.info("stopping")
         finally:
             pinging.cancel()
+            services.logs.close()
             hub.close()
 
 

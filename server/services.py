@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import web
 
 from executor.folders import Folders
+from server.devices import Devices
 from server.front_end import FrontEnd
 from server.hub import Hub
+from server.log_lines import LogFeed
 from server.pack_files import PackFiles
 from server.settings import Settings
 from server.uploads import Uploads
@@ -50,6 +52,8 @@ class Services:
     user_settings: UserSettings
     user_files: UserFiles
     pack_files: PackFiles
+    logs: LogFeed
+    devices: Devices = field(default_factory=Devices)
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     async def core(self) -> Core:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 ENV_PREFIX: Final = "DARKROOM_"
 CONFIG_NAME: Final = "darkroom.toml"
 MIB: Final = 1024 * 1024
+LOG_LEVELS: Final = ("DEBUG", "DETAIL", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingError(Exception):
@@ -94,6 +95,49 @@ def _one_of(*choices: str) -> Callable[[object], str]:
     return parse
 
 
+def _devices(value: object) -> tuple[int, ...]:
+    return () if value == "all" else _list_of(_integer(0), ",")(value)
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file that gets log lines."""
+
+    level: str  # the least severity
+    path: Path
+
+
+def _log_file(value: object) -> LogFile:
+    level, has_path, path = _text(value).partition(":")
+    if not has_path or not path:
+        raise ValueError("it must have the form LEVEL:FILE")
+    return LogFile(_one_of(*LOG_LEVELS)(level), _path(path))
+
+
+def _node_names(value: object) -> tuple[str, ...]:
+    """A list of names, or the YAML file that holds one."""
+    names = _read_yaml(_path(value)) or [] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("it must be a file that holds a list of node ids")
+    return tuple(names)
+
+
+def _read_yaml(file: Path) -> object:
+    import yaml  # only who names such a file pays for it
+
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _date_format(value: object) -> str:
+    text = _text(value)
+    if not text or text.startswith("/") or ".." in text or not text.isprintable():
+        raise ValueError("it must give a folder name, such as %Y-%m-%d")
+    return text
+
+
 def _setting(default: T, parse: Callable[[object], object], text: str) -> T:
     field: T = dataclasses.field(default=default, metadata={"parse": parse, "doc": text})
     return field
@@ -102,7 +146,6 @@ def _setting(default: T, parse: Callable[[object], object], text: str) -> T:
 _paths = _list_of(_path, os.pathsep)
 _words = _list_of(_text, ",")
 _precision = _one_of("auto", "fp32", "fp16", "bf16")
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +173,15 @@ class Settings:
     base_directory: Path = _setting(
         Path("~/darkroom").expanduser(), _path, "holds models, input, output, temp, user, ..."
     )
+    models_directory: Path | None = _setting(None, _path, "models; default: base/models")
     output_directory: Path | None = _setting(None, _path, "results; default: base/output")
     input_directory: Path | None = _setting(None, _path, "uploads; default: base/input")
     temp_directory: Path | None = _setting(None, _path, "its subfolder temp/ holds previews")
     user_directory: Path | None = _setting(None, _path, "settings of users; default: base/user")
     extra_model_paths: tuple[Path, ...] = _setting((), _paths, "YAML files of model folders")
+    feature_flags: tuple[str, ...] = _setting(
+        (), _words, "further entries of GET /features, `KEY` or `KEY=VALUE`"
+    )
     front_end_root: Path | None = _setting(None, _path, "static front end served at /")
     multi_user: bool = _setting(
         False, _boolean, "one storage per user, whom the header `comfy-user` names"
@@ -156,7 +203,7 @@ class Settings:
     stop_wait: float = _setting(2.0, _number, "seconds that workers have to end by themselves")
     cpu: bool = _setting(False, _boolean, "use no GPU")
     cuda_device: tuple[int, ...] = _setting(
-        (), _list_of(_integer(0), ","), "use only these GPUs, e.g. `0` or `0,1`"
+        (), _devices, "use only these GPUs, e.g. `0` or `0,1`; `all`: any"
     )
     default_device: int | None = _setting(None, _integer(0), "use this GPU first")
     cache_mode: str = _setting(
@@ -169,6 +216,11 @@ class Settings:
     )
     preview_size: int = _setting(512, _integer(16, 16384), "longest side of a preview, in pixels")
     disable_metadata: bool = _setting(False, _boolean, "write no workflow into saved files")
+    date_based_output: bool = _setting(False, _boolean, "save into a subfolder for each date")
+    date_output_format: str = _setting("%Y-%m-%d", _date_format, "name of that subfolder")
+    disabled_nodes: tuple[str, ...] = _setting(
+        (), _node_names, "YAML file with a list of node ids that are not registered"
+    )
     disable_custom_nodes: bool = _setting(False, _boolean, "load no node packs")
     whitelist_custom_nodes: tuple[str, ...] = _setting(
         (), _words, "packs that are loaded although packs are disabled"
@@ -187,8 +239,12 @@ class Settings:
 
     # the process
     log_level: str = _setting("INFO", _one_of(*LOG_LEVELS), "the least severity that is logged")
+    log_files: tuple[LogFile, ...] = _setting(
+        (), _list_of(_log_file, ","), "files that get log lines too, `LEVEL:FILE`"
+    )
     log_format: str = _setting("text", _one_of("text", "json"), "`json`: one object a line")
     log_stdout: bool = _setting(False, _boolean, "log to standard output, not standard error")
+    log_lines: int = _setting(1000, _integer(1), "log lines kept for GET /internal/logs")
     quiet: bool = _setting(False, _boolean, "log warnings and errors only")
     quick_test: bool = _setting(False, _boolean, "load all nodes, then end")
     argv: tuple[str, ...] = ()  # the command line, shown in /system_stats; not a setting

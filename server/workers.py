@@ -7,7 +7,7 @@ import msgspec
 from executor.folders import Folders
 from executor.worker_config import WorkerConfig
 from server.locations import STARTER_MODELS, extra_path_files
-from server.settings import Settings
+from server.settings import LOG_LEVELS, Settings
 
 
 class WorkerConfigs:
@@ -28,6 +28,7 @@ class WorkerConfigs:
             "output_dir": str(folders.output),
             "temp_dir": str(folders.temp.parent),
             "user_dir": str(folders.user),
+            "models_dir": str(folders.models_root),
             "extra_model_configs": self._extra_configs,
             "extra_checkpoint_dirs": [str(STARTER_MODELS)],
             "cpu": settings.cpu,
@@ -47,7 +48,9 @@ class WorkerConfigs:
             "disable_metadata": settings.disable_metadata,
             "custom_nodes": not settings.disable_custom_nodes,
             "whitelist_custom_nodes": settings.whitelist_custom_nodes,
-            "log_level": settings.log_level,
+            "date_folder": settings.date_output_format if settings.date_based_output else None,
+            "disabled_nodes": settings.disabled_nodes,
+            "log_level": _worker_level(settings),
         }
         return msgspec.convert(values, WorkerConfig)
 
@@ -63,6 +66,13 @@ class WorkerConfigs:
         if first is None and self._settings.workers == 1:
             return None
         return (first or 0) + number
+
+
+def _worker_level(settings: Settings) -> str:
+    """The least severity that anything here takes; workers do not know the level DETAIL."""
+    levels = [settings.log_level, *(file.level for file in settings.log_files)]
+    least = min(levels, key=LOG_LEVELS.index)
+    return "DEBUG" if least == "DETAIL" else least
 
 
 def _unless_auto(precision: str) -> str | None:

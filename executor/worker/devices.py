@@ -9,8 +9,12 @@ import psutil
 import torch
 
 
-def device_entries(cpu_only: bool) -> list[dict[str, Any]]:
-    """One entry per device; the CPU counts as one whose memory is the RAM."""
+def device_entries(cpu_only: bool, device: int | None = None) -> list[dict[str, Any]]:
+    """One entry per device; the CPU counts as one whose memory is the RAM.
+
+    `device` is the number of this worker's GPU among all of the machine: here it is the only one.
+    The key `uuid` is for the server alone, which finds out by it who shares a GPU.
+    """
     if cpu_only or not torch.cuda.is_available():
         memory = psutil.virtual_memory()
         return [
@@ -24,19 +28,21 @@ def device_entries(cpu_only: bool) -> list[dict[str, Any]]:
                 "torch_vram_free": memory.available,
             }
         ]
-    index = torch.cuda.current_device()
-    free, total = torch.cuda.mem_get_info(index)
-    reserved = torch.cuda.memory_reserved(index)
-    unused = reserved - torch.cuda.memory_allocated(index)
+    current = torch.cuda.current_device()
+    index = current if device is None else device
+    free, total = torch.cuda.mem_get_info(current)
+    reserved = torch.cuda.memory_reserved(current)
+    unused = reserved - torch.cuda.memory_allocated(current)
     return [
         {
-            "name": f"cuda:{index} {torch.cuda.get_device_name(index)}",
+            "name": f"cuda:{index} {torch.cuda.get_device_name(current)}",
             "type": "cuda",
             "index": index,
             "vram_total": total,
             "vram_free": free + unused,
             "torch_vram_total": reserved,
             "torch_vram_free": unused,
+            "uuid": str(getattr(torch.cuda.get_device_properties(current), "uuid", "")),
         }
     ]
 

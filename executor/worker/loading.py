@@ -56,7 +56,7 @@ class LoadedNodes:
             request = msgspec.convert(call.arguments, CheckRequest)
             return msgspec.to_builtins(validate_inputs(self.classes, request))
         if call.method == DEVICE_STATS:
-            return device_entries(self.config.cpu)
+            return device_entries(self.config.cpu, self.config.device)
         raise ValueError(f"unknown call '{call.method}'")
 
 
@@ -64,7 +64,10 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
     """Load everything; takes seconds."""
     folders = config.folders()
     use_files(FileOptionLists(folders))
-    classes: dict[str, NodeClass] = dict(NODE_CLASSES)
+    disabled = frozenset(config.disabled_nodes)
+    classes: dict[str, NodeClass] = {
+        name: node for name, node in NODE_CLASSES.items() if name not in disabled
+    }
     fingerprint = definitions_fingerprint(config)
     definitions = None
     if fingerprint != config.known_fingerprint:
@@ -78,6 +81,7 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
                 preview_method=config.preview_method,
                 preview_size=config.preview_size,
                 disable_metadata=config.disable_metadata,
+                date_folder=config.date_folder,
             ),
             model_policy=policy,
         ),
@@ -88,7 +92,7 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
         interruptions=interruptions,
     )
     ready = Ready(
-        devices=device_entries(config.cpu),
+        devices=device_entries(config.cpu, config.device),
         versions=versions(),
         definitions=definitions,
         fingerprint=fingerprint,

@@ -1,14 +1,17 @@
-"""GET /models, /models/{folder}, /embeddings: model files by kind."""
+"""Model files by kind: names, figures, metadata and preview pictures."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
+from executor.folders import OutsideFolder
 from server.errors import NotFound
+from server.model_files import NO_MODELS, model_entries, preview
+from server.model_metadata import read_metadata
 from server.responses import json_response
 from server.services import SERVICES, Route
 
@@ -20,9 +23,7 @@ async def list_kinds(request: web.Request) -> web.Response:
 
 async def list_models(request: web.Request) -> web.Response:
     """The files of one kind."""
-    folders, kind = request.app[SERVICES].folders, request.match_info["folder"]
-    if kind not in folders.models:
-        raise NotFound(f"there is no folder kind '{kind}'; GET /models lists them")
+    folders, kind = request.app[SERVICES].folders, _kind(request)
     return json_response(await asyncio.to_thread(folders.filename_list, kind))
 
 
@@ -32,8 +33,77 @@ async def list_embeddings(request: web.Request) -> web.Response:
     return json_response([str(PurePath(file).with_suffix("")) for file in files])
 
 
+async def list_folders(request: web.Request) -> web.Response:
+    """The kinds that hold models, with their folders."""
+    models = request.app[SERVICES].folders.models
+    return json_response(
+        [
+            {"name": kind, "folders": [str(path) for path in paths]}
+            for kind, paths in models.items()
+            if kind not in NO_MODELS
+        ]
+    )
+
+
+async def describe_models(request: web.Request) -> web.Response:
+    """The files of one kind with folder, size and times."""
+    folders, kind = request.app[SERVICES].folders, _kind(request)
+    return json_response(await asyncio.to_thread(model_entries, folders, kind))
+
+
+async def show_preview(request: web.Request) -> web.Response:
+    """The picture of one model, as WebP."""
+    kind, index, name = _kind(request), request.match_info["index"], request.match_info["filename"]
+    paths = [] if kind in NO_MODELS else request.app[SERVICES].folders.models[kind]
+    if not (index.isascii() and index.isdigit() and len(index) < 6 and int(index) < len(paths)):
+        raise NotFound(f"the kind '{kind}' has no folder number '{index}'")
+    try:
+        picture = await asyncio.to_thread(preview, paths[int(index)], name)
+    except OutsideFolder as error:
+        raise NotFound(str(error)) from None
+    if picture is None:
+        raise NotFound(f"there is no picture of {name!r}")
+    return web.Response(
+        body=picture,
+        content_type="image/webp",
+        headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+async def show_metadata(request: web.Request) -> web.Response:
+    """What a safetensors file says of itself."""
+    folders, kind = request.app[SERVICES].folders, _kind(request)
+    name = request.query.get("filename", "")
+    if not name.endswith(".safetensors"):
+        raise NotFound("the parameter 'filename' must name a .safetensors file")
+
+    def read() -> dict[str, Any] | None:
+        file = folders.find(kind, name)
+        return None if file is None else read_metadata(file)
+
+    try:
+        metadata = await asyncio.to_thread(read)
+    except OutsideFolder as error:
+        raise NotFound(str(error)) from None
+    if metadata is None:
+        raise NotFound(f"there is no file {name!r} with metadata among the '{kind}'")
+    return json_response(metadata)
+
+
+def _kind(request: web.Request) -> str:
+    """The kind in the path; old aliases of kinds are none."""
+    kind = request.match_info["kind"]
+    if kind not in request.app[SERVICES].folders.models:
+        raise NotFound(f"there is no folder kind '{kind}'; GET /models lists them")
+    return kind
+
+
 ROUTES: Final[list[Route]] = [
     ("GET", "/models", list_kinds),
-    ("GET", "/models/{folder}", list_models),
+    ("GET", "/models/{kind}", list_models),
     ("GET", "/embeddings", list_embeddings),
+    ("GET", "/view_metadata/{kind}", show_metadata),
+    ("GET", "/experiment/models", list_folders),
+    ("GET", "/experiment/models/{kind}", describe_models),
+    ("GET", "/experiment/models/preview/{kind}/{index}/{filename:.+}", show_preview),
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.flags import FLAGS, ParsedFlags, add_flags, read_flags
-from server.settings import PARSERS, Settings, build_settings
+from server.settings import PARSERS, LogFile, SettingError, Settings, build_settings
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -28,6 +28,7 @@ WORKING = [
     (["--listen", "10.0.0.1,::1"], "listen", ("10.0.0.1", "::1")),
     (["--port", "8000"], "port", 8000),
     (["--base-directory", "/b"], "base_directory", Path("/b")),
+    (["--models-directory", "/m"], "models_directory", Path("/m")),
     (["--output-directory", "/o"], "output_directory", Path("/o")),
     (["--input-directory", "/i"], "input_directory", Path("/i")),
     (["--user-directory", "/u"], "user_directory", Path("/u")),
@@ -39,6 +40,8 @@ WORKING = [
     ),
     (["--cpu"], "cpu", True),
     (["--cuda-device", "1"], "cuda_device", (1,)),
+    (["--cuda-device", "0,2"], "cuda_device", (0, 2)),
+    (["--cuda-device", "all"], "cuda_device", ()),
     (["--default-device", "1"], "default_device", 1),
     (["--cache-classic"], "cache_mode", "classic"),
     (["--cache-lru", "7"], "cache_lru_size", 7),
@@ -46,6 +49,12 @@ WORKING = [
     (["--cache-none"], "cache_mode", "none"),
     (["--cache-ram"], "cache_ram_headroom", 4.0),
     (["--cache-ram", "2.5"], "cache_ram_headroom", 2.5),
+    (["--cache-ram", "2.5"], "cache_mode", "ram"),
+    (["--cache-ram", "2.5", "30"], "cache_ram_headroom", 2.5),
+    (["--high-ram"], "cache_mode", "classic"),
+    (["--cache-none", "--high-ram"], "cache_mode", "none"),
+    (["--date-based-output"], "date_based_output", True),
+    (["--date-output-format", "%Y/%m"], "date_output_format", "%Y/%m"),
     (["--preview-method", "taesd"], "preview_method", "taesd"),
     (["--preview-size", "256"], "preview_size", 256),
     (["--enable-cors-header"], "cors_origin", "*"),
@@ -59,8 +68,19 @@ WORKING = [
     (["--disable-all-custom-nodes"], "disable_custom_nodes", True),
     (["--whitelist-custom-nodes", "a", "b"], "whitelist_custom_nodes", ("a", "b")),
     (["--disable-api-nodes"], "disable_api_nodes", True),
+    (["--offline"], "disable_api_nodes", True),
+    (["--feature-flag", "a=b,c", "--feature-flag", "d"], "feature_flags", ("a=b,c", "d")),
     (["--verbose"], "log_level", "DEBUG"),
     (["--verbose", "WARNING"], "log_level", "WARNING"),
+    (["--verbose", "DETAIL"], "log_level", "DETAIL"),
+    (["--verbose", "--verbose", "ERROR"], "log_level", "ERROR"),
+    (["--verbose", "DEBUG", "/l"], "log_level", "INFO"),
+    (["--verbose", "DEBUG", "/l:1"], "log_files", (LogFile("DEBUG", Path("/l:1")),)),
+    (
+        ["--verbose", "DEBUG", "/a", "--verbose", "WARNING", "--verbose", "INFO", "/b"],
+        "log_files",
+        (LogFile("DEBUG", Path("/a")), LogFile("INFO", Path("/b"))),
+    ),
     (["--log-stdout"], "log_stdout", True),
     (["--dont-print-server"], "quiet", True),
     (["--default-hashing-function", "md5"], "upload_hash", "md5"),
@@ -104,6 +124,13 @@ NOTED = [
     *(["--supports-fp8-compute"], ["--cuda-malloc"], ["--disable-cuda-malloc"]),
     *(["--enable-manager"], ["--disable-manager-ui"], ["--enable-manager-legacy-ui"]),
     ["--comfy-api-base", "https://x"],
+    *(["--disable-ipex-optimize"], ["--disable-partner-nodes"], ["--enable-assets"]),
+    *(["--disable-assets"], ["--enable-asset-hashing"], ["--enable-dynamic-vram"]),
+    *(["--disable-dynamic-vram"], ["--vram-headroom", "2"], ["--fast-disk"]),
+    *(["--disable-fast-disk"], ["--disable-nvml-pressure"], ["--fp16-intermediates"]),
+    *(["--use-ck-attention"], ["--enable-triton-backend"], ["--disable-triton-backend"]),
+    *(["--disable-cuda-graphs"], ["--disable-comfy-compiler"], ["--assert-graph-breaks"]),
+    *(["--debug-hang"], ["--debug-hang", "3"]),
 ]
 
 
@@ -126,7 +153,6 @@ def test_a_flag_that_means_nothing_here_is_accepted_and_noted(argv: list[str]) -
         ["--directml"],
         ["--directml", "1"],
         ["--oneapi-device-selector", "x"],
-        ["--disable-ipex-optimize"],
     ],
 )
 def test_a_flag_that_cannot_be_honoured_is_refused(
@@ -142,6 +168,8 @@ def test_a_flag_that_cannot_be_honoured_is_refused(
     "argv",
     [
         ["--no-such-flag"],
+        ["--cache-ram", "1", "2", "3"],
+        ["--verbose", "INFO", "/a", "/b"],
         ["--port"],
         ["--cache-none", "--cache-lru", "3"],
         ["--cpu", "--highvram"],
@@ -166,3 +194,39 @@ def test_every_flag_names_settings_that_exist() -> None:
 def test_the_documentation_lists_every_flag() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
     assert not [flag.name for flag in FLAGS if f"`{flag.name}`" not in text]
+
+
+def test_disabled_nodes_are_read_from_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "nodes.yaml"
+    file.write_text("- SaveImage\n- KSampler\n")
+    assert settings("--disabled-nodes-config", str(file)).disabled_nodes == (
+        "SaveImage",
+        "KSampler",
+    )
+    file.write_text("")
+    assert settings("--disabled-nodes-config", str(file)).disabled_nodes == ()
+
+
+@pytest.mark.parametrize("content", [None, "a: b", "- 1", "[", "\0"])
+def test_a_file_of_disabled_nodes_must_hold_a_list(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "nodes.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SettingError, match="disabled_nodes"):
+        settings("--disabled-nodes-config", str(file))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--verbose", "LOUD"],
+        ["--verbose", "LOUD", "/l"],
+        ["--cuda-device", "every"],
+        ["--date-output-format", "../%Y"],
+        ["--date-output-format", "/tmp"],
+        ["--date-output-format", ""],
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused(argv: list[str]) -> None:
+    with pytest.raises(SettingError):
+        settings(*argv)

@@ -294,6 +294,16 @@ def test_nothing_is_found_where_nothing_is_installed(tmp_path: Path) -> None:
     assert (found.root, found.docs, found.templates, found.scripts()) == (None, None, (), [])
 
 
+def test_the_version_is_that_of_the_front_end_that_is_served(
+    new_twin: Callable[..., Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.versions.installed", lambda package: "1.2.3")
+    for settings, version in (({}, "1.2.3"), ({"front_end_root": str(tmp_path)}, None)):
+        system = new_twin(**settings).get("/system_stats").json()["system"]
+        assert system["required_frontend_version"] == version
+        assert system["installed_templates_version"] == "1.2.3"
+
+
 async def test_a_file_that_many_ask_for_is_compressed_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,9 @@ from executor.jobs import Job, JobState
 from executor.messages import Log, Progress
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
-from server.log import JsonFormatter, is_interactive, set_up_logging
-from server.settings import Settings
+from server.log import DETAIL, JsonFormatter, is_interactive, set_up_logging
+from server.log_lines import LogRing
+from server.settings import LogFile, Settings
 from server.terminal import ProgressBars, rich_handler
 
 
@@ -97,6 +99,35 @@ def test_lines_go_where_the_settings_say(capsys: pytest.CaptureFixture[str]) -> 
         logging.getLogger("x").warning("hello")
         out, err = capsys.readouterr()
         assert ("hello" in out, "hello" in err) == (to_stdout, not to_stdout)
+
+
+def test_a_file_gets_lines_of_its_own_level(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = (LogFile("DETAIL", tmp_path / "a"), LogFile("ERROR", tmp_path / "b"))
+    set_up_logging(Settings(log_files=files))
+    logger = logging.getLogger("x")
+    for level in (logging.DEBUG, DETAIL, logging.INFO, logging.ERROR):
+        logger.log(level, "level %d", level)
+    close_files()
+    texts = [(tmp_path / name).read_text() for name in ("a", "b")]
+    assert [re.findall(r"level (\d+)", text) for text in texts] == [["15", "20", "40"], ["40"]]
+    assert "DETAIL" in texts[0]
+    assert re.findall(r"level (\d+)", capsys.readouterr().err) == ["20", "40"]
+
+
+def close_files() -> None:
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.close()
+
+
+def test_further_handlers_get_what_the_console_gets() -> None:
+    ring = LogRing(9)
+    set_up_logging(Settings(log_level="WARNING"), ring)
+    logging.getLogger("x").info("quiet")
+    logging.getLogger("x").error("loud")
+    assert [entry.m for entry in ring.since(0)[0]] == ["ERROR   loud\n"]
 
 
 def test_only_a_terminal_with_text_is_interactive() -> None:

@@ -182,6 +182,14 @@ def test_a_broken_yaml_file_ends_the_start_with_a_reason(tmp_path: Path) -> None
     assert "Traceback" not in ended.stderr
 
 
+def test_a_log_file_that_cannot_be_written_ends_the_start_with_a_reason(tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "log"
+    ended = command("--base-directory", str(tmp_path), "--verbose", "INFO", str(file), cwd=tmp_path)
+    assert ended.returncode == 1
+    assert f"cannot log to '{file}': No such file" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_the_quick_test_loads_the_nodes_and_ends(tmp_path: Path) -> None:
     ended = command(
         *("--quick-test-for-ci", "--cpu", "--port", "0", "--base-directory", str(tmp_path / "b")),

@@ -11,16 +11,10 @@ from pathlib import Path
 import pytest
 
 from server.app import ROUTES
+from server.versions import COMFY_PACKAGES, installed
 from tests.client import Client
-from tests.conftest import ROOT
+from tests.conftest import ROOT, ServerProcess
 from tests.server.conftest import Place
-
-KINDS = [
-    *("checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models"),
-    *("clip_vision", "style_models", "embeddings", "diffusers", "vae_approx", "controlnet"),
-    *("gligen", "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks"),
-    *("photomaker", "classifiers", "model_patches", "audio_encoders"),
-]
 
 
 def test_every_route_is_documented() -> None:
@@ -102,12 +96,6 @@ def test_uploaded_images_are_offered_at_once(server: Client) -> None:
     assert info[1]["image_upload"] is True
 
 
-def test_model_kinds_come_in_the_usual_order(server: Client) -> None:
-    assert server.get("/models").json() == KINDS
-    for kind in ("nonsense", "unet", "clip", "..", "%2e%2e"):
-        assert server.get(f"/models/{kind}").status == 404
-
-
 def test_embeddings_are_named_without_extension(server: Client, place: Place) -> None:
     folder = place.base / "models" / "embeddings"
     (folder / "style.v2.pt").touch()
@@ -120,6 +108,7 @@ def test_statistics_have_the_documented_keys(server: Client) -> None:
         *("os", "ram_total", "ram_free", "comfyui_version", "required_frontend_version"),
         *("installed_templates_version", "required_templates_version", "python_version"),
         *("pytorch_version", "embedded_python", "argv"),
+        *("comfy_package_versions", "deploy_environment"),
     }
     assert stats["system"]["comfyui_version"] == "0.8.0"
     assert re.match(r"\d+\.\d+", stats["system"]["pytorch_version"])
@@ -131,12 +120,40 @@ def test_statistics_have_the_documented_keys(server: Client) -> None:
     assert all(isinstance(device[key], int) and device[key] > 0 for key in memory)
 
 
-def test_features_are_the_documented_ones(server: Client) -> None:
-    assert server.get("/features").json() == {
-        "supports_preview_metadata": True,
-        "max_upload_size": 100 * 1024 * 1024,
-        "extension": {"manager": {"supports_v4": True}},
-    }
+def test_packages_of_the_front_end_are_listed_with_their_versions(server: Client) -> None:
+    packages = server.get("/system_stats").json()["system"]["comfy_package_versions"]
+    expected = [(name, installed(name)) for name in COMFY_PACKAGES if installed(name)]
+    assert [(package["name"], package["installed"]) for package in packages] == expected
+    assert all(package["required"] == package["installed"] for package in packages)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "local-git"),
+        (b"", "local-git"),
+        (b"\n second line", "local-git"),
+        (b"docker-image 3 \nmore", "docker-image 3"),
+        ("b\u00fccher\x1b[0m".encode(), "bcher[0m"),
+        (b"x" * 1000, "x" * 128),
+    ],
+)
+def test_the_environment_is_what_its_file_says(
+    new_twin: Callable[..., Client], tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    client = new_twin()
+    if content is not None:
+        (tmp_path / "twin1" / ".comfy_environment").write_bytes(content)
+    assert client.get("/system_stats").json()["system"]["deploy_environment"] == expected
+
+
+def test_the_command_line_is_shown_without_passwords(
+    new_server: Callable[..., ServerProcess],
+) -> None:
+    url = "sqlite://nobody:s3cret@/"
+    client = new_server("--feature-flag", f"url={url}").client
+    argv = client.get("/system_stats").json()["system"]["argv"]
+    assert argv[-2:] == ["--feature-flag", "url=sqlite://nobody:***@/"]
 
 
 def test_without_a_front_end_there_are_no_extensions(server: Client) -> None:

@@ -28,6 +28,7 @@ def test_a_worker_uses_the_same_folders(tmp_path: Path) -> None:
         tmp_path / "b",
         temp_directory=str(tmp_path / "t"),
         output_directory=str(tmp_path / "o"),
+        models_directory=str(tmp_path / "m"),
         extra_model_paths=str(more),
     )
     folders = make_folders(chosen)
@@ -64,6 +65,29 @@ def test_a_worker_is_told_what_to_keep_and_show(tmp_path: Path) -> None:
     assert (config.preview_method, config.preview_size) == ("taesd", 64)
     assert config.disable_metadata
     assert (config.custom_nodes, config.whitelist_custom_nodes) == (False, ["a", "b"])
+
+
+def test_a_worker_is_told_what_to_leave_out_and_where_to_save(tmp_path: Path) -> None:
+    file = tmp_path / "nodes.yaml"
+    file.write_text("[SaveImage]")
+    config = configs(tmp_path, disabled_nodes=str(file), date_based_output=True).make("w")
+    assert (config.disabled_nodes, config.date_folder) == (["SaveImage"], "%Y-%m-%d")
+    assert configs(tmp_path).make("w").date_folder is None
+
+
+@pytest.mark.parametrize(
+    ("values", "level"),
+    [
+        ({}, "INFO"),
+        ({"log_level": "ERROR"}, "ERROR"),
+        ({"log_level": "DETAIL"}, "DEBUG"),
+        ({"log_level": "ERROR", "log_files": "WARNING:/l,CRITICAL:/m"}, "WARNING"),
+    ],
+)
+def test_a_worker_reports_what_something_here_logs(
+    tmp_path: Path, values: dict[str, object], level: str
+) -> None:
+    assert configs(tmp_path, **values).make("w").log_level == level
 
 
 @pytest.mark.parametrize(

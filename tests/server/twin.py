@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -23,11 +24,12 @@ from executor.memory_worker import MemoryWorker
 from executor.messages import Emit, Execute, Finished
 from server.app import build_app
 from server.catalogue import Catalogue
+from server.features import build_features
 from server.front_end import FrontEnd
 from server.hub import Hub
 from server.listener import HubListener, ProgressLog
 from server.locations import build_pack_files, make_folders
-from server.routes.system import build_features
+from server.log_lines import LogFeed, LogRing
 from server.services import Core, Services
 from server.settings import MIB, Settings, build_settings
 from server.uploads import Uploads
@@ -87,6 +89,11 @@ DEFINITIONS = [
         "LoadImage", {"image": [[], {"image_upload": True}]}, ["IMAGE"], image="input_images"
     ),
     definition("CheckpointLoaderSimple", {"ckpt_name": [[]]}, ["MODEL"], ckpt_name="checkpoints"),
+    definition(
+        "ImageScaleToMaxDimension",
+        {"image": ["IMAGE"], "upscale_method": [["lanczos"]], "largest_size": SIZE},
+        ["IMAGE"],
+    ),
     definition("PreviewImage", {"images": ["IMAGE"]}, []),
     definition("SaveImage", {"images": ["IMAGE"]}, []),
 ]
@@ -160,6 +167,7 @@ class Twin:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folders = make_folders(settings)
+        self.log_ring = LogRing(settings.log_lines)
         self.address = ""
         self._is_up = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -168,6 +176,7 @@ class Twin:
         self._thread = threading.Thread(target=self._run)
 
     def start(self) -> None:
+        logging.getLogger().addHandler(self.log_ring)
         self._thread.start()
         assert self._is_up.wait(60)
         if self._failure is not None:
@@ -177,6 +186,7 @@ class Twin:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(30)
         assert not self._thread.is_alive()
+        logging.getLogger().removeHandler(self.log_ring)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -190,7 +200,7 @@ class Twin:
     async def _serve(self) -> None:
         self._end = asyncio.Event()
         settings = self.settings
-        features = build_features(settings.max_upload_bytes)
+        features = build_features(settings.max_upload_bytes, settings.feature_flags)
         hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
         services = Services(
             settings=settings,
@@ -207,6 +217,7 @@ class Twin:
             user_settings=UserSettings(settings.max_upload_bytes),
             user_files=UserFiles(),
             pack_files=build_pack_files(settings, self.folders),
+            logs=LogFeed(self.log_ring, hub.find),
             starting=self._loop.create_future(),
         )
         engine = await Engine.start(
@@ -226,6 +237,7 @@ class Twin:
         try:
             await self._end.wait()
         finally:
+            services.logs.close()
             hub.close()
             await runner.cleanup()
             await engine.stop()

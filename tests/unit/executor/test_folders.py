@@ -38,7 +38,8 @@ def test_kinds_come_in_the_documented_order(folders: Folders) -> None:
     assert list(folders.models)[:6] == [
         "checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models",
     ]  # fmt: skip
-    assert list(folders.models)[-2:] == ["model_patches", "audio_encoders"]
+    assert list(folders.models)[19:21] == ["model_patches", "audio_encoders"]
+    assert list(folders.models)[-2:] == ["datasets", "fonts"]
 
 
 def test_making_creates_every_missing_folder_and_keeps_files(tmp_path: Path) -> None:
