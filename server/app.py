@@ -8,6 +8,7 @@ from aiohttp import web
 
 from server.middleware import build_middleware
 from server.routes import (
+    api_docs,
     front_end,
     history,
     internal,
@@ -50,6 +51,7 @@ ROUTES: Final[list[Route]] = [
     *packs.ROUTES,
     *pages.ROUTES,
     *front_end.ROUTES,
+    *api_docs.ROUTES,
 ]
 
 

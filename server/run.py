@@ -16,6 +16,7 @@ from aiohttp import web
 
 from executor.folders import CACHE_FOLDER
 from server.app import build_app
+from server.broken_requests import answer_in_json
 from server.features import build_features
 from server.front_end import FrontEnd
 from server.hub import Hub
@@ -103,6 +104,7 @@ async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[
     access_log = logging.getLogger("server.access") if settings.access_log else None
     runner = web.AppRunner(app, access_log=access_log, shutdown_timeout=_LAST_ANSWERS_S)
     await runner.setup()
+    answer_in_json(runner)
     try:
         for host in settings.listen:
             await _listen(runner, host, settings)

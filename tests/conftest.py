@@ -19,7 +19,7 @@ from tests.client import Client, wait_until
 ROOT = Path(__file__).parent.parent
 START_S = 90.0  # generous: machines that run tests may be busy
 STOP_S = 10.0
-_ADDRESS = re.compile(r"listening on (http://\S+)")
+_ADDRESS = re.compile(r"listening on (https?://\S+)")
 
 
 @dataclass

@@ -23,6 +23,7 @@ from executor.folders import CACHE_FOLDER
 from executor.memory_worker import MemoryWorker
 from executor.messages import Emit, Execute, Finished
 from server.app import build_app
+from server.broken_requests import answer_in_json
 from server.catalogue import Catalogue
 from server.features import build_features
 from server.front_end import FrontEnd
@@ -169,6 +170,7 @@ class Twin:
         self.folders = make_folders(settings)
         self.log_ring = LogRing(settings.log_lines)
         self.address = ""
+        self.app: web.Application
         self._is_up = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._end: asyncio.Event
@@ -228,8 +230,10 @@ class Twin:
         hub.running_for = engine.dispatcher.running_for
         catalogue = Catalogue(engine.definitions, engine.options, wait_s=20)
         services.starting.set_result(Core(engine=engine, catalogue=catalogue))
-        runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=0.5)
+        self.app = build_app(services)
+        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
+        answer_in_json(runner)
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
         await site.start()
         self.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
