@@ -1,0 +1,1 @@
+"""Names that node packs import from ComfyUI, over our own modules."""
