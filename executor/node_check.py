@@ -23,6 +23,7 @@ class Fault:
     exception_type: str
     text: str
     traceback: list[str] = field(default_factory=list)
+    is_cycle: bool = False  # the nodes of a cycle have errors of their own
 
 
 @dataclass(slots=True)
@@ -73,6 +74,17 @@ def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Fi
     if report.rules.has_check:
         report.request = _request(node_id, report.rules, inputs, received)
     return report
+
+
+def find_link(
+    consumer: NodeReport, inputs: Mapping[str, Any], producer: str
+) -> tuple[InputRule, list[Any]] | None:
+    """The first declared input of a node that links to another one, and the link."""
+    for rule in consumer.rules.inputs_of(inputs):
+        value = inputs.get(rule.name)
+        if isinstance(value, list) and len(value) == 2 and value[0] == producer:
+            return rule, value
+    return None
 
 
 def _check_link(

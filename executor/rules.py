@@ -23,6 +23,7 @@ class InputRule:
     options: dict[str, Any]  # as declared, {} if none are
     is_required: bool
     is_checked_by_class: bool  # bounds and choices are left to the class's own check
+    is_part: bool = False  # of a dynamic input: its name is `<input>.<part>`
     minimum: Any = None
     maximum: Any = None
     choices: list[Any] | None = None  # without files
@@ -37,6 +38,11 @@ class InputRule:
     def config(self) -> list[Any]:
         """`input_config` of error messages."""
         return [self.declared, self.options]
+
+    @property
+    def short_name(self) -> str:
+        """Without the dynamic input that it is a part of."""
+        return self.name.rpartition(".")[2] if self.is_part else self.name
 
     @property
     def is_dynamic(self) -> bool:
@@ -200,9 +206,10 @@ def _growing(rule: InputRule) -> InputRule:
 def _parts(rule: InputRule, sections: Mapping[str, Any]) -> Iterator[InputRule]:
     for section in ("required", "optional"):
         for inner, declared in (sections.get(section) or {}).items():
-            yield _input_rule(
+            part = _input_rule(
                 f"{rule.name}.{inner}",
                 declared,
                 is_required=section == "required",
                 is_checked_by_class=rule.is_checked_by_class,
             )
+            yield dataclasses.replace(part, is_part=True)

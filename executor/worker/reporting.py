@@ -6,6 +6,7 @@ times a second; the last of each node is always sent.
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable
@@ -52,8 +53,14 @@ def plain_json(value: Any) -> Any:
 
 
 def _number(value: float) -> float:
-    """A plain number; raises TypeError or ValueError where a node reports none."""
-    return value if type(value) in (int, float) else float(value)
+    """A plain number of 64 bits; raises an error where a node reports none."""
+    if type(value) is float:
+        return value
+    try:
+        whole = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return float(value)
+    return whole if abs(whole) < 2**63 else float(whole)
 
 
 def now_ms() -> int:
