@@ -76,6 +76,14 @@ class NodeRules:
     check_takes_all: bool
     check_takes_types: bool  # which also switches off the type check of links
     hidden: Mapping[str, Any]  # name -> what it is, such as UNIQUE_ID
+    equal_types: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
+    further_output: Any = None  # type of outputs beyond those declared
+
+    def output(self, index: int) -> Any:
+        """The type of an output; None if there is no such output."""
+        if index < 0:
+            return None
+        return self.outputs[index] if index < len(self.outputs) else self.further_output
 
     def inputs_of(self, given: Mapping[str, Any]) -> tuple[InputRule, ...]:
         """The inputs to look at; the parts of dynamic ones depend on what the graph gives."""
@@ -145,6 +153,8 @@ def node_rules(definition: NodeDefinition) -> NodeRules:
         check_takes_all=takes_all,
         check_takes_types="input_types" in takes,
         hidden=dict(sections.get("hidden") or {}),
+        equal_types=definition.equal_types,
+        further_output=definition.further_output,
     )
 
 

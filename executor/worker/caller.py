@@ -130,7 +130,7 @@ class Caller:
         for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
             if name in linked:
                 arguments[name] = [None]
-            elif name in contract.visible or name in contract.hidden_values:
+            elif contract.takes(name):
                 arguments[name] = [literal(value)]
         named = _named_parameters(contract.is_changed)
         hidden = self.hidden(node_id, contract)

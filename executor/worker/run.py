@@ -241,7 +241,7 @@ class Run:
         for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
             link = links.get(name)
             if link is None:
-                if name in contract.visible or name in contract.hidden_values:
+                if contract.takes(name):
                     arguments[name] = [literal(value)]
             elif name in contract.raw_links:
                 arguments[name] = [value]
