@@ -31,5 +31,10 @@ async def start_core(
         config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
     )
     hub.running_for = engine.dispatcher.running_for
-    catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)
+    catalogue = Catalogue(
+        engine.definitions,
+        engine.options,
+        wait_s=settings.startup_wait,
+        renew=engine.renewal.renew_all,
+    )
     return Core(engine=engine, catalogue=catalogue)
