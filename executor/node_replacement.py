@@ -138,6 +138,9 @@ class Replacements:
         return entry if entry.new_node_id in registered else None
 
 
+FROM_PACKS: Final = Replacements(())  # what packs announce in this process: a worker's
+
+
 def _replace(node: dict[str, Any], entry: Replacement) -> dict[str, Any]:
     new = node | {"class_type": entry.new_node_id}
     old_inputs = node.get("inputs")

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from executor.definitions import ClassCheck, NodeDefinition
-from executor.worker.contract import NodeClass
+from executor.node_replacement import FROM_PACKS, Replacement
+from executor.worker.contract import NodeClass, is_v3_class
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,13 @@ def describe_all(
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
+    if is_v3_class(node_class):
+        return NodeDefinition(
+            name=name,
+            info=node_class.GET_NODE_INFO_V1() | {"name": name},
+            check=_class_check(node_class),
+            replaces=_replaced_by(name),
+        )
     is_ours = isinstance(node_class, type) and issubclass(node_class, Node)
     files = node_class.file_options() if is_ours else {}
     types = node_class.INPUT_TYPES()
@@ -40,7 +48,12 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
         info=_info(name, node_class, display_name, types),
         check=_class_check(node_class),
         file_options={key: options.source for key, options in files.items()},
+        replaces=_replaced_by(name),
     )
+
+
+def _replaced_by(name: str) -> list[Replacement]:
+    return [x for entries in FROM_PACKS.table.values() for x in entries if x.new_node_id == name]
 
 
 def _info(

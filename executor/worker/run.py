@@ -141,6 +141,7 @@ class Run:
     def _use_inputs(self, node_id: str, contract: Contract) -> list[str]:
         """Note whose results a node uses; returns those that must be made first."""
         links = self._graph.links(node_id)
+        contract = contract.for_inputs(self._graph.get_node(node_id).get("inputs", {}))
         self._use(node_id, producers(links))
         needed = producers(link for link in links if link.name not in contract.lazy)
         return [producer for producer in needed if not self._recall(producer)]
@@ -205,7 +206,7 @@ class Run:
         arguments, missing = self._arguments(node_id, contract)
         self.outcome.arguments = arguments
         node = self._instances.get(self._name(node_id), self._root(node_id), contract)
-        if missing and contract.checks_lazy:
+        if missing and contract.lazy_function is not None:
             names = self._caller.lazy_wants(node_id, contract, node, arguments)
             wanted = [missing[name] for name in names if name in missing]
             if wanted:
@@ -226,7 +227,9 @@ class Run:
         arguments: Arguments = {}
         missing: dict[str, str] = {}
         links = {link.name: link for link in self._graph.links(node_id)}
-        for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
+        inputs = self._graph.get_node(node_id).get("inputs", {})
+        contract = contract.for_inputs(inputs)
+        for name, value in inputs.items():
             link = links.get(name)
             if link is None:
                 if name in contract.visible or name in contract.hidden_values:
