@@ -11,8 +11,6 @@ from typing import Any
 
 import msgspec
 
-from executor.node_replacement import Replacement
-
 
 class ClassCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A class's own VALIDATE_INPUTS: what its signature asks for."""
@@ -32,7 +30,8 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     # (executor.file_options). What `info` lists for them are choices that are no files; these
     # follow.
     file_options: dict[str, str] = {}
-    replaces: list[Replacement] = []  # the older classes that its pack says it stands for
+    # What its pack says about older classes that it stands for (executor.node_replacement).
+    replaces: list[dict[str, Any]] = []
 
     @property
     def is_output(self) -> bool:

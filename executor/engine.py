@@ -18,7 +18,7 @@ from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
 from executor.listener import Listener
 from executor.messages import Ready
-from executor.node_replacement import Replacements
+from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
@@ -137,7 +137,7 @@ class Engine:
         """What packs say about classes that theirs stand for."""
         for definition in definitions:
             for entry in definition.replaces:
-                self.replacements.register(entry)
+                self.replacements.register(read_replacement(entry))
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""

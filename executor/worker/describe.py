@@ -7,8 +7,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from executor.definitions import ClassCheck, NodeDefinition
-from executor.node_replacement import FROM_PACKS, Replacement
+from executor.node_replacement import FROM_PACKS
 from executor.worker.contract import NodeClass, is_v3_class
 from nodes.base import Node
 
@@ -52,8 +54,9 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
     )
 
 
-def _replaced_by(name: str) -> list[Replacement]:
-    return [x for entries in FROM_PACKS.table.values() for x in entries if x.new_node_id == name]
+def _replaced_by(name: str) -> list[dict[str, Any]]:
+    announced = (entry for entries in FROM_PACKS.table.values() for entry in entries)
+    return [msgspec.to_builtins(entry) for entry in announced if entry.new_node_id == name]
 
 
 def _info(

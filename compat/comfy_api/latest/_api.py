@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from comfy_api.latest import _replacing
+from comfy_api.latest._replacing import NodeReplace
 from PIL import Image
 from torch import Tensor
 
-from comfy_api.latest import _replacing
-from comfy_api.latest._replacing import NodeReplace
 from nodes.context import PreviewSource, current_context
 from nodes.saved_images import to_picture
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from comfy_api.latest._dynamic import DynamicInput, collect_all
 from comfy_api.latest._schema import HiddenHolder, Schema, output_names
 from comfy_api.latest._types import plain
+
 from nodes.blocker import ExecutionBlocker
 
 

@@ -6,7 +6,6 @@ import re
 from typing import Any, Final
 
 import torch
-
 from comfy_api.latest._types import ComfyType, Custom, WidgetInput
 
 _TENSOR_TYPES: Final = {"Image": "IMAGE", "Mask": "MASK", "Sigmas": "SIGMAS"}
@@ -143,7 +142,7 @@ def _all_types() -> dict[str, type[ComfyType]]:
 PLAIN_TYPES: Final = _all_types()
 
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]+")
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[0-9])(?=[A-Z][a-z])")
 
 
 def later_type(name: str) -> type[ComfyType] | None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from executor.node_replacement import FROM_PACKS, Replacement
+from executor.node_replacement import FROM_PACKS, read_replacement
 
 
 class NodeReplace:
@@ -33,12 +31,5 @@ class NodeReplace:
 
 
 def register(replacement: NodeReplace) -> None:
-    """Announce a replacement; the same two classes a second time are ignored."""
-    FROM_PACKS.register(_read(replacement))
-
-
-def _read(replacement: NodeReplace) -> Replacement:
-    try:
-        return msgspec.convert(replacement.as_dict(), Replacement, strict=False)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"this replacement cannot be registered: {error}") from error
+    """Announce a replacement; the same two classes a second time are ignored. Raises ValueError."""
+    FROM_PACKS.register(read_replacement(replacement.as_dict()))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, TypedDict
 
-from torch import Tensor
-
 from comfy_api.latest._video import (
     VideoCodec,
     VideoComponents,
@@ -15,6 +13,7 @@ from comfy_api.latest._video import (
     VideoFromList,
     VideoInput,
 )
+from torch import Tensor
 
 ImageInput: TypeAlias = Tensor
 MaskInput: TypeAlias = Tensor

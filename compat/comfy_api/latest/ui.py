@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
-
 from comfy_api.latest import _saving
 from comfy_api.latest._saving import SavedResult
 from comfy_api.latest._widgets import FolderType
+from torch import Tensor
 
 
 class _UIOutput:
