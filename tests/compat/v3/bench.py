@@ -30,7 +30,7 @@ from nodes.context import NodeSettings, Services
 from nodes.registry import NODE_CLASSES
 from tests.executor.worker.harness import BASIC, Result, node
 
-PACK = Path(__file__).parents[1] / "packs" / "v3_pack"
+PACK = Path(__file__).parents[2] / "packs" / "v3_pack"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from comfy_api.latest import io
 
 from executor.worker.describe import describe
-from tests.compat.v3 import V3Bench, loaded_pack
+from tests.compat.v3.bench import V3Bench, loaded_pack
 
 
 @pytest.fixture(scope="module")
