@@ -180,8 +180,8 @@ def node_rules(definition: NodeDefinition) -> NodeRules:
     and needs no worker.
     """
     check = definition.check
-    if check and not check.takes_all and definition.file_options.keys() >= set(check.arguments):
-        check = None
+    if check and check.arguments and not check.takes_all:
+        check = None if definition.file_options.keys() >= set(check.arguments) else check
     takes = frozenset(check.arguments) if check else frozenset()
     takes_all = check is not None and check.takes_all
     sections = definition.info["input"]
@@ -236,6 +236,8 @@ def _input_rule(
     choices = kind if isinstance(kind, list) else None
     if kind == "COMBO" and isinstance(options.get("options"), list):
         choices = options["options"]
+    if options.get("remote") or options.get("remote_combo"):
+        choices = None  # they are fetched by clients, and not known here
     rule = InputRule(
         name=name,
         declared=kind,
@@ -246,7 +248,7 @@ def _input_rule(
         maximum=options.get("max"),
         choices=choices,
         known=frozenset(choice for choice in choices or () if isinstance(choice, str)),
-        is_multiple=bool(options.get("multiselect")),
+        is_multiple=bool(options.get("multiselect") or options.get("multi_select")),
         file_source=file_source,
     )
     if kind == _DYNAMIC_COMBO:

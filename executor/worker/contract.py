@@ -39,6 +39,7 @@ class Contract:
     key_has_id: bool  # equal nodes must not share results
     is_v3: bool = False
     takes_undeclared: bool = False  # undeclared literals are passed as well
+    shows_when_cached: bool = False  # what it shows is shown again although it did not run
     dynamic: tuple[InputRule, ...] | None = None  # all inputs, if some bring others along
 
     @property
@@ -92,6 +93,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         key_has_id=getattr(node_class, "NOT_IDEMPOTENT", False) is True
         or "UNIQUE_ID" in hidden.values(),
         is_v3=is_v3,
+        shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
         takes_undeclared=is_v3 and bool(node_class.ACCEPT_ALL_INPUTS),
         dynamic=_dynamic(types) if is_v3 else None,
     )

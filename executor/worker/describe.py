@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,14 @@ from executor.worker.contract import NodeClass, is_v3_class
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
+
+# What classes written for later releases say, passed on where it is said.
+_LATER: Final = {
+    "search_aliases": "SEARCH_ALIASES",
+    "essentials_category": "ESSENTIALS_CATEGORY",
+    "dev_only": "DEV_ONLY",
+    "has_intermediate_output": "HAS_INTERMEDIATE_OUTPUT",
+}
 
 
 def describe_all(
@@ -83,6 +91,9 @@ def _info(
             info[key] = True
     if hasattr(node_class, "API_NODE"):
         info["api_node"] = node_class.API_NODE
+    for key, attribute in _LATER.items():
+        if value := getattr(node_class, attribute, None):
+            info[key] = value
     return info
 
 

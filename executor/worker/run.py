@@ -94,6 +94,7 @@ class Run:
             if len(self._tasks):
                 self._tasks.turn()
                 self._resume_done()
+        self._show_intermediate()
 
     def close(self) -> None:
         """Cancel async nodes that still run."""
@@ -199,6 +200,16 @@ class Run:
         self._reporter.executed(node_id, result.ui.output if result.ui else None)
         self.outcome.show(node_id, result.ui)
         self._leave(node_id, result)
+
+    def _show_intermediate(self) -> None:
+        """Show again what nodes in the middle of the graph have shown, if they did not run."""
+        for node_id in self._graph.get_original_prompt():
+            if node_id in self.outcome.outputs or not self._contract(node_id).shows_when_cached:
+                continue
+            result = self._cache.get(self._slot(node_id))
+            if result is not None and result.ui is not None:
+                self._reporter.executed(node_id, result.ui.output)
+                self.outcome.show(node_id, result.ui)
 
     def _start(self, node_id: str, contract: Contract) -> None:
         self._reporter.check_interrupted()

@@ -232,6 +232,19 @@ async def test_a_check_replaces_bounds_only_of_the_inputs_it_names(bench: V3Benc
     assert error["extra_info"]["input_name"] == "b"
 
 
+async def test_a_check_that_takes_no_inputs_is_heard_too(bench: V3Bench) -> None:
+    (error,) = await bench.errors(graph_of("V3Never", a=1))
+    assert error["type"] == "custom_validation_failed"
+    assert error["details"] == " - not today"
+    assert error["extra_info"] == {"input_name": ""}
+
+
+async def test_choices_that_clients_fetch_are_not_checked(bench: V3Bench) -> None:
+    inputs = {"flag": 1, "seed": 3, "amount": 1, "text": "t", "flavour": "sweet"}
+    value = await bench.value("V3Widgets", **inputs, remote="far", fetched="away")
+    assert (value["remote"], value["fetched"]) == ("far", "away")
+
+
 async def test_a_check_gets_dynamic_inputs_nested(bench: V3Bench) -> None:
     inputs = {"how": "size", "how.width": "4"}
     assert await bench.value("V3CheckedChoice", **inputs) == 4

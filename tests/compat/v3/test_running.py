@@ -123,6 +123,33 @@ async def test_progress_without_async(bench: V3Bench) -> None:
     assert result.of("progress") == [{"value": 2, "max": 4, "prompt_id": "p", "node": "1"}]
 
 
+async def test_a_node_with_intermediate_output_shows_it_again_when_it_is_cached(
+    bench: V3Bench,
+) -> None:
+    graph = {
+        "1": node("V3Gradient", width=16, height=16),
+        "2": node("V3Crop", image=["1", 0], size=4),
+        "3": node("Show", value=["2", 0]),
+    }
+    first = await bench.run(graph)
+    again = await bench.run(graph)
+    assert "2" not in again.executing
+    assert again.finished.outputs["2"] == first.finished.outputs["2"]
+    assert [body["node"] for body in again.of("executed")] == ["3", "2"]
+    assert again.types[-1] == "execution_success"
+    assert bench.info("V3Crop")["has_intermediate_output"] is True
+
+
+async def test_a_node_with_intermediate_output_starts_no_run(bench: V3Bench) -> None:
+    graph = {
+        "1": node("V3Gradient", width=16, height=16),
+        "2": node("V3Crop", image=["1", 0], size=4),
+        "3": node("Show", value=["1", 0]),
+    }
+    result = await bench.run(graph)
+    assert "2" not in result.executing
+
+
 async def test_whole_lists_are_taken_and_given(bench: V3Bench) -> None:
     graph = {
         "1": node("V3List", values=5, copies=3),

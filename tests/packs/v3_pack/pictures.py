@@ -121,6 +121,25 @@ class V3Show(io.ComfyNode):
         return io.NodeOutput(ui=ui.PreviewText(str(value)))
 
 
+class V3Crop(io.ComfyNode):
+    """Shows what it has cut out, wherever it is in the graph."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="V3Crop",
+            category="v3_pack/image",
+            inputs=[io.Image.Input("image"), io.Int.Input("size", default=8)],
+            outputs=[io.Image.Output()],
+            has_intermediate_output=True,
+        )
+
+    @classmethod
+    def execute(cls, image, size) -> io.NodeOutput:
+        cut = image[:, :size, :size]
+        return io.NodeOutput(cut, ui=ui.PreviewImage(cut, cls=cls))
+
+
 class V3Tone(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -161,4 +180,4 @@ class V3SaveAudio(io.ComfyNode):
         )
 
 
-PICTURE_NODES = [V3Gradient, V3Blend, V3Save, V3Show, V3Tone, V3SaveAudio]
+PICTURE_NODES = [V3Gradient, V3Blend, V3Crop, V3Save, V3Show, V3Tone, V3SaveAudio]

@@ -109,6 +109,27 @@ class V3Checked(io.ComfyNode):
         return io.NodeOutput(a + b)
 
 
+class V3Never(io.ComfyNode):
+    """Refuses every prompt."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="V3Never",
+            category="v3_pack/values",
+            inputs=[io.Int.Input("a")],
+            outputs=[io.Int.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls):
+        return "not today"
+
+    @classmethod
+    def execute(cls, a) -> io.NodeOutput:
+        return io.NodeOutput(a)
+
+
 class V3Stamp(io.ComfyNode):
     """Runs again when the stamp has changed."""
 
@@ -154,4 +175,4 @@ class V3Pair(io.ComfyNode):
         return io.NodeOutput((pair[1], pair[0] + 1))
 
 
-VALUE_NODES = [V3Widgets, V3Cloud, V3Checked, V3Stamp, V3Pair]
+VALUE_NODES = [V3Widgets, V3Cloud, V3Checked, V3Never, V3Stamp, V3Pair]
