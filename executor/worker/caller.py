@@ -20,6 +20,19 @@ from nodes.context import CURRENT, Interrupted, NodeContext, Services
 
 log = logging.getLogger(__name__)
 
+# What hidden inputs may be; those of other kinds are not passed.
+HIDDEN_KINDS = frozenset(
+    {
+        "PROMPT",
+        "DYNPROMPT",
+        "EXTRA_PNGINFO",
+        "UNIQUE_ID",
+        "AUTH_TOKEN_COMFY_ORG",
+        "API_KEY_COMFY_ORG",
+        "COMFY_USAGE_SOURCE",
+    }
+)
+
 
 class Caller:
     """Calls node methods for one run."""
@@ -105,7 +118,11 @@ class Caller:
         return contract.callee(node, lambda: self._hidden_values(node_id, contract))
 
     def _hidden_values(self, node_id: str, contract: Contract) -> dict[str, Any]:
-        return {name: self._hidden(kind, node_id) for name, kind in contract.hidden.items()}
+        return {
+            name: self._hidden(kind, node_id)
+            for name, kind in contract.hidden.items()
+            if kind in HIDDEN_KINDS
+        }
 
     def _hidden(self, kind: str, node_id: str) -> Any:
         match kind:
@@ -131,7 +148,7 @@ class Caller:
         for name, value in inputs.items():
             if name in linked:
                 arguments[name] = [None]
-            elif name in contract.visible or name in contract.hidden_values:
+            elif contract.takes(name):
                 arguments[name] = [literal(value)]
         named = _named_parameters(contract.is_changed)
         hidden = self.hidden(node_id, contract)
@@ -142,7 +159,8 @@ class Caller:
     ) -> list[Any]:
         """Call a method over lists, waiting for async ones; blocked calls give None."""
         returned = self._map(node_id, contract, method, arguments, lambda _: None)
-        return [self._tasks.wait_here(x) if is_task(x) else x for x in returned]
+        stop = self._reporter.check_interrupted
+        return [self._tasks.wait_here(x, stop) if is_task(x) else x for x in returned]
 
     def _map(
         self,

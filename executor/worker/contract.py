@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from executor.rules import InputRule, expand_rules, input_rules
+from executor.worker.plain_info import has_every_key
 
 NodeClass: TypeAlias = type[Any]
 
@@ -38,9 +39,13 @@ class Contract:
     is_changed: Any | None  # the bound IS_CHANGED, if the class has one
     key_has_id: bool  # equal nodes must not share results
     is_v3: bool = False
-    takes_undeclared: bool = False  # undeclared literals are passed as well
     shows_when_cached: bool = False  # what it shows is shown again although it did not run
     dynamic: tuple[InputRule, ...] | None = None  # all inputs, if some bring others along
+    takes_undeclared: bool = False  # undeclared literals are passed as well
+
+    def takes(self, name: str) -> bool:
+        """Whether a literal of that name is passed to the method."""
+        return self.takes_undeclared or name in self.visible or name in self.hidden_values
 
     @property
     def runs_early(self) -> bool:
@@ -49,13 +54,12 @@ class Contract:
 
     def for_inputs(self, given: Mapping[str, Any]) -> Contract:
         """The contract of one node: with the parts of dynamic inputs that it has."""
-        if self.dynamic is None and not self.takes_undeclared:
+        if self.dynamic is None:
             return self
-        rules = expand_rules(self.dynamic or (), given)
-        names = {rule.name for rule in rules} if self.dynamic is not None else self.visible
+        rules = expand_rules(self.dynamic, given)
         return replace(
             self,
-            visible=frozenset(given) if self.takes_undeclared else frozenset(names),
+            visible=frozenset(rule.name for rule in rules),
             lazy=self.lazy | {rule.name for rule in rules if rule.options.get("lazy")},
             raw_links=self.raw_links | {rule.name for rule in rules if rule.options.get("rawLink")},
         )
@@ -94,8 +98,9 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         or "UNIQUE_ID" in hidden.values(),
         is_v3=is_v3,
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
-        takes_undeclared=is_v3 and bool(node_class.ACCEPT_ALL_INPUTS),
         dynamic=_dynamic(types) if is_v3 else None,
+        takes_undeclared=(is_v3 and bool(node_class.ACCEPT_ALL_INPUTS))
+        or any(has_every_key(types.get(x)) for x in ("required", "optional")),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.node_replacement import FROM_PACKS
 from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
@@ -35,17 +36,48 @@ def describe_all(
             definitions.append(describe(name, node_class, display_names.get(name, name)))
         except Exception:
             log.exception("node class %s cannot be described and is left out", name)
-    return definitions
+    return _with_equal_types(definitions, classes)
+
+
+def _with_equal_types(
+    definitions: list[NodeDefinition], classes: Mapping[str, NodeClass]
+) -> list[NodeDefinition]:
+    """Ask types that equal some others which ones: for that, all types must be known."""
+    if not any(_is_choosy(definition) for definition in definitions):
+        return definitions
+    known = sorted(
+        {
+            kind
+            for definition in definitions
+            for kind in declared_types(definition.info["input"], definition.info["output"])
+            if isinstance(kind, str)
+        }
+    )
+
+    def completed(definition: NodeDefinition) -> NodeDefinition:
+        if not _is_choosy(definition):
+            return definition
+        node_class = classes[definition.name]
+        declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))
+
+    return [completed(definition) for definition in definitions]
+
+
+def _is_choosy(definition: NodeDefinition) -> bool:
+    return any(not names for names in definition.equal_types.values())
 
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
     if is_v3_class(node_class):
+        info = node_class.GET_NODE_INFO_V1() | {"name": name}
         return NodeDefinition(
             name=name,
-            info=node_class.GET_NODE_INFO_V1() | {"name": name},
+            info=plain(info),
             check=_class_check(node_class),
             replaces=_replaced_by(name),
+            equal_types=equal_types(declared_types(info["input"], info["output"])),
         )
     is_ours = isinstance(node_class, type) and issubclass(node_class, Node)
     files = node_class.file_options() if is_ours else {}
@@ -55,10 +87,12 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
             section[key] = (list(files[key].extra), *section[key][1:])
     return NodeDefinition(
         name=name,
-        info=_info(name, node_class, display_name, types),
+        info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
         file_options={key: options.source for key, options in files.items()},
         replaces=_replaced_by(name),
+        equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
+        further_output=further_output(node_class.RETURN_TYPES),
     )
 
 
