@@ -51,6 +51,15 @@ class NodeOutput:
         return self.args[index]
 
 
+class Returned(dict[Any, Any]):
+    """A result in the form of older classes; packs that call nodes also index it by output."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return (
+            super().__getitem__("result")[key] if isinstance(key, int) else super().__getitem__(key)
+        )
+
+
 class _OfSchema:
     """A class attribute that the schema decides."""
 
@@ -180,12 +189,12 @@ class ComfyNode:
         return copy
 
     @classmethod
-    def EXECUTE_NORMALIZED(cls, **flat: Any) -> dict[str, Any]:
+    def EXECUTE_NORMALIZED(cls, **flat: Any) -> Returned:
         """Call `execute`; gives a result in the form of older classes."""
         return cls._as_v1(cls.execute(**cls._nested(flat, cls.execute)))
 
     @classmethod
-    async def EXECUTE_NORMALIZED_ASYNC(cls, **flat: Any) -> dict[str, Any]:
+    async def EXECUTE_NORMALIZED_ASYNC(cls, **flat: Any) -> Returned:
         """Await `execute`; gives a result in the form of older classes."""
         return cls._as_v1(await cls.execute(**cls._nested(flat, cls.execute)))
 
@@ -211,16 +220,16 @@ class ComfyNode:
         return arguments
 
     @classmethod
-    def _as_v1(cls, returned: Any) -> dict[str, Any]:
+    def _as_v1(cls, returned: Any) -> Returned:
         schema = cls.GET_SCHEMA()
         if returned is None:
             output = NodeOutput()
         elif isinstance(returned, NodeOutput):
             output = returned
         elif isinstance(returned, ExecutionBlocker):
-            return {"result": returned}
+            return Returned(result=returned)
         elif isinstance(returned, Mapping):
-            return _checked(schema, dict(returned))
+            return _checked(schema, Returned(returned))
         elif isinstance(returned, tuple):
             output = NodeOutput(*returned)
         else:
@@ -228,7 +237,7 @@ class ComfyNode:
                 f"execute of {schema.node_id} returned {type(returned).__name__}; "
                 "return io.NodeOutput(...), a tuple, a dict or None"
             )
-        result: dict[str, Any] = {"result": output.args}
+        result = Returned(result=output.args)
         if output.block_execution is not None:
             result["result"] = ExecutionBlocker(output.block_execution)
         if output.ui is not None:
@@ -238,7 +247,7 @@ class ComfyNode:
         return _checked(schema, result)
 
 
-def _checked(schema: Schema, result: dict[str, Any]) -> dict[str, Any]:
+def _checked(schema: Schema, result: Returned) -> Returned:
     if result.get("expand") is not None and not schema.enable_expand:
         raise ValueError(
             f"{schema.node_id} returned nodes to expand into; its schema needs enable_expand=True"

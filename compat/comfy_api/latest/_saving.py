@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from comfy_api.latest._enums import FolderType
 from comfy_api.latest._sound import encode_sound
-from comfy_api.latest._widgets import FolderType
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor

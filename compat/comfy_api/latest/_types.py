@@ -19,6 +19,8 @@ def plain(value: Any) -> Any:
     """The value as clients see it: enums by their value, descriptions of options as objects."""
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, list) and type(value) is not list:
+        return value  # lists of files know what they list, for the server to list it anew
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -3,95 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any, TypeAlias
 
+from comfy_api.latest._enums import ControlAfterGenerate, FolderType, NumberDisplay, UploadType
+from comfy_api.latest._remote import RemoteComboOptions, RemoteOptions
 from comfy_api.latest._types import ComfyType, Input, Output, WidgetInput, plain
 
 Options: TypeAlias = Sequence[Any] | type[Enum] | None
-
-
-class NumberDisplay(StrEnum):
-    """How a number looks."""
-
-    number = "number"
-    slider = "slider"
-    gradient_slider = "gradientslider"
-
-
-class ControlAfterGenerate(StrEnum):
-    """What clients do with a value after every run."""
-
-    fixed = "fixed"
-    increment = "increment"
-    decrement = "decrement"
-    randomize = "randomize"
-
-
-class FolderType(StrEnum):
-    """Where files are."""
-
-    input = "input"
-    output = "output"
-    temp = "temp"
-
-
-class UploadType(StrEnum):
-    """What a choice of files lets clients upload."""
-
-    image = "image_upload"
-    audio = "audio_upload"
-    video = "video_upload"
-    model = "file_upload"
-
-
-class _Plain:
-    """A description that clients get as an object; what was not set is left out."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.__dict__.update(settings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was set."""
-        return {key: plain(value) for key, value in vars(self).items() if value is not None}
-
-
-class RemoteOptions(_Plain):
-    """Choices that the client fetches from a route."""
-
-    def __init__(
-        self,
-        route: str,
-        refresh_button: bool,
-        control_after_refresh: str = "first",
-        timeout: int | None = None,
-        max_retries: int | None = None,
-        refresh: int | None = None,
-        **unknown: Any,
-    ) -> None:
-        super().__init__(
-            route=route,
-            refresh_button=refresh_button,
-            control_after_refresh=control_after_refresh,
-            timeout=timeout,
-            max_retries=max_retries,
-            refresh=refresh,
-            **unknown,
-        )
-
-
-class RemoteItemSchema(_Plain):
-    """How the client reads the items that it fetches."""
-
-    def __init__(self, value_field: str, label_field: str, **more: Any) -> None:
-        super().__init__(value_field=value_field, label_field=label_field, **more)
-
-
-class RemoteComboOptions(_Plain):
-    """Choices that the client fetches and reads by a schema; the server does not check them."""
-
-    def __init__(self, route: str, item_schema: RemoteItemSchema, **more: Any) -> None:
-        super().__init__(route=route, item_schema=item_schema, **more)
 
 
 class _BooleanInput(WidgetInput):
@@ -250,7 +169,9 @@ class String(ComfyType, io_type="STRING"):
 
 
 def _choices(options: Options) -> list[Any] | None:
-    return None if options is None else [plain(option) for option in options]
+    if options is None or (isinstance(options, list) and type(options) is not list):
+        return options
+    return [plain(option) for option in options]
 
 
 class _ComboInput(WidgetInput):

@@ -13,8 +13,10 @@ from comfy_api.latest._dynamic import (
     DynamicSlot,
     MatchType,
 )
+from comfy_api.latest._enums import ControlAfterGenerate, FolderType, NumberDisplay, UploadType
 from comfy_api.latest._node import ComfyNode, NodeOutput
 from comfy_api.latest._plain import PLAIN_TYPES, later_type
+from comfy_api.latest._remote import RemoteComboOptions, RemoteItemSchema, RemoteOptions
 from comfy_api.latest._replacing import NodeReplace
 from comfy_api.latest._schema import (
     Hidden,
@@ -33,22 +35,7 @@ from comfy_api.latest._types import (
     WidgetInput,
     comfytype,
 )
-from comfy_api.latest._widgets import (
-    Boolean,
-    Combo,
-    ControlAfterGenerate,
-    Float,
-    FolderType,
-    Int,
-    MultiCombo,
-    MultiType,
-    NumberDisplay,
-    RemoteComboOptions,
-    RemoteItemSchema,
-    RemoteOptions,
-    String,
-    UploadType,
-)
+from comfy_api.latest._widgets import Boolean, Combo, Float, Int, MultiCombo, MultiType, String
 
 log = logging.getLogger(__name__)
 

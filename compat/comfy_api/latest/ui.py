@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import _saving
+from comfy_api.latest._enums import FolderType
 from comfy_api.latest._saving import SavedResult
-from comfy_api.latest._widgets import FolderType
 from torch import Tensor
 
 

@@ -46,6 +46,9 @@ def test_the_versions_are_listed_newest_first() -> None:
     [
         ("comfy_api.latest._io", ["ComfyNode", "Schema", "Image", "FolderType"]),
         ("comfy_api.latest._ui", ["PreviewImage", "SavedResult"]),
+        ("comfy_api.latest._input", ["VideoInput", "ImageInput"]),
+        ("comfy_api.latest._input_impl", ["VideoFromFile"]),
+        ("comfy_api.latest._util", ["VideoComponents", "MESH"]),
         ("comfy_api.input", ["ImageInput", "AudioInput", "VideoInput"]),
         ("comfy_api.input.video_types", ["VideoInput"]),
         ("comfy_api.input_impl", ["VideoFromFile", "VideoFromComponents"]),
@@ -145,6 +148,27 @@ def test_a_node_output_reads_what_older_nodes_return() -> None:
         {"text": ["x"]},
     )
     assert io.NodeOutput().result is None
+
+
+def test_packs_that_call_a_node_index_its_result_by_output() -> None:
+    class Two(Plain):
+        @classmethod
+        def execute(cls, **kwargs: Any) -> io.NodeOutput:
+            return io.NodeOutput(1, kwargs)
+
+    node = Two()
+    returned = getattr(node, node.FUNCTION)(more=3)
+    assert (returned[0], returned[1]) == (1, {"more": 3})
+    assert returned["result"] == (1, {"more": 3})
+
+
+def test_lists_of_an_own_kind_stay_what_they_are_until_they_are_described() -> None:
+    class Names(list[str]):
+        """Such as lists of files that know their folder."""
+
+    names = Names(["a", "b"])
+    options = io.Combo.Input("c", options=names).as_dict()
+    assert options["options"] is names
 
 
 def test_a_saved_result_is_what_clients_see() -> None:
