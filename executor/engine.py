@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
 from executor.listener import Listener
 from executor.messages import Ready
-from executor.node_replacement import Replacements
+from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
@@ -131,12 +131,20 @@ class Engine:
         fingerprint, cached = await asyncio.to_thread(load)
         if cached is not None:
             self.definitions.replace(cached, fingerprint)
+            self._take_replacements(cached)
+
+    def _take_replacements(self, definitions: Iterable[NodeDefinition]) -> None:
+        """What packs say about classes that theirs stand for."""
+        for definition in definitions:
+            for entry in definition.replaces:
+                self.replacements.register(read_replacement(entry))
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
         if ready.definitions is None:
             return
         definitions = msgspec.convert(ready.definitions, list[NodeDefinition])
+        self._take_replacements(definitions)
         is_new = ready.fingerprint != self.definitions.fingerprint
         if self.definitions.replace(definitions, ready.fingerprint) or is_new:
             folder = self._config.definitions_folder
