@@ -45,7 +45,7 @@ async def main() -> dict[str, Any]:
     return {
         "picture": base64.b64encode(drawn.getvalue()).decode(),
         "repeated": f"{again.width}x{again.height}.png",
-        "shown": [*shown.size, *shown.convert("RGB").getpixel((0, 0))],
+        "shown": [*shown.size, *shown.convert("RGB").tobytes()[:3]],
         "refusal": refusal,
     }
 
