@@ -30,6 +30,9 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     # (executor.file_options). What `info` lists for them are choices that are no files; these
     # follow.
     file_options: dict[str, str] = {}
+    # Types among its inputs and outputs that fit others than those of their name: type -> names.
+    equal_types: dict[str, list[str]] = {}
+    further_output: Any = None  # the type of outputs beyond those listed, if it has such
 
     @property
     def is_output(self) -> bool:

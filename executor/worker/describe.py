@@ -7,8 +7,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.worker.contract import NodeClass
+from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
@@ -24,7 +27,36 @@ def describe_all(
             definitions.append(describe(name, node_class, display_names.get(name, name)))
         except Exception:
             log.exception("node class %s cannot be described and is left out", name)
-    return definitions
+    return _with_equal_types(definitions, classes)
+
+
+def _with_equal_types(
+    definitions: list[NodeDefinition], classes: Mapping[str, NodeClass]
+) -> list[NodeDefinition]:
+    """Ask types that equal some others which ones: for that, all types must be known."""
+    if not any(_is_choosy(definition) for definition in definitions):
+        return definitions
+    known = sorted(
+        {
+            kind
+            for definition in definitions
+            for kind in declared_types(definition.info["input"], definition.info["output"])
+            if isinstance(kind, str)
+        }
+    )
+
+    def completed(definition: NodeDefinition) -> NodeDefinition:
+        if not _is_choosy(definition):
+            return definition
+        node_class = classes[definition.name]
+        declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))
+
+    return [completed(definition) for definition in definitions]
+
+
+def _is_choosy(definition: NodeDefinition) -> bool:
+    return any(not names for names in definition.equal_types.values())
 
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
@@ -37,9 +69,11 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
             section[key] = (list(files[key].extra), *section[key][1:])
     return NodeDefinition(
         name=name,
-        info=_info(name, node_class, display_name, types),
+        info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
         file_options={key: options.source for key, options in files.items()},
+        equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
+        further_output=further_output(node_class.RETURN_TYPES),
     )
 
 
