@@ -9,6 +9,7 @@ from typing import Any
 
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.worker.contract import NodeClass
+from executor.worker.plain_info import plain
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def describe_all(
     for name, node_class in classes.items():
         try:
             definitions.append(describe(name, node_class, display_names.get(name, name)))
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
     return definitions
 
@@ -37,7 +38,7 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
             section[key] = (list(files[key].extra), *section[key][1:])
     return NodeDefinition(
         name=name,
-        info=_info(name, node_class, display_name, types),
+        info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
         file_options={key: options.source for key, options in files.items()},
     )
