@@ -127,6 +127,7 @@ class Engine:
         cached = await asyncio.to_thread(lambda: load_cached(folder, self.pool.fingerprint()))
         if cached is not None:
             self.definitions.replace(cached)
+            self._add_model_kinds()
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
@@ -139,8 +140,17 @@ class Engine:
         )
         known = self.definitions
         is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
-        if known.replace(published) or is_new:
+        has_changed = known.replace(published)
+        self._add_model_kinds()
+        if has_changed or is_new:
             folder = self._config.definitions_folder
             task = asyncio.create_task(asyncio.to_thread(save_cached, folder, published))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
+
+    def _add_model_kinds(self) -> None:
+        """Look for models where packs, which live in the workers, have said."""
+        folders = self._config.folders
+        for name, kind in self.definitions.packs.model_kinds.items():
+            folders.extensions[name] = frozenset(kind.extensions)
+            folders.models[name] = [Path(folder) for folder in kind.folders]

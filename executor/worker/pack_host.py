@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import itertools
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -15,13 +17,14 @@ from typing import Any, Final
 
 import msgspec
 
+from executor.definitions import NodeDefinition
 from executor.file_options import FileOptionLists
 from executor.fingerprint import wanted_packs
 from executor.folders import Folders
 from executor.messages import Answer, Ask, Emit, Event, Execute, Loading, PackMessage
-from executor.packs import LoadedPacks
+from executor.packs import LoadedPacks, ModelKind
 from executor.worker.contract import NodeClass
-from executor.worker.packs import NodeTables, PackLoader
+from executor.worker.packs import DescribeClasses, NodeTables, PackLoader
 from executor.worker.reporting import encode_json
 from executor.worker_config import WorkerConfig
 from nodes.context import use_files
@@ -135,6 +138,8 @@ class PackHost:
         if not self._packs:
             return
         sys.path.insert(0, str(_COMPAT))
+        with contextlib.suppress(OSError):
+            os.chdir(self.folders.base)  # where packs expect to be
         facade = importlib.import_module(_FACADE).PromptServer
         facade.instance = facade(self.link)
         self._loader = PackLoader(
@@ -148,26 +153,51 @@ class PackHost:
         )
         self._loader.run_start_scripts()
 
-    def load(self, classes: dict[str, NodeClass], display_names: dict[str, str]) -> None:
-        """Import the packs; their classes and names are added to these tables."""
+    def load(
+        self,
+        classes: dict[str, NodeClass],
+        display_names: dict[str, str],
+        describe: DescribeClasses,
+    ) -> list[NodeDefinition]:
+        """Import the packs; their classes and names are added to these tables.
+
+        The definitions of these classes, which `describe` makes.
+        """
         if self._loader is None:
-            return
-        tables = self._tables
+            return []
+        from executor.worker.pack_site import run_to_end  # aiohttp is not for workers without packs
+
+        tables, kinds = self._tables, self._kinds()
         tables.classes, tables.display_names = classes, display_names
         _show_tables(tables)
-        self.link.loop.run_until_complete(self._loader.load())
-        self._open_site()
+        run_to_end(self.link.loop, self._loader.load())
+        definitions = self._loader.describe(describe)
+        self._loader.log_times()
+        changed = {kind: now for kind, now in self._kinds().items() if now != kinds.get(kind)}
+        self._open_site(self._loader, changed)
+        return definitions
 
-    def _open_site(self) -> None:
+    def _kinds(self) -> dict[str, ModelKind]:
+        """The kinds of model folders as they are now; packs add some."""
+        folders = self.folders
+        return {
+            kind: ModelKind(
+                folders=[str(path) for path in paths],
+                extensions=sorted(folders.extensions.get(kind, ())),
+            )
+            for kind, paths in folders.models.items()
+        }
+
+    def _open_site(self, loader: PackLoader, kinds: dict[str, ModelKind]) -> None:
         from executor.worker.pack_site import PackSite
 
-        assert self._loader is not None
         server = importlib.import_module(_FACADE).PromptServer.instance
         site = PackSite(self.link.loop, server.app, server.routes)
         site.add_routes()
         self.loaded = LoadedPacks(
-            reports=self._loader.reports,
+            reports=loader.reports,
             routes=site.routes,
+            model_kinds=kinds,
             has_prompt_hooks=bool(server.on_prompt_handlers),
         )
         if self._config.run_folder is not None:
