@@ -35,7 +35,7 @@ class Catalogue:
 
     async def all(self) -> EncodedBody:
         """The JSON object of all classes; raises NotReady."""
-        await self._wait()
+        await self.wait()
         if self._renew is not None:
             await self._renew()
         async with self._encoding:
@@ -43,7 +43,7 @@ class Catalogue:
 
     async def one(self, name: str) -> bytes:
         """The JSON object of one class, `{}` if there is none; raises NotReady."""
-        await self._wait()
+        await self.wait()
         if self._renew is not None:
             await self._renew()
         definition = self._definitions.by_name.get(name)
@@ -51,7 +51,8 @@ class Catalogue:
             return b"{}"
         return msgspec.json.encode({name: await asyncio.to_thread(self._options.fill, definition)})
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
+        """Wait until a worker has said which nodes and packs there are; raises NotReady."""
         if self._definitions.are_known:
             return
         try:

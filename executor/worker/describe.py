@@ -5,16 +5,25 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from executor.definitions import ClassCheck, NodeDefinition
-from executor.worker.contract import NodeClass
+from executor.node_replacement import FROM_PACKS
+from executor.worker.contract import NodeClass, is_v3_class
 from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
+
+# What classes written for later releases say, passed on where it is said.
+_LATER: Final = {
+    "search_aliases": "SEARCH_ALIASES",
+    "essentials_category": "ESSENTIALS_CATEGORY",
+    "dev_only": "DEV_ONLY",
+    "has_intermediate_output": "HAS_INTERMEDIATE_OUTPUT",
+}
 
 
 def describe_all(
@@ -25,7 +34,7 @@ def describe_all(
     for name, node_class in classes.items():
         try:
             definitions.append(describe(name, node_class, display_names.get(name, name)))
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
     return _with_equal_types(definitions, classes)
 
@@ -72,6 +81,15 @@ def _is_choosy(definition: NodeDefinition) -> bool:
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
+    if is_v3_class(node_class):
+        info = node_class.GET_NODE_INFO_V1() | {"name": name}
+        return NodeDefinition(
+            name=name,
+            info=plain(info),
+            check=_class_check(node_class),
+            replaces=_replaced_by(name),
+            equal_types=equal_types(declared_types(info["input"], info["output"])),
+        )
     is_ours = isinstance(node_class, type) and issubclass(node_class, Node)
     files = node_class.file_options() if is_ours else {}
     types = node_class.INPUT_TYPES()
@@ -83,9 +101,15 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
         info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
         file_options={key: options.source for key, options in files.items()},
+        replaces=_replaced_by(name),
         equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
         further_output=further_output(node_class.RETURN_TYPES),
     )
+
+
+def _replaced_by(name: str) -> list[dict[str, Any]]:
+    announced = (entry for entries in FROM_PACKS.table.values() for entry in entries)
+    return [msgspec.to_builtins(entry) for entry in announced if entry.new_node_id == name]
 
 
 def _info(
@@ -112,6 +136,9 @@ def _info(
             info[key] = True
     if hasattr(node_class, "API_NODE"):
         info["api_node"] = node_class.API_NODE
+    for key, attribute in _LATER.items():
+        if value := getattr(node_class, attribute, None):
+            info[key] = value
     return info
 
 

@@ -52,7 +52,8 @@ class Setting:
 
         self.picks = OfThisTest
 
-    def _describe(self, arguments: dict[str, Any]) -> Any:
+    async def _describe(self, arguments: dict[str, Any]) -> Any:
+        await asyncio.sleep(0)
         if not self.is_answering:
             raise CallFailed("the worker has other things to do")
         return msgspec.to_builtins(describe_inputs({"Picks": self.picks}, arguments["classes"]))
