@@ -30,6 +30,11 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     # (executor.file_options). What `info` lists for them are choices that are no files; these
     # follow.
     file_options: dict[str, str] = {}
+    # What its pack says about older classes that it stands for (executor.node_replacement).
+    replaces: list[dict[str, Any]] = []
+    # Types among its inputs and outputs that fit others than those of their name: type -> names.
+    equal_types: dict[str, list[str]] = {}
+    further_output: Any = None  # the type of outputs beyond those listed, if it has such
 
     @property
     def is_output(self) -> bool:

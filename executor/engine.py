@@ -18,7 +18,7 @@ from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
 from executor.listener import Listener
 from executor.messages import Ready
-from executor.node_replacement import Replacements
+from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
@@ -128,6 +128,13 @@ class Engine:
         if cached is not None:
             self.definitions.replace(cached)
             self._add_model_kinds()
+            self._take_replacements()
+
+    def _take_replacements(self) -> None:
+        """What packs say about classes that theirs stand for."""
+        for definition in self.definitions.by_name.values():
+            for entry in definition.replaces:
+                self.replacements.register(read_replacement(entry))
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
@@ -142,6 +149,7 @@ class Engine:
         is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
         has_changed = known.replace(published)
         self._add_model_kinds()
+        self._take_replacements()
         if has_changed or is_new:
             folder = self._config.definitions_folder
             task = asyncio.create_task(asyncio.to_thread(save_cached, folder, published))

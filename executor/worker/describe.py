@@ -5,14 +5,25 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from executor.definitions import ClassCheck, NodeDefinition
-from executor.worker.contract import NodeClass
-from executor.worker.plain_info import plain
+from executor.node_replacement import FROM_PACKS
+from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 from nodes.base import Node
 
 log = logging.getLogger(__name__)
+
+# What classes written for later releases say, passed on where it is said.
+_LATER: Final = {
+    "search_aliases": "SEARCH_ALIASES",
+    "essentials_category": "ESSENTIALS_CATEGORY",
+    "dev_only": "DEV_ONLY",
+    "has_intermediate_output": "HAS_INTERMEDIATE_OUTPUT",
+}
 
 
 def describe_all(
@@ -25,11 +36,49 @@ def describe_all(
             definitions.append(describe(name, node_class, display_names.get(name, name)))
         except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
-    return definitions
+    return _with_equal_types(definitions, classes)
+
+
+def _with_equal_types(
+    definitions: list[NodeDefinition], classes: Mapping[str, NodeClass]
+) -> list[NodeDefinition]:
+    """Ask types that equal some others which ones: for that, all types must be known."""
+    if not any(_is_choosy(definition) for definition in definitions):
+        return definitions
+    known = sorted(
+        {
+            kind
+            for definition in definitions
+            for kind in declared_types(definition.info["input"], definition.info["output"])
+            if isinstance(kind, str)
+        }
+    )
+
+    def completed(definition: NodeDefinition) -> NodeDefinition:
+        if not _is_choosy(definition):
+            return definition
+        node_class = classes[definition.name]
+        declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))
+
+    return [completed(definition) for definition in definitions]
+
+
+def _is_choosy(definition: NodeDefinition) -> bool:
+    return any(not names for names in definition.equal_types.values())
 
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
+    if is_v3_class(node_class):
+        info = node_class.GET_NODE_INFO_V1() | {"name": name}
+        return NodeDefinition(
+            name=name,
+            info=plain(info),
+            check=_class_check(node_class),
+            replaces=_replaced_by(name),
+            equal_types=equal_types(declared_types(info["input"], info["output"])),
+        )
     is_ours = isinstance(node_class, type) and issubclass(node_class, Node)
     files = node_class.file_options() if is_ours else {}
     types = node_class.INPUT_TYPES()
@@ -41,7 +90,15 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
         info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
         file_options={key: options.source for key, options in files.items()},
+        replaces=_replaced_by(name),
+        equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
+        further_output=further_output(node_class.RETURN_TYPES),
     )
+
+
+def _replaced_by(name: str) -> list[dict[str, Any]]:
+    announced = (entry for entries in FROM_PACKS.table.values() for entry in entries)
+    return [msgspec.to_builtins(entry) for entry in announced if entry.new_node_id == name]
 
 
 def _info(
@@ -68,6 +125,9 @@ def _info(
             info[key] = True
     if hasattr(node_class, "API_NODE"):
         info["api_node"] = node_class.API_NODE
+    for key, attribute in _LATER.items():
+        if value := getattr(node_class, attribute, None):
+            info[key] = value
     return info
 
 
