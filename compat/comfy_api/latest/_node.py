@@ -266,6 +266,9 @@ def _locked(kind: Any) -> Any:
     """A class of classes on which nothing can be set."""
 
     def refuse(cls: type, name: str, *value: Any) -> None:
+        if name.startswith(("__", "_abc_")) and value:  # what other bases set for themselves
+            kind.__setattr__(cls, name, *value)
+            return
         raise AttributeError(
             f"'{name}' cannot be stored on node class {cls.__name__}: nodes keep no state"
         )
