@@ -94,6 +94,7 @@ async def submit(request: web.Request) -> web.Response:
     except (TimeoutError, WorkerLost):
         raise NotReady() from None
     await engine.dispatcher.submit(job, submission.secrets)
+    services.hub.submitted(job.client_id)
     return json_response(
         {"prompt_id": job.prompt_id, "number": job.number, "node_errors": checked.node_errors}
     )
