@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from executor.calls import VALIDATE_INPUTS, CheckRequest, CheckResult
-from executor.definition_cache import Definitions, load_cached, save_cached
+from executor.definition_cache import Definitions, Published, load_cached, save_cached
 from executor.definitions import NodeDefinition
 from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
@@ -124,18 +124,15 @@ class Engine:
     async def _load_definitions(self) -> None:
         folder = self._config.definitions_folder
 
-        def load() -> tuple[str, list[NodeDefinition] | None]:
-            fingerprint = self.pool.fingerprint()
-            return fingerprint, load_cached(folder, fingerprint)
-
-        fingerprint, cached = await asyncio.to_thread(load)
+        cached = await asyncio.to_thread(lambda: load_cached(folder, self.pool.fingerprint()))
         if cached is not None:
-            self.definitions.replace(cached, fingerprint)
-            self._take_replacements(cached)
+            self.definitions.replace(cached)
+            self._add_model_kinds()
+            self._take_replacements()
 
-    def _take_replacements(self, definitions: Iterable[NodeDefinition]) -> None:
+    def _take_replacements(self) -> None:
         """What packs say about classes that theirs stand for."""
-        for definition in definitions:
+        for definition in self.definitions.by_name.values():
             for entry in definition.replaces:
                 self.replacements.register(read_replacement(entry))
 
@@ -143,13 +140,25 @@ class Engine:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
         if ready.definitions is None:
             return
-        definitions = msgspec.convert(ready.definitions, list[NodeDefinition])
-        self._take_replacements(definitions)
-        is_new = ready.fingerprint != self.definitions.fingerprint
-        if self.definitions.replace(definitions, ready.fingerprint) or is_new:
+        published = Published(
+            fingerprint=ready.fingerprint,
+            definitions=msgspec.convert(ready.definitions, list[NodeDefinition]),
+            packs=ready.packs,
+        )
+        known = self.definitions
+        is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
+        has_changed = known.replace(published)
+        self._add_model_kinds()
+        self._take_replacements()
+        if has_changed or is_new:
             folder = self._config.definitions_folder
-            task = asyncio.create_task(
-                asyncio.to_thread(save_cached, folder, ready.fingerprint, definitions)
-            )
+            task = asyncio.create_task(asyncio.to_thread(save_cached, folder, published))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
+
+    def _add_model_kinds(self) -> None:
+        """Look for models where packs, which live in the workers, have said."""
+        folders = self._config.folders
+        for name, kind in self.definitions.packs.model_kinds.items():
+            folders.extensions[name] = frozenset(kind.extensions)
+            folders.models[name] = [Path(folder) for folder in kind.folders]
