@@ -111,9 +111,9 @@ def test_a_module_without_entry_point_is_no_extension() -> None:
 @pytest.mark.parametrize(
     ("extension", "message"),
     [
-        (None, "no get_node_list"),
-        (type("E", (), {"get_node_list": lambda self: 5})(), "not a list"),
-        (type("E", (), {"get_node_list": lambda self: [int]})(), "no io.ComfyNode class"),
+        (None, "gives no ComfyExtension"),
+        (type("E", (), {"get_node_list": lambda self: 5})(), "gives no list"),
+        (type("E", (), {"get_node_list": lambda self: [int]})(), "no io.ComfyNode"),
     ],
 )
 def test_an_entry_point_that_does_not_do_what_one_does_is_refused(
