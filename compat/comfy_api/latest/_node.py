@@ -212,6 +212,8 @@ class ComfyNode:
         parameters = inspect.signature(method).parameters.values()
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
         taken = {p.name for p in parameters}
+        if not takes_all:  # a check may leave out a group, which is there even without members
+            arguments = {k: v for k, v in arguments.items() if k in taken or k in flat}
         for name, value in flat.items():
             if name in declared or name.startswith(groups):
                 continue
