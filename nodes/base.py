@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from nodes.context import NodeContext, current_context, installed_files
 from nodes.file_choices import FileChoices
+from nodes.method_names import CORE
 
 MAX_RESOLUTION = 16384  # pixels, the bound of every size input
 
@@ -54,6 +55,14 @@ class Node:
     OUTPUT_NODE: ClassVar[bool] = False
     FUNCTION: ClassVar[str] = "run"
     run: Callable[..., Any]  # the work: inputs as keyword arguments
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have a class of ours go by the method that packs call: they may override it, too."""
+        super().__init_subclass__(**options)
+        name = CORE.get(cls.__name__)
+        if name is not None and cls.__module__.startswith("nodes."):
+            cls.FUNCTION = name
+            setattr(cls, name, cls.run)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:

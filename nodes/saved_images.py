@@ -38,12 +38,25 @@ class SaveTarget:
 
 
 def save_target(
-    folders: NodeFolders, file_type: str, prefix: str, width: int = 0, height: int = 0
+    folders: NodeFolders,
+    file_type: str,
+    prefix: str,
+    width: int = 0,
+    height: int = 0,
+    root: str | None = None,
 ) -> SaveTarget:
-    """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it."""
+    """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it.
+
+    `root` stands in for the folder of the type.
+    """
     relative = os.path.normpath(fill_in_prefix(prefix, width, height))
     subfolder, name = os.path.split(relative)
-    folder = folders.file_path(file_type, subfolder)
+    if root is None:
+        folder = folders.file_path(file_type, subfolder)
+    elif Path(subfolder).is_absolute() or os.pardir in Path(subfolder).parts:
+        raise ValueError(f"the prefix {prefix!r} leads out of its folder")
+    else:
+        folder = Path(root) / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     return SaveTarget(
         folder=folder, subfolder=subfolder.replace(os.sep, "/"), name=name, file_type=file_type

@@ -75,6 +75,7 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
         ),
         model_policy=policy,
         flags=msgspec.structs.asdict(config),
+        interrupt=interruptions.interrupt,
     )
     use_services(services)
     disabled = frozenset(config.disabled_nodes)

@@ -1,0 +1,78 @@
+"""The names by which node packs call the methods of core node classes.
+
+Packs make objects of these classes, call them, derive from them and override their methods; so each
+class has its `run` under this name as well, and the engine calls it by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+# Classes of the module `nodes`, with and without a working part.
+CORE: Final[Mapping[str, str]] = {
+    "KSampler": "sample",
+    "KSamplerAdvanced": "sample",
+    "CheckpointLoader": "load_checkpoint",
+    "CheckpointLoaderSimple": "load_checkpoint",
+    "DiffusersLoader": "load_checkpoint",
+    "unCLIPCheckpointLoader": "load_checkpoint",
+    "UNETLoader": "load_unet",
+    "CLIPLoader": "load_clip",
+    "DualCLIPLoader": "load_clip",
+    "VAELoader": "load_vae",
+    "LoraLoader": "load_lora",
+    "LoraLoaderModelOnly": "load_lora_model_only",
+    "ControlNetLoader": "load_controlnet",
+    "DiffControlNetLoader": "load_controlnet",
+    "CLIPVisionLoader": "load_clip",
+    "StyleModelLoader": "load_style_model",
+    "GLIGENLoader": "load_gligen",
+    "CLIPTextEncode": "encode",
+    "CLIPSetLastLayer": "set_last_layer",
+    "CLIPVisionEncode": "encode",
+    "ConditioningAverage": "addWeighted",
+    "ConditioningCombine": "combine",
+    "ConditioningConcat": "concat",
+    "ConditioningSetArea": "append",
+    "ConditioningSetAreaPercentage": "append",
+    "ConditioningSetAreaStrength": "append",
+    "ConditioningSetMask": "append",
+    "ConditioningSetTimestepRange": "set_range",
+    "ConditioningZeroOut": "zero_out",
+    "ControlNetApply": "apply_controlnet",
+    "ControlNetApplyAdvanced": "apply_controlnet",
+    "StyleModelApply": "apply_stylemodel",
+    "unCLIPConditioning": "apply_adm",
+    "GLIGENTextBoxApply": "append",
+    "InpaintModelConditioning": "encode",
+    "VAEDecode": "decode",
+    "VAEDecodeTiled": "decode",
+    "VAEEncode": "encode",
+    "VAEEncodeTiled": "encode",
+    "VAEEncodeForInpaint": "encode",
+    "EmptyLatentImage": "generate",
+    "LatentUpscale": "upscale",
+    "LatentUpscaleBy": "upscale",
+    "LatentFromBatch": "frombatch",
+    "RepeatLatentBatch": "repeat",
+    "LatentComposite": "composite",
+    "LatentBlend": "blend",
+    "LatentRotate": "rotate",
+    "LatentFlip": "flip",
+    "LatentCrop": "crop",
+    "SetLatentNoiseMask": "set_mask",
+    "LoadLatent": "load",
+    "SaveLatent": "save",
+    "LoadImage": "load_image",
+    "LoadImageMask": "load_image",
+    "LoadImageOutput": "load_image",
+    "SaveImage": "save_images",
+    "PreviewImage": "save_images",
+    "ImageScale": "upscale",
+    "ImageScaleBy": "upscale",
+    "ImageInvert": "invert",
+    "ImageBatch": "batch",
+    "ImagePadForOutpaint": "expand_image",
+    "EmptyImage": "generate",
+}
