@@ -24,6 +24,7 @@ class InputRule:
     options: dict[str, Any]  # as declared, {} if none are
     is_required: bool
     is_checked_by_class: bool  # bounds and choices are left to the class's own check
+    is_part: bool = False  # of a dynamic input: its name is `<input>.<part>`
     minimum: Any = None
     maximum: Any = None
     choices: list[Any] | None = None  # without files
@@ -38,6 +39,11 @@ class InputRule:
     def config(self) -> list[Any]:
         """`input_config` of error messages."""
         return [self.declared, self.options]
+
+    @property
+    def short_name(self) -> str:
+        """Without the dynamic input that it is a part of."""
+        return self.name.rpartition(".")[2] if self.is_part else self.name
 
     @property
     def is_dynamic(self) -> bool:
@@ -71,6 +77,14 @@ class NodeRules:
     check_takes_all: bool
     check_takes_types: bool  # which also switches off the type check of links
     hidden: Mapping[str, Any]  # name -> what it is, such as UNIQUE_ID
+    equal_types: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
+    further_output: Any = None  # type of outputs beyond those declared
+
+    def output(self, index: int) -> Any:
+        """The type of an output; None if there is no such output."""
+        if index < 0:
+            return None
+        return self.outputs[index] if index < len(self.outputs) else self.further_output
 
     def inputs_of(self, given: Mapping[str, Any]) -> tuple[InputRule, ...]:
         """The inputs to look at; the parts of dynamic ones depend on what the graph gives."""
@@ -142,6 +156,8 @@ def node_rules(definition: NodeDefinition) -> NodeRules:
         check_takes_all=takes_all,
         check_takes_types="input_types" in takes,
         hidden=dict(sections.get("hidden") or {}),
+        equal_types=definition.equal_types,
+        further_output=definition.further_output,
     )
 
 
@@ -203,9 +219,10 @@ def _growing(rule: InputRule) -> InputRule:
 def _parts(rule: InputRule, sections: Mapping[str, Any]) -> Iterator[InputRule]:
     for section in ("required", "optional"):
         for inner, declared in (sections.get(section) or {}).items():
-            yield _input_rule(
+            part = _input_rule(
                 f"{rule.name}.{inner}",
                 declared,
                 is_required=section == "required",
                 is_checked_by_class=rule.is_checked_by_class,
             )
+            yield dataclasses.replace(part, is_part=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from PIL.Image import Image
 from torch import Tensor
 
@@ -16,6 +15,9 @@ from models.memory import Policy
 from models.network import Network, Patches, WeightPatch
 from models.previews import LatentColours, latent_preview
 from models.sampling.schedule import Schedule
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,18 @@ from nodes.context import Interrupted, NodeContext, Services, enter
 
 log = logging.getLogger(__name__)
 
+# What hidden inputs may be; those of other kinds are not passed.
+HIDDEN_KINDS = frozenset(
+    {
+        "PROMPT",
+        "DYNPROMPT",
+        "EXTRA_PNGINFO",
+        "UNIQUE_ID",
+        "AUTH_TOKEN_COMFY_ORG",
+        "API_KEY_COMFY_ORG",
+    }
+)
+
 
 class Caller:
     """Calls node methods for one run."""
@@ -92,7 +104,11 @@ class Caller:
 
     def hidden(self, node_id: str, contract: Contract) -> Arguments:
         """The values of the hidden inputs."""
-        return {name: [self._hidden(kind, node_id)] for name, kind in contract.hidden.items()}
+        return {
+            name: [self._hidden(kind, node_id)]
+            for name, kind in contract.hidden.items()
+            if kind in HIDDEN_KINDS
+        }
 
     def _hidden(self, kind: str, node_id: str) -> Any:
         match kind:
@@ -114,7 +130,7 @@ class Caller:
         for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
             if name in linked:
                 arguments[name] = [None]
-            elif name in contract.visible or name in contract.hidden_values:
+            elif contract.takes(name):
                 arguments[name] = [literal(value)]
         named = _named_parameters(contract.is_changed)
         hidden = self.hidden(node_id, contract)
@@ -125,7 +141,8 @@ class Caller:
     ) -> list[Any]:
         """Call a method over lists, waiting for async ones; blocked calls give None."""
         returned = self._map(node_id, contract, method, arguments, lambda _: None)
-        return [self._tasks.wait_here(x) if is_task(x) else x for x in returned]
+        stop = self._reporter.check_interrupted
+        return [self._tasks.wait_here(x, stop) if is_task(x) else x for x in returned]
 
     def _map(
         self,

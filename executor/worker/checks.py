@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from executor.calls import CheckRequest, CheckResult
 from executor.worker.contract import NodeClass
-from executor.worker.errors import type_name
+from executor.worker.errors import printable, type_name
 from nodes.blocker import ExecutionBlocker
 
 
@@ -20,13 +20,13 @@ def validate_inputs(classes: Mapping[str, NodeClass], request: CheckRequest) -> 
         answer = check(**request.inputs)
         if inspect.iscoroutine(answer):
             answer = asyncio.run(answer)
-    except (Exception, SystemExit) as error:
+        if answer is True or isinstance(answer, ExecutionBlocker):
+            return CheckResult(ok=True)
+        return CheckResult(ok=False, text=None if answer is False else printable(answer))
+    except BaseException as error:  # also SystemExit: whoever asks next wants an answer too
         return CheckResult(
             ok=False,
             exception_type=type_name(error),
-            exception_message=str(error),
-            traceback=traceback.format_tb(error.__traceback__),
+            exception_message=printable(error),
+            traceback=[printable(line) for line in traceback.format_tb(error.__traceback__)],
         )
-    if answer is True or isinstance(answer, ExecutionBlocker):
-        return CheckResult(ok=True)
-    return CheckResult(ok=False, text=None if answer is False else str(answer))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from executor.worker.plain_info import has_every_key
+
 NodeClass: TypeAlias = type[Any]
 
 
@@ -30,6 +32,11 @@ class Contract:
     checks_lazy: bool
     is_changed: Any | None  # the bound IS_CHANGED, if the class has one
     key_has_id: bool  # equal nodes must not share results
+    takes_undeclared: bool = False  # undeclared literals are passed as well
+
+    def takes(self, name: str) -> bool:
+        """Whether a literal of that name is passed to the method."""
+        return self.takes_undeclared or name in self.visible or name in self.hidden_values
 
     @property
     def runs_early(self) -> bool:
@@ -61,6 +68,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         is_changed=getattr(node_class, "IS_CHANGED", None),
         key_has_id=getattr(node_class, "NOT_IDEMPOTENT", False) is True
         or "UNIQUE_ID" in hidden.values(),
+        takes_undeclared=any(has_every_key(types.get(x)) for x in ("required", "optional")),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.messages import Execute
-from executor.worker.cache import NodeName, NodeResult, ResultCache, Slot, UiResult
+from executor.worker.cache import NodeName, NodeResult, ResultCache, Scope, Slot, UiResult
 from executor.worker.caller import Caller
 from executor.worker.calls import (
     Arguments,
@@ -62,7 +62,7 @@ class Run:
         self._instances = instances
         self._tasks = ParkedTasks()
         self._caller = Caller(command, graph, reporter, self._tasks, services)
-        self._keys = Keys(graph, contracts, self._caller.is_changed)
+        self._keys = Keys(graph, contracts, self._is_changed)
         self._schedule = Schedule()
         self._parked: dict[str, list[Any]] = {}  # async nodes: what their calls gave so far
         self._expansions: dict[str, _Expansion] = {}
@@ -78,7 +78,7 @@ class Run:
             self._contract(node_id)
         names = frozenset((node_id, node["class_type"]) for node_id, node in prompt.items())
         self._cache.begin([self._keys[node_id] for node_id in prompt], names)
-        self._instances.begin(names)
+        self._instances.begin(names if self._cache.keeps_objects else frozenset())
         return [node_id for node_id in prompt if self._cache.get(self._slot(node_id)) is not None]
 
     def execute(self) -> None:
@@ -99,6 +99,16 @@ class Run:
         """Cancel async nodes that still run."""
         self._tasks.close()
 
+    def _is_changed(self, node_id: str, contract: Contract) -> list[Any] | None:
+        """What IS_CHANGED says; if it ends the run, this is the node where it ended."""
+        if contract.is_changed is None:
+            return None
+        at_work = self.outcome.node_id, self.outcome.arguments
+        self.outcome.begin(node_id)
+        changed = self._caller.is_changed(node_id, contract)
+        self.outcome.node_id, self.outcome.arguments = at_work
+        return changed
+
     def _contract(self, node_id: str) -> Contract:
         class_type = self._graph.get_node(node_id).get("class_type")
         if not isinstance(class_type, str) or class_type not in self._contracts:
@@ -107,9 +117,11 @@ class Run:
 
     def _slot(self, node_id: str) -> Slot:
         parent = self._graph.get_parent_node_id(node_id)
-        if parent is None:
-            return (None, self._keys[node_id])
-        return ((self._name(parent), self._root(parent)), self._keys[node_id])
+        return (None if parent is None else self._scope(parent), self._keys[node_id])
+
+    def _scope(self, parent: str) -> Scope:
+        """Where the results of the nodes that a node has added are kept."""
+        return (self._name(parent), self._root(parent))
 
     def _name(self, node_id: str) -> NodeName:
         return (node_id, self._graph.get_node(node_id)["class_type"])
@@ -205,7 +217,7 @@ class Run:
         arguments, missing = self._arguments(node_id, contract)
         self.outcome.arguments = arguments
         node = self._instances.get(self._name(node_id), self._root(node_id), contract)
-        if missing and contract.checks_lazy:
+        if contract.checks_lazy:
             names = self._caller.lazy_wants(node_id, contract, node, arguments)
             wanted = [missing[name] for name in names if name in missing]
             if wanted:
@@ -229,7 +241,7 @@ class Run:
         for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
             link = links.get(name)
             if link is None:
-                if name in contract.visible or name in contract.hidden_values:
+                if contract.takes(name):
                     arguments[name] = [literal(value)]
             elif name in contract.raw_links:
                 arguments[name] = [value]
@@ -265,6 +277,8 @@ class Run:
             if result.expand:
                 self._graph.add(node_id, result.expand)
                 added.extend(result.expand)
+        are_outputs = {x: self._contract(x).is_output for x in added}
+        self._cache.expand(self._scope(node_id), [self._keys[x] for x in added])
         links = result_links(results)
         for producer in links:
             if not self._graph.has_node(producer):
@@ -273,7 +287,7 @@ class Run:
                 )
         self._use(node_id, links)
         self._expansions[node_id] = _Expansion(results=results, links=links, ui=ui)
-        self._require([x for x in added if self._contract(x).is_output])
+        self._require([x for x in added if are_outputs[x]])
         self._wait_for(node_id, links)
 
     def _finish_expansion(self, node_id: str, contract: Contract) -> None:
