@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from nodes.context import NodeContext, current_context, installed_files
 from nodes.file_choices import FileChoices
-from nodes.method_names import CORE
+from nodes.method_names import CORE, EXTRA
 
 MAX_RESOLUTION = 16384  # pixels, the bound of every size input
 
@@ -59,10 +59,17 @@ class Node:
     def __init_subclass__(cls, **options: Any) -> None:
         """Have a class of ours go by the method that packs call: they may override it, too."""
         super().__init_subclass__(**options)
-        name = CORE.get(cls.__name__)
-        if name is not None and cls.__module__.startswith("nodes."):
+        if not cls.__module__.startswith("nodes."):
+            return
+        name = CORE.get(cls.__name__) or EXTRA.get(cls.__name__)
+        if name is not None:
             cls.FUNCTION = name
             setattr(cls, name, cls.run)
+
+    @classmethod
+    def execute(cls, *arguments: Any, **named: Any) -> Any:
+        """The work, called on the class, as packs do with V3 nodes."""
+        return getattr(cls(), cls.FUNCTION)(*arguments, **named)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:

@@ -13,24 +13,32 @@ class NotYetSupported(NotImplementedError):
         self.name = name
 
 
-def missing_node(module: str, name: str, function: str) -> type[Any]:
-    """A node class that is not there yet: it can be derived from, and made; its method raises."""
+def missing_node(module: str, name: str, function: str | None = None) -> type[Any]:
+    """A node class that is not there yet: packs can derive from it and make one.
+
+    To use anything of it raises.
+    """
     full = f"{module}.{name}"
 
     def use(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
         raise NotYetSupported(full)
 
+    def find(self: Any, attribute: str) -> NoReturn:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        raise NotYetSupported(full)
+
     def describe(cls: type[Any]) -> NoReturn:
         raise NotYetSupported(full)
 
-    use.__name__ = function
-    body = {
+    body: dict[str, Any] = {
         "__module__": module,
         "__doc__": f"Not supported yet: {full}.",
-        "FUNCTION": function,
+        "__getattr__": find,  # methods whose names we do not know
         "RETURN_TYPES": (),
         "CATEGORY": "not supported yet",
         "INPUT_TYPES": classmethod(describe),
-        function: use,
     }
+    if function is not None:
+        body |= {"FUNCTION": function, function: use}
     return type(name, (), body)
