@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -18,9 +17,9 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nodes.context import NodeFolders
+from nodes.file_names import fill_in_prefix, numbers_in
 
 _REMEMBERED_FOLDERS = 64
-_NUMBER = re.compile(r"_([0-9]+)(?=_)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,26 +62,6 @@ def save_target(
     )
 
 
-def fill_in_prefix(prefix: str, width: int, height: int) -> str:
-    """Replace `%width%`, `%year%` and the like in a file name prefix."""
-    if "%" not in prefix:
-        return prefix
-    now = time.localtime()
-    values = {
-        "width": str(width),
-        "height": str(height),
-        "year": str(now.tm_year),
-        "month": f"{now.tm_mon:02}",
-        "day": f"{now.tm_mday:02}",
-        "hour": f"{now.tm_hour:02}",
-        "minute": f"{now.tm_min:02}",
-        "second": f"{now.tm_sec:02}",
-    }
-    for key, value in values.items():
-        prefix = prefix.replace(f"%{key}%", value)
-    return prefix
-
-
 @dataclass(slots=True)
 class _FolderNumbers:
     """The highest number per file name start in one folder, and when that was true."""
@@ -105,7 +84,7 @@ class _Counters:
         known = self._folders.get(folder)
         modified_ns = folder.stat().st_mtime_ns
         if known is None or known.modified_ns != modified_ns:
-            known = self._folders[folder] = _FolderNumbers(modified_ns, _numbers_in(folder))
+            known = self._folders[folder] = _FolderNumbers(modified_ns, numbers_in(folder))
         self._folders.move_to_end(folder)
         if len(self._folders) > _REMEMBERED_FOLDERS:
             self._folders.popitem(last=False)
@@ -123,21 +102,6 @@ class _Counters:
 
 
 _counters = _Counters()
-
-
-def _numbers_in(folder: Path) -> dict[str, int]:
-    """For every entry `<name>_<digits>_...` its name with the highest number."""
-    highest: dict[str, int] = {}
-    for entry in os.listdir(folder):  # noqa: PTH208  (names are all it takes)
-        for match in _NUMBER.finditer(entry):
-            name = os.path.normcase(entry[: match.start()])
-            highest[name] = max(highest.get(name, 0), int(match[1]))
-    return highest
-
-
-def highest_number(folder: Path, name: str) -> int:
-    """The highest N among entries `<name>_N_...` now; 0 if there are none."""
-    return _numbers_in(folder).get(os.path.normcase(name), 0)
 
 
 def save_images(

@@ -8,6 +8,8 @@ from executor.local_worker import LocalWorker
 from server.catalogue import Catalogue
 from server.hub import Hub
 from server.listener import HubListener, ProgressView
+from server.pack_questions import PackQuestions
+from server.routes.prompt import submit_prompt
 from server.services import Core
 from server.settings import Settings
 from server.workers import WorkerConfigs
@@ -30,6 +32,8 @@ async def start_core(
     engine = await Engine.start(
         config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
     )
+    questions = PackQuestions(engine, hub, lambda body: submit_prompt(engine, body))
+    engine.dispatcher.on_ask = questions.answer
     hub.running_for = engine.dispatcher.running_for
     catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)
     return Core(engine=engine, catalogue=catalogue)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from executor.messages import Emit, NodeText, Preview
+from executor.messages import Emit, NodeText, PackMessage, Preview
 from server import frames
 
 if TYPE_CHECKING:  # comes with the engine, which is imported later
@@ -154,6 +154,17 @@ class Hub:
         targets = self._audience(client_id, True)
         if targets:
             self._send(frames.node_text_frame(event), targets)
+
+    def deliver(self, message: PackMessage) -> None:
+        """Send what a node pack has to say to one client, or to all."""
+        targets = self._audience(message.client_id, True)
+        if targets:
+            self._send(frames.pack_frame(message), targets)
+
+    @property
+    def client_ids(self) -> list[str]:
+        """Who listens."""
+        return list(self._targets)
 
     def job_ended(self, prompt_id: str, client_id: str | None) -> None:
         """The last message of a job: clients stop waiting and read the history."""

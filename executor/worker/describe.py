@@ -25,7 +25,7 @@ def describe_all(
     for name, node_class in classes.items():
         try:
             definitions.append(describe(name, node_class, display_names.get(name, name)))
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
     return _with_equal_types(definitions, classes)
 

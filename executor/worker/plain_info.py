@@ -12,29 +12,37 @@ from operator import ne as differs  # packs override this one, and not always it
 from typing import Any, Final
 
 ALL: Final = "*"
+_LEAST_INTEGER: Final = -(2**63)
+_MOST_INTEGER: Final = 2**64 - 1  # that crosses to the server as an integer
 _NO_NAME: Final = "\0darkroom"  # what nothing is called
 
 
 def plain(value: Any) -> Any:
     """The value in JSON's types; raises TypeError for what has no such form."""
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or type(value) in (bool, float):
         return value
     if isinstance(value, enum.Enum):
         return plain(value.value)
-    for kind in (str, int, float):
-        if isinstance(value, kind):
-            return kind.__str__(value) if kind is str else kind(value)
+    if isinstance(value, str):
+        # Not `str(value)`, which a subclass may define; a lone surrogate is no text to be sent.
+        return str.__str__(value).encode(errors="replace").decode()
+    if isinstance(value, int):
+        number = int(value)
+        return number if _LEAST_INTEGER <= number <= _MOST_INTEGER else float(number)
+    if isinstance(value, float):
+        return float(value)
     if isinstance(value, Mapping):
         return {_key(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # numpy's and torch's scalars
         return plain(value.item())
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | type):
+        return [plain(item) for item in value]
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _key(key: Any) -> str:
-    return str.__str__(key) if isinstance(key, str) else str(key)
+    text = plain(key)
+    return text if isinstance(text, str) else str(text)
 
 
 def equal_types(declared: Iterable[Any], known: Iterable[str] = ()) -> dict[str, list[str]]:
