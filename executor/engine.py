@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from executor.folders import CACHE_FOLDER, Folders
 from executor.kinds import KindTable
 from executor.listener import Listener
 from executor.messages import Ready
-from executor.node_replacement import Replacements
+from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
@@ -130,7 +130,14 @@ class Engine:
         cached = await asyncio.to_thread(lambda: load_cached(folder, self.pool.fingerprint()))
         if cached is not None:
             self.definitions.replace(cached)
+            self._take_replacements(cached.definitions)
             self._kinds.put(cached.packs.folders)
+
+    def _take_replacements(self, definitions: Iterable[NodeDefinition]) -> None:
+        """What packs say about classes that theirs stand for."""
+        for definition in definitions:
+            for entry in definition.replaces:
+                self.replacements.register(read_replacement(entry))
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
@@ -142,6 +149,7 @@ class Engine:
             definitions=msgspec.convert(ready.definitions, list[NodeDefinition]),
             packs=ready.packs,
         )
+        self._take_replacements(published.definitions)
         known = self.definitions
         is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
         if known.replace(published) or is_new:

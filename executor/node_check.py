@@ -62,6 +62,11 @@ def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Fi
         return report
     received: dict[str, Any] = {}  # input name -> type of the linked output
     for rule in report.rules.inputs_of(inputs):
+        if rule.row is not None:
+            bad = rule.row.bad_keys(rule.name, inputs)
+            report.errors.extend(errors.invalid_dynamic_input(key) for key in bad)
+        if rule.is_group:
+            continue
         if rule.name not in inputs:
             if rule.is_required:
                 report.errors.append(errors.required_input_missing(rule))
@@ -190,12 +195,21 @@ def _request(
         for rule in rules.inputs_of(inputs)
         if rule.name in inputs
     }
-    given |= {name: _hidden(kind, node_id) for name, kind in rules.hidden.items()}
+    hidden = {name: _hidden(kind, node_id) for name, kind in rules.hidden.items()}
+    if not rules.is_v3:
+        given |= hidden
     if not rules.check_takes_all:
-        given = {name: value for name, value in given.items() if name in rules.check_takes}
+        # A dynamic input that the check names comes with its parts.
+        given = {
+            name: value
+            for name, value in given.items()
+            if name in rules.check_takes or name.partition(".")[0] in rules.check_takes
+        }
     if rules.check_takes_types:
         given["input_types"] = dict(received)
-    return CheckRequest(class_type=rules.class_type, inputs=given)
+    return CheckRequest(
+        class_type=rules.class_type, inputs=given, hidden=hidden if rules.is_v3 else {}
+    )
 
 
 def _hidden(kind: Any, node_id: str) -> Any:

@@ -62,6 +62,16 @@ def invalid_input_type(rule: InputRule, value: Any, reason: str) -> JsonObject:
     )
 
 
+def invalid_dynamic_input(input_name: str) -> JsonObject:
+    """A key that belongs to a group of inputs, but to no row and field of it."""
+    return node_error(
+        "invalid_dynamic_input",
+        "The group of inputs has no such row or field",
+        input_name,
+        {"input_name": input_name},
+    )
+
+
 def value_smaller_than_min(rule: InputRule, value: Any) -> JsonObject:
     """The literal is below the bound."""
     return node_error(

@@ -146,7 +146,7 @@ def _take_result(report: NodeReport, result: CheckResult) -> None:
         report.fault = report.fault or Fault(result.exception_type, text, result.traceback)
         return
     assert report.request is not None
-    for name in report.request.inputs:
+    for name in report.request.inputs or [""]:  # a check that takes no input counts as well
         report.errors.append(custom_validation_failed(name, result.text))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from nodes.context import NodeContext, current_context, installed_files
+from nodes.context import NodeContext, installed_files, surroundings
 from nodes.file_choices import FileChoices
 from nodes.method_names import CORE, EXTRA
 
@@ -86,7 +86,7 @@ class Node:
     @property
     def context(self) -> NodeContext:
         """The surroundings of the running call."""
-        return current_context()
+        return surroundings()
 
 
 def _as_v1(spec: Declared) -> tuple[Any, ...]:

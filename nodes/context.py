@@ -162,10 +162,20 @@ def leave() -> None:
 
 
 def current_context() -> NodeContext:
-    """The context of the node that is running.
+    """The context of the node that is running; raises LookupError outside of a prompt.
 
-    Threads that a node has started get that of the call made last. Outside of a prompt there is
-    one that reports to nobody. Raises LookupError in a process that was not set up for nodes.
+    Threads that a node has started get that of the call made last.
+    """
+    context = CURRENT.get(None) or _Process.latest
+    if context is None:
+        raise LookupError("no node is running")
+    return context
+
+
+def surroundings() -> NodeContext:
+    """The current context, or outside of a prompt one that reports to nobody.
+
+    Raises LookupError in a process that was not set up for nodes.
     """
     context = CURRENT.get(None) or _Process.latest
     if context is not None:

@@ -12,7 +12,7 @@ from models.handle import ModelHandle
 from models.sampling.conditioning import Conditioning
 from models.sampling.sample import sample_latent
 from nodes.base import MAX_RESOLUTION
-from nodes.context import current_context, interrupt_prompt, is_in_call
+from nodes.context import current_context, interrupt_prompt, is_in_call, surroundings
 from nodes.method_names import CORE
 from nodes.not_yet import NotYetSupported, missing_node
 from nodes.registry import ALL_CLASSES, ALL_DISPLAY_NAMES, NODE_CLASSES
@@ -54,7 +54,7 @@ def common_ksampler(
         start_step=start_step,
         last_step=last_step,
         force_full_denoise=force_full_denoise,
-        callback=progress_callback(current_context(), model),
+        callback=progress_callback(surroundings(), model),
     )
     return (sampled,)
 

@@ -6,10 +6,10 @@ import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import torch
 from PIL import Image
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from nodes.context import NodeFolders
 from nodes.file_names import fill_in_prefix, numbers_in
+
+Write: TypeAlias = Callable[[BinaryIO], object]  # writes the content of one file
 
 _REMEMBERED_FOLDERS = 64
 
@@ -108,14 +110,28 @@ def save_images(
     target: SaveTarget, images: Tensor, *, metadata: PngInfo | None, compress_level: int
 ) -> list[dict[str, str]]:
     """Write a batch [B, H, W, C] as PNG files; returns their entries for clients."""
+
+    def write(image: Tensor) -> Write:
+        picture = to_picture(image)
+        return lambda file: picture.save(
+            file, "PNG", pnginfo=metadata, compress_level=compress_level
+        )
+
+    return save_files(target, map(write, images), "png")
+
+
+def save_files(
+    target: SaveTarget, writers: Iterable[Write], extension: str
+) -> list[dict[str, str]]:
+    """Write a batch of files under the next numbers; returns their entries for clients."""
     number = _counters.highest(target.folder, target.name)
     entries = []
-    for index, image in enumerate(images):
+    for index, write in enumerate(writers):
         name = target.name.replace("%batch_num%", str(index))
         while True:
             number += 1
-            filename = f"{name}_{number:05}_.png"
-            if _write_png(target.folder / filename, image, metadata, compress_level):
+            filename = f"{name}_{number:05}_.{extension}"
+            if _write(target.folder / filename, write):
                 break
             _counters.forget(target.folder)
             number = max(number, _counters.highest(target.folder, target.name))
@@ -125,12 +141,12 @@ def save_images(
     return entries
 
 
-def _write_png(path: Path, image: Tensor, metadata: PngInfo | None, level: int) -> bool:
+def _write(path: Path, write: Write) -> bool:
     """Write under a temporary name, then link to the real one; False if that name is taken."""
     temporary = path.with_name(f".{os.getpid()}-{time.monotonic_ns()}.tmp")
     try:
         with temporary.open("wb") as file:
-            to_picture(image).save(file, "PNG", pnginfo=metadata, compress_level=level)
+            write(file)
         try:
             os.link(temporary, path)
         except FileExistsError:

@@ -8,14 +8,17 @@ import traceback
 from collections.abc import Mapping
 
 from executor.calls import CheckRequest, CheckResult
-from executor.worker.contract import NodeClass
+from executor.worker.contract import NodeClass, is_v3_class
 from executor.worker.errors import printable, type_name
 from nodes.blocker import ExecutionBlocker
 
 
 def validate_inputs(classes: Mapping[str, NodeClass], request: CheckRequest) -> CheckResult:
     """Call the method; raises KeyError for an unknown class."""
-    check = classes[request.class_type].VALIDATE_INPUTS
+    node_class = classes[request.class_type]
+    if is_v3_class(node_class):
+        node_class = node_class.PREPARE_CLASS_CLONE(request.hidden)
+    check = node_class.VALIDATE_INPUTS
     try:
         answer = check(**request.inputs)
         if inspect.iscoroutine(answer):

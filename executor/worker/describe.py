@@ -5,16 +5,25 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from executor.definitions import ClassCheck, NodeDefinition
-from executor.worker.contract import NodeClass
-from executor.worker.file_inputs import take_files
+from executor.node_replacement import FROM_PACKS
+from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.file_inputs import FileInput, take_files
 from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 
 log = logging.getLogger(__name__)
+
+# What classes written for later releases say, passed on where it is said.
+_LATER: Final = {
+    "search_aliases": "SEARCH_ALIASES",
+    "essentials_category": "ESSENTIALS_CATEGORY",
+    "dev_only": "DEV_ONLY",
+    "has_intermediate_output": "HAS_INTERMEDIATE_OUTPUT",
+}
 
 
 def describe_all(
@@ -61,16 +70,39 @@ def _is_choosy(definition: NodeDefinition) -> bool:
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
+    if is_v3_class(node_class):
+        info = node_class.GET_NODE_INFO_V1() | {"name": name}
+        types, files = take_files(info["input"])
+        return NodeDefinition(
+            name=name,
+            info=plain(info | {"input": types}),
+            check=_class_check(node_class),
+            replaces=_replaced_by(name),
+            equal_types=equal_types(declared_types(types, info["output"])),
+            **_file_fields(files),
+        )
     types, files = take_files(node_class.INPUT_TYPES())
     return NodeDefinition(
         name=name,
         info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
-        file_options={key: taken.source for key, taken in files.items()},
-        choices_before_files={key: taken.before for key, taken in files.items() if taken.before},
+        replaces=_replaced_by(name),
         equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
         further_output=further_output(node_class.RETURN_TYPES),
+        **_file_fields(files),
     )
+
+
+def _file_fields(files: Mapping[str, FileInput]) -> dict[str, Any]:
+    return {
+        "file_options": {key: taken.source for key, taken in files.items()},
+        "choices_before_files": {key: taken.before for key, taken in files.items() if taken.before},
+    }
+
+
+def _replaced_by(name: str) -> list[dict[str, Any]]:
+    announced = (entry for entries in FROM_PACKS.table.values() for entry in entries)
+    return [msgspec.to_builtins(entry) for entry in announced if entry.new_node_id == name]
 
 
 def _info(
@@ -97,6 +129,9 @@ def _info(
             info[key] = True
     if hasattr(node_class, "API_NODE"):
         info["api_node"] = node_class.API_NODE
+    for key, attribute in _LATER.items():
+        if value := getattr(node_class, attribute, None):
+            info[key] = value
     return info
 
 

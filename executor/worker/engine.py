@@ -6,6 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -86,7 +87,8 @@ class Engine:
         self._reporter = reporter
         messages: list[tuple[str, JsonObject]] = []
         try:
-            final, body = self._run(run, command, graph, reporter, messages)
+            # In a context of its own: the current node is none when the run is over.
+            final, body = copy_context().run(self._run, run, command, graph, reporter, messages)
         finally:
             self._reporter = None
             leave()

@@ -94,6 +94,7 @@ class Run:
             if len(self._tasks):
                 self._tasks.turn()
                 self._resume_done()
+        self._show_intermediate()
 
     def close(self) -> None:
         """Cancel async nodes that still run."""
@@ -153,6 +154,7 @@ class Run:
     def _use_inputs(self, node_id: str, contract: Contract) -> list[str]:
         """Note whose results a node uses; returns those that must be made first."""
         links = self._graph.links(node_id)
+        contract = contract.for_inputs(self._graph.get_node(node_id).get("inputs", {}))
         self._use(node_id, producers(links))
         needed = producers(link for link in links if link.name not in contract.lazy)
         return [producer for producer in needed if not self._recall(producer)]
@@ -211,13 +213,23 @@ class Run:
         self.outcome.show(node_id, result.ui)
         self._leave(node_id, result)
 
+    def _show_intermediate(self) -> None:
+        """Show again what nodes in the middle of the graph have shown, if they did not run."""
+        for node_id in self._graph.get_original_prompt():
+            if node_id in self.outcome.outputs or not self._contract(node_id).shows_when_cached:
+                continue
+            result = self._cache.get(self._slot(node_id))
+            if result is not None and result.ui is not None:
+                self._reporter.executed(node_id, result.ui.output)
+                self.outcome.show(node_id, result.ui)
+
     def _start(self, node_id: str, contract: Contract) -> None:
         self._reporter.check_interrupted()
         self._reporter.executing(node_id)
         arguments, missing = self._arguments(node_id, contract)
         self.outcome.arguments = arguments
         node = self._instances.get(self._name(node_id), self._root(node_id), contract)
-        if contract.checks_lazy:
+        if contract.lazy_function is not None:
             names = self._caller.lazy_wants(node_id, contract, node, arguments)
             wanted = [missing[name] for name in names if name in missing]
             if wanted:
@@ -238,7 +250,9 @@ class Run:
         arguments: Arguments = {}
         missing: dict[str, str] = {}
         links = {link.name: link for link in self._graph.links(node_id)}
-        for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
+        inputs = self._graph.get_node(node_id).get("inputs", {})
+        contract = contract.for_inputs(inputs)
+        for name, value in inputs.items():
             link = links.get(name)
             if link is None:
                 if contract.takes(name):

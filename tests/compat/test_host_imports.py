@@ -18,7 +18,6 @@ REFERENCE = Path(__file__).parent.parent / "reference" / "host_imports.json"
 LATER = (
     "comfy.clip_vision",
     "comfy.cldm",
-    "comfy.comfy_types",
     "comfy.conds",
     "comfy.context_windows",
     "comfy.controlnet",
@@ -43,8 +42,6 @@ LATER = (
     "comfy.supported_models",
     "comfy.supported_models_base",
     "comfy.text_encoders",
-    "comfy_api",
-    "comfy_execution",
 )
 
 
