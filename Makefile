@@ -9,7 +9,7 @@ EXTRAS_test = [test]
 EXTRAS_dev = [test,dev]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-gpu test-browser front-ends check format-check lint types imports dockerfile fix bench clean
+.PHONY: help run test test-all test-gpu test-browser test-clients front-ends check format-check lint types imports dockerfile fix bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -28,6 +28,9 @@ test-gpu: $(VENV)/.installed-test ## only the tests that need a CUDA device
 
 test-browser: front-ends ## only the tests that drive the web front end in chromium
 	@$(BIN)/python -m pytest -m browser $(ARGS)
+
+test-clients: $(VENV)/.installed-test ## only the tests that drive a server with published clients
+	@$(BIN)/python -m pytest -m clients $(ARGS)
 
 front-ends: $(VENV)/.installed-test ## fetch the web front ends that the browser tests drive
 	@$(BIN)/python -m tests.browser.front_ends

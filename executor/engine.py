@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,7 +68,7 @@ class Engine:
         self.dispatcher = Dispatcher(
             store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
         )
-        self.dispatcher.on_folders = lambda event: self._kinds.put(event.folders)
+        self.dispatcher.on_folders = lambda event: self._kinds.put(event.kinds)
 
     @classmethod
     async def start(
@@ -130,18 +130,18 @@ class Engine:
         cached = await asyncio.to_thread(lambda: load_cached(folder, self.pool.fingerprint()))
         if cached is not None:
             self.definitions.replace(cached)
-            self._take_replacements(cached.definitions)
-            self._kinds.put(cached.packs.folders)
+            self._kinds.put(cached.packs.model_kinds)
+            self._take_replacements()
 
-    def _take_replacements(self, definitions: Iterable[NodeDefinition]) -> None:
+    def _take_replacements(self) -> None:
         """What packs say about classes that theirs stand for."""
-        for definition in definitions:
+        for definition in self.definitions.by_name.values():
             for entry in definition.replaces:
                 self.replacements.register(read_replacement(entry))
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
-        self._kinds.put(ready.packs.folders)
+        self._kinds.put(ready.packs.model_kinds)
         if ready.definitions is None:
             return
         published = Published(
@@ -149,10 +149,11 @@ class Engine:
             definitions=msgspec.convert(ready.definitions, list[NodeDefinition]),
             packs=ready.packs,
         )
-        self._take_replacements(published.definitions)
         known = self.definitions
         is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
-        if known.replace(published) or is_new:
+        has_changed = known.replace(published)
+        self._take_replacements()
+        if has_changed or is_new:
             folder = self._config.definitions_folder
             task = asyncio.create_task(asyncio.to_thread(save_cached, folder, published))
             self._saving.add(task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,29 +10,27 @@ import msgspec
 from executor.folders import Folders
 
 
-class KindFolders(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of model folder."""
+class ModelKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of model folders."""
 
-    kind: str
-    paths: list[str]  # in search order
-    extensions: list[str]  # in lower case, sorted; empty: every file
+    folders: list[str]  # in search order
+    extensions: list[str]  # of its files, sorted; none: every file
 
 
-def kinds_of(folders: Folders) -> dict[str, KindFolders]:
+def kinds_of(folders: Folders) -> dict[str, ModelKind]:
     """All kinds as they are now."""
     return {
-        kind: KindFolders(
-            kind=kind,
-            paths=[str(path) for path in paths],
+        kind: ModelKind(
+            folders=[str(path) for path in paths],
             extensions=sorted(folders.extensions.get(kind, ())),
         )
         for kind, paths in folders.models.items()
     }
 
 
-def changed_kinds(configured: Mapping[str, KindFolders], folders: Folders) -> list[KindFolders]:
+def changed_kinds(configured: Mapping[str, ModelKind], folders: Folders) -> dict[str, ModelKind]:
     """The kinds that are not as they were."""
-    return [kind for name, kind in kinds_of(folders).items() if configured.get(name) != kind]
+    return {name: kind for name, kind in kinds_of(folders).items() if configured.get(name) != kind}
 
 
 class KindTable:
@@ -42,13 +40,13 @@ class KindTable:
         self._folders = folders
         self._configured = kinds_of(folders)
 
-    def put(self, changed: Iterable[KindFolders]) -> None:
+    def put(self, changed: Mapping[str, ModelKind]) -> None:
         """Have these over the configured ones, in place of what was put there before."""
-        kinds = self._configured | {kind.kind: kind for kind in changed}
+        kinds = {**self._configured, **changed}
         # New tables, not changes of the old ones: threads may be looking at those.
         self._folders.extensions = {
             name: frozenset(kind.extensions) for name, kind in kinds.items()
         }
         self._folders.models = {
-            name: [Path(path) for path in kind.paths] for name, kind in kinds.items()
+            name: [Path(path) for path in kind.folders] for name, kind in kinds.items()
         }

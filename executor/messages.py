@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from executor.kinds import KindFolders
+from executor.kinds import ModelKind
 from executor.packs import LoadedPacks
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -110,7 +110,7 @@ class NodeText(msgspec.Struct, tag_field="kind", tag="text", frozen=True, kw_onl
 class FoldersChanged(msgspec.Struct, tag_field="kind", tag="folders", frozen=True, kw_only=True):
     """Node packs have added or changed kinds of model folders since the worker was ready."""
 
-    folders: list[KindFolders]
+    kinds: dict[str, ModelKind]
 
 
 class PackMessage(msgspec.Struct, tag_field="kind", tag="pack_message", frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from executor.kinds import KindFolders
+from executor.kinds import ModelKind
 
 MODULE_PREFIX: Final = "custom_nodes"  # packs are imported, and shown to clients, below this name
 ENTRY_FILE: Final = "__init__.py"
@@ -71,9 +71,9 @@ class LoadedPacks(msgspec.Struct, frozen=True, kw_only=True):
     """All that the server must know of a worker's packs."""
 
     reports: list[PackReport] = []
-    folders: list[KindFolders] = []  # kinds of models that packs have added or changed
     routes: list[PackRoute] = []
     has_prompt_hooks: bool = False  # a pack wants to see prompts before they are checked
+    model_kinds: dict[str, ModelKind] = {}  # that packs have added or changed
 
     @property
     def web(self) -> dict[str, Path]:

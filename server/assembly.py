@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from executor.engine import Engine, EngineConfig
 from executor.folders import Folders
 from executor.local_worker import LocalWorker
@@ -32,7 +34,11 @@ async def start_core(
     engine = await Engine.start(
         config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
     )
-    questions = PackQuestions(engine, hub, lambda body: submit_prompt(engine, body))
+
+    async def submit(body: dict[str, Any]) -> dict[str, Any]:
+        return (await submit_prompt(engine, body)).answer
+
+    questions = PackQuestions(engine, hub, submit)
     engine.dispatcher.on_ask = questions.answer
     hub.running_for = engine.dispatcher.running_for
     catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)

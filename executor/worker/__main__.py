@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 
 from executor.messages import Event
 from executor.worker.channel import Channel
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--config", required=True, help="executor.worker_config as JSON")
     arguments = parser.parse_args()
     config = WorkerConfig.from_json(arguments.config)
+    del sys.argv[1:]  # node packs may read them
 
     # Ctrl-C on the terminal reaches us too; the server decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

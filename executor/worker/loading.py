@@ -96,11 +96,14 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
     classes, display_names = ALL_CLASSES, ALL_DISPLAY_NAMES
     for name in config.disabled_nodes:
         classes.pop(name, None)
-    host.load(classes, display_names)
+    own = dict(classes)
+    of_packs = host.load(classes, display_names, describe_all)
     fingerprint = definitions_fingerprint(config)
     definitions = None
-    if fingerprint != config.known_fingerprint:
-        definitions = [msgspec.to_builtins(x) for x in describe_all(classes, display_names)]
+    # A pack may have been mended by what it depends on, which the fingerprint does not cover.
+    if of_packs or fingerprint != config.known_fingerprint:
+        described = [*describe_all(own, display_names), *of_packs]
+        definitions = [msgspec.to_builtins(definition) for definition in described]
     engine = Engine(
         classes,
         services=services,

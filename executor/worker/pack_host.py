@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import itertools
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -15,10 +17,11 @@ from typing import Any, Final
 
 import msgspec
 
+from executor.definitions import NodeDefinition
 from executor.file_options import FileOptionLists
 from executor.fingerprint import wanted_packs
 from executor.folders import Folders
-from executor.kinds import KindFolders, changed_kinds, kinds_of
+from executor.kinds import ModelKind, changed_kinds, kinds_of
 from executor.messages import (
     Answer,
     Ask,
@@ -31,7 +34,7 @@ from executor.messages import (
 )
 from executor.packs import LoadedPacks
 from executor.worker.contract import NodeClass
-from executor.worker.packs import NodeTables, PackLoader
+from executor.worker.packs import DescribeClasses, NodeTables, PackLoader
 from executor.worker.reporting import encode_json
 from executor.worker_config import WorkerConfig
 from nodes.context import Services, use_files, use_services
@@ -132,7 +135,7 @@ class PackHost:
         # Start-up scripts look for folders and flags as well. What computes comes later.
         use_services(Services(folders=self.folders, flags=msgspec.structs.asdict(config)))
         self._configured = kinds_of(self.folders)
-        self._reported: list[KindFolders] = []
+        self._reported: dict[str, ModelKind] = {}
         self.link = ServerLink(config, self.folders, send)
         self.loaded = LoadedPacks()
         self.site: str | None = None  # the path of the socket
@@ -149,6 +152,8 @@ class PackHost:
         if not self._packs:
             return
         sys.path.insert(0, str(_COMPAT))
+        with contextlib.suppress(OSError):
+            os.chdir(self.folders.base)  # where packs expect to be
         facade = importlib.import_module(_FACADE).PromptServer
         facade.instance = facade(self.link)
         self._loader = PackLoader(
@@ -162,15 +167,28 @@ class PackHost:
         )
         self._loader.run_start_scripts()
 
-    def load(self, classes: dict[str, NodeClass], display_names: dict[str, str]) -> None:
-        """Import the packs; their classes and names are added to these tables."""
+    def load(
+        self,
+        classes: dict[str, NodeClass],
+        display_names: dict[str, str],
+        describe: DescribeClasses,
+    ) -> list[NodeDefinition]:
+        """Import the packs; their classes and names are added to these tables.
+
+        The definitions of these classes, which `describe` makes.
+        """
         if self._loader is None:
-            return
+            return []
+        from executor.worker.pack_site import run_to_end  # aiohttp is not for workers without packs
+
         tables = self._tables
         tables.classes, tables.display_names = classes, display_names
         _show_tables(tables)
-        self.link.loop.run_until_complete(self._loader.load())
-        self._open_site()
+        run_to_end(self.link.loop, self._loader.load())
+        definitions = self._loader.describe(describe)
+        self._loader.log_times()
+        self._open_site(self._loader)
+        return definitions
 
     def folder_news(self) -> FoldersChanged | None:
         """What packs have done to the folders of models since the server was told last."""
@@ -180,20 +198,19 @@ class PackHost:
         if kinds == self._reported:
             return None
         self._reported = kinds
-        return FoldersChanged(folders=kinds)
+        return FoldersChanged(kinds=kinds)
 
-    def _open_site(self) -> None:
+    def _open_site(self, loader: PackLoader) -> None:
         from executor.worker.pack_site import PackSite
 
-        assert self._loader is not None
         server = importlib.import_module(_FACADE).PromptServer.instance
         site = PackSite(self.link.loop, server.app, server.routes)
         site.add_routes()
         self._reported = changed_kinds(self._configured, self.folders)
         self.loaded = LoadedPacks(
-            folders=self._reported,
-            reports=self._loader.reports,
+            reports=loader.reports,
             routes=site.routes,
+            model_kinds=self._reported,
             has_prompt_hooks=bool(server.on_prompt_handlers),
         )
         if self._config.run_folder is not None:

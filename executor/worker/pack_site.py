@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ class PackSite:
 
         self._app.router.add_post(HOOK_PATH, answer_hook)
         path = str(folder / _SOCKET_NAME)
-        self._loop.run_until_complete(asyncio.wait_for(self._serve(path), _OPENING_S))
+        run_to_end(self._loop, asyncio.wait_for(self._serve(path), _OPENING_S))
         return path
 
     async def _serve(self, path: str) -> None:
@@ -79,9 +79,25 @@ class PackSite:
 
         def run() -> None:
             asyncio.set_event_loop(self._loop)
-            self._loop.run_forever()
+            while True:  # tasks of packs may stop the loop, or try to end the process
+                try:
+                    self._loop.run_forever()
+                except BaseException:
+                    log.exception("a task of a node pack tried to end the process")
 
         threading.Thread(target=run, name="packs", daemon=True).start()
+
+
+def run_to_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on this loop, whatever tasks of packs do meanwhile."""
+    task = loop.create_task(coroutine)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except BaseException:
+            if task.done():
+                raise
+            log.exception("a task of a node pack tried to end the process")
 
 
 def _unnamed(options: dict[str, Any]) -> dict[str, Any]:

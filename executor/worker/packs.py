@@ -12,22 +12,27 @@ import faulthandler
 import importlib.util
 import inspect
 import logging
-import runpy
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+from executor.definitions import NodeDefinition
 from executor.packs import MODULE_PREFIX, START_SCRIPT, Pack, PackReport
 from executor.worker.contract import NodeClass
 from executor.worker.pack_web import web_folders
 
 log = logging.getLogger(__name__)
+
+# `executor.worker.describe.describe_all`
+DescribeClasses: TypeAlias = Callable[
+    [Mapping[str, NodeClass], Mapping[str, str]], list[NodeDefinition]
+]
 
 
 class PackError(Exception):
@@ -83,7 +88,7 @@ class _State:
 
     pack: Pack
     seconds: float = 0.0
-    nodes: int = 0
+    classes: list[str] = field(default_factory=list)  # names of those that it brought
     error: str | None = None
     web: dict[str, str] = field(default_factory=dict)
 
@@ -108,6 +113,7 @@ class PackLoader:
         self._announce = announce
         self._own: frozenset[str] = frozenset()  # names that no pack takes over
         self._disabled = disabled
+        self._scripts: list[ModuleType] = []  # kept, because functions of theirs may live on
         self._timeout_s = timeout_s
 
     @property
@@ -118,7 +124,7 @@ class PackLoader:
                 name=state.pack.name,
                 path=str(state.pack.path),
                 seconds=round(state.seconds, 3),
-                nodes=state.nodes,
+                nodes=len(state.classes),
                 error=state.error,
                 web=state.web,
             )
@@ -126,12 +132,16 @@ class PackLoader:
         ]
 
     def run_start_scripts(self) -> None:
-        """Run the script that a pack wants to run before anything is imported."""
+        """Run the script that a pack wants to run before anything is imported.
+
+        A pack whose script fails is loaded all the same.
+        """
         for state in self._wanted():
             script = state.pack.path / START_SCRIPT
             if state.pack.is_folder and script.is_file():
-                with self._turn(state):
-                    runpy.run_path(str(script), run_name=f"{state.pack.module_name}.prestartup")
+                with self._turn(state, "its start-up script failed"):
+                    self._scripts.append(_execute(f"{state.pack.module_name}_start", script))
+                state.error = None
         self._announce(None)
 
     async def load(self) -> None:
@@ -145,15 +155,39 @@ class PackLoader:
             if state.error is not None:
                 self._tables.restore(earlier)
                 self._registrations.undo(mark)
+                state.classes.clear()
                 _forget_modules(state.pack.module_name)
         self._announce(None)
-        self._log_times()
+
+    def describe(self, describe: DescribeClasses) -> list[NodeDefinition]:
+        """The definitions of the packs' classes: their own code tells what inputs they have."""
+        classes, definitions = self._tables.classes, []
+        for state in self._wanted():
+            with self._turn(state):
+                brought = {name: classes[name] for name in state.classes if name in classes}
+                definitions += describe(brought, self._tables.display_names)
+        self._announce(None)
+        # What packs have written into the table itself.
+        known = self._own.union(*(state.classes for state in self._states))
+        others = {name: node for name, node in classes.items() if name not in known}
+        return definitions + describe(others, self._tables.display_names)
+
+    def log_times(self) -> None:
+        """Write a table of all packs into the log."""
+        if not self._states:
+            return
+        lines = [
+            f"{state.seconds:8.2f} s  {len(state.classes):4} nodes  {state.pack.path}"
+            + (f"  LEFT OUT: {state.error.splitlines()[0]}" if state.error else "")
+            for state in sorted(self._states, key=lambda state: state.seconds)
+        ]
+        log.info("node packs, by the time that their import took:\n%s", "\n".join(lines))
 
     def _wanted(self) -> list[_State]:
         return [state for state in self._states if state.error is None]
 
     @contextmanager
-    def _turn(self, state: _State) -> Iterator[None]:
+    def _turn(self, state: _State, failure: str = "it is left out") -> Iterator[None]:
         """Run code of a pack: note how long it takes and what it raises."""
         self._announce(state.pack.name)
         self._watch()
@@ -166,8 +200,9 @@ class PackLoader:
             details = () if isinstance(error, PackError) else error
             log.log(
                 level,
-                "node pack '%s' is left out: %s",
+                "node pack '%s': %s: %s",
                 state.pack.name,
+                failure,
                 state.error,
                 exc_info=details or None,
             )
@@ -196,7 +231,7 @@ class PackLoader:
             classes = {}
         for name, node_class in classes.items():
             if self._add(name, node_class, pack):
-                state.nodes += 1
+                state.classes.append(name)
         tables.display_names.update(
             (name, text)
             for name, text in names.items()
@@ -219,19 +254,10 @@ class PackLoader:
             log.warning("node pack '%s' cannot replace the built-in node '%s'", pack.name, name)
             return False
         # Clients are told where a class comes from.
-        setattr(node_class, "RELATIVE_PYTHON_MODULE", pack.label)  # noqa: B010
+        with suppress(AttributeError, TypeError):  # a class that allows no attributes
+            setattr(node_class, "RELATIVE_PYTHON_MODULE", pack.label)  # noqa: B010
         self._tables.classes[name] = node_class
         return True
-
-    def _log_times(self) -> None:
-        if not self._states:
-            return
-        lines = [
-            f"{state.seconds:8.2f} s  {state.nodes:4} nodes  {state.pack.path}"
-            + (f"  LEFT OUT: {state.error.splitlines()[0]}" if state.error else "")
-            for state in sorted(self._states, key=lambda state: state.seconds)
-        ]
-        log.info("node packs, by the time that their import took:\n%s", "\n".join(lines))
 
 
 def _make_parent(roots: list[str]) -> None:
@@ -248,18 +274,20 @@ def _import(pack: Pack) -> ModuleType:
         return known
     if not pack.entry.is_file():
         raise PackError(f"the folder has no {pack.entry.name}")
-    spec = importlib.util.spec_from_file_location(
-        pack.module_name,
-        pack.entry,
-        submodule_search_locations=[str(pack.path)] if pack.is_folder else None,
-    )
-    if spec is None or spec.loader is None:
-        raise PackError(f"{pack.entry.name} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[pack.module_name] = module
-    spec.loader.exec_module(module)
+    _execute(pack.module_name, pack.entry, [str(pack.path)] if pack.is_folder else None)
     module = sys.modules[pack.module_name]  # a module may put another in its place
     setattr(sys.modules[MODULE_PREFIX], pack.module_name.rpartition(".")[2], module)
+    return module
+
+
+def _execute(name: str, file: Path, search: list[str] | None = None) -> ModuleType:
+    """Execute a file as a module of that name; `search` makes it a package."""
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
+    if spec is None or spec.loader is None:
+        raise PackError(f"{file.name} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
     return module
 
 

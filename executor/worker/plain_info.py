@@ -19,7 +19,7 @@ _NO_NAME: Final = "\0darkroom"  # what nothing is called
 
 def plain(value: Any) -> Any:
     """The value in JSON's types; raises TypeError for what has no such form."""
-    if value is None or type(value) in (bool, float):
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, enum.Enum):
         return plain(value.value)

@@ -79,13 +79,29 @@ async def submit(request: web.Request) -> web.Response:
         body = await services.prompt_hooks.apply(engine, await read_object(request))
     except BadRequest as error:
         raise PromptRejected(error.body()["error"], {}) from None
-    return json_response(await submit_prompt(engine, body, request.headers.get(_USAGE_SOURCE)))
+    accepted = await submit_prompt(engine, body, request.headers.get(_USAGE_SOURCE))
+    services.hub.submitted(accepted.job.client_id)
+    return json_response(accepted.answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A graph that is queued, or a part of it."""
+
+    job: Job
+    node_errors: dict[str, Any]  # of the part that is left out
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What clients are answered."""
+        job = self.job
+        return {"prompt_id": job.prompt_id, "number": job.number, "node_errors": self.node_errors}
 
 
 async def submit_prompt(
     engine: Engine, body: dict[str, Any], usage_source: str | None = None
-) -> dict[str, Any]:
-    """Queue the graph of a body; what clients are answered. Raises PromptRejected, NotReady."""
+) -> Accepted:
+    """Queue the graph of a body. Raises PromptRejected, NotReady."""
     try:
         # Every request without a number takes one, also those that are rejected below.
         automatic = None if "number" in body else engine.dispatcher.next_number()
@@ -106,7 +122,7 @@ async def submit_prompt(
     except (TimeoutError, WorkerLost):
         raise NotReady() from None
     await engine.dispatcher.submit(job, submission.secrets)
-    return {"prompt_id": job.prompt_id, "number": job.number, "node_errors": checked.node_errors}
+    return Accepted(job=job, node_errors=checked.node_errors)
 
 
 async def remaining(request: web.Request) -> web.Response:
