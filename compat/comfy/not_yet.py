@@ -1,0 +1,43 @@
+"""Names that packs import and Darkroom cannot fill yet: they import, and say so in use.
+
+A pack often imports far more than it uses. Such a name must therefore not stop the import; the
+error comes when somebody depends on what is absent, and names it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+
+class NotYetSupported(NotImplementedError):
+    """A node pack used a host name that Darkroom knows and has no working part for."""
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        super().__init__(f"Darkroom does not support {name} yet{': ' + reason if reason else ''}.")
+        self.name = name
+
+
+def missing_class(name: str, base: type = object) -> Any:
+    """A class of the full name `name`: isinstance() and subclassing work, making one raises.
+
+    A subclass whose own __init__ does not call ours can be made: it needs nothing of us.
+    """
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise NotYetSupported(name)
+
+    module, _, short = name.rpartition(".")
+    body = {"__init__": __init__, "__module__": module, "__doc__": f"Not supported yet: {name}."}
+    # `type`, not a metaclass of ours: packs derive from these together with abc.ABC and the like.
+    return type(short, (base,), body)
+
+
+def missing_function(name: str) -> Callable[..., NoReturn]:
+    """A function of the full name `name` whose call raises."""
+
+    def missing(*args: Any, **kwargs: Any) -> NoReturn:
+        raise NotYetSupported(name)
+
+    module, _, short = name.rpartition(".")
+    missing.__module__, missing.__name__, missing.__qualname__ = module, short, short
+    missing.__doc__ = f"Not supported yet: {name}."
+    return missing
