@@ -59,7 +59,7 @@ def load_checkpoint(
     model = ModelHandle(
         family=family.name,
         network=unet,
-        schedule=family.schedule(weights),
+        own_schedule=family.schedule(weights),
         latent_format=family.latent_format,
         policy=policy,
         colours=None if vae_handle is None else LatentColours(vae_handle, family.latent_format),

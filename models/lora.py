@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from models.errors import CheckpointUnreadable
-from models.handle import ModelHandle
 from models.network import Network, WeightPatch
-from models.text.handle import TextHandle
 from models.weights import open_weights
+
+if TYPE_CHECKING:
+    from models.handle import ModelHandle
+    from models.text.handle import TextHandle
 
 logger = logging.getLogger(__name__)
 
