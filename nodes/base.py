@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from nodes.context import NodeContext, current_context, installed_files
+from nodes.file_choices import FileChoices
 
 MAX_RESOLUTION = 16384  # pixels, the bound of every size input
 
@@ -22,9 +23,10 @@ class FileOptions:
     source: str  # a model folder kind such as "checkpoints", or "input_images"
     extra: tuple[str, ...] = ()  # choices that are no files, after them
 
-    def names(self) -> list[str]:
+    def names(self) -> FileChoices:
         """All choices now."""
-        return [*installed_files().names(self.source), *self.extra]
+        files = installed_files().names(self.source)
+        return FileChoices(self.source, files, after=self.extra)
 
 
 # What an input is: `("INT", {"default": 1})`, `("IMAGE",)`, `(["a", "b"],)`, `(FileOptions(...),)`.
@@ -64,14 +66,6 @@ class Node:
         if cls.HIDDEN:
             types["hidden"] = dict(cls.HIDDEN)
         return types
-
-    @classmethod
-    def file_options(cls) -> dict[str, FileOptions]:
-        """The inputs whose choices are files."""
-        declared = {**cls.REQUIRED, **cls.OPTIONAL}
-        return {
-            name: spec[0] for name, spec in declared.items() if isinstance(spec[0], FileOptions)
-        }
 
     @property
     def context(self) -> NodeContext:

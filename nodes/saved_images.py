@@ -41,7 +41,7 @@ def save_target(
     folders: NodeFolders, file_type: str, prefix: str, width: int = 0, height: int = 0
 ) -> SaveTarget:
     """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it."""
-    relative = os.path.normpath(_fill_in(prefix, width, height))
+    relative = os.path.normpath(fill_in_prefix(prefix, width, height))
     subfolder, name = os.path.split(relative)
     folder = folders.file_path(file_type, subfolder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,8 @@ def save_target(
     )
 
 
-def _fill_in(prefix: str, width: int, height: int) -> str:
+def fill_in_prefix(prefix: str, width: int, height: int) -> str:
+    """Replace `%width%`, `%year%` and the like in a file name prefix."""
     if "%" not in prefix:
         return prefix
     now = time.localtime()
@@ -119,6 +120,11 @@ def _numbers_in(folder: Path) -> dict[str, int]:
             name = os.path.normcase(entry[: match.start()])
             highest[name] = max(highest.get(name, 0), int(match[1]))
     return highest
+
+
+def highest_number(folder: Path, name: str) -> int:
+    """The highest N among entries `<name>_N_...` now; 0 if there are none."""
+    return _numbers_in(folder).get(os.path.normcase(name), 0)
 
 
 def save_images(

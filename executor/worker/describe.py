@@ -9,7 +9,7 @@ from typing import Any
 
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.worker.contract import NodeClass
-from nodes.base import Node
+from nodes.file_choices import FileChoices
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +29,49 @@ def describe_all(
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
-    is_ours = isinstance(node_class, type) and issubclass(node_class, Node)
-    files = node_class.file_options() if is_ours else {}
-    types = node_class.INPUT_TYPES()
-    for section in types.values():
-        for key in section.keys() & files.keys():
-            section[key] = (list(files[key].extra), *section[key][1:])
+    types = dict(node_class.INPUT_TYPES())
+    files = _take_files(types)
     return NodeDefinition(
         name=name,
         info=_info(name, node_class, display_name, types),
         check=_class_check(node_class),
-        file_options={key: options.source for key, options in files.items()},
+        file_options={key: choices.source for key, (choices, _) in files.items()},
+        choices_before_files={key: before for key, (_, before) in files.items() if before},
     )
+
+
+def _take_files(types: dict[str, Any]) -> dict[str, tuple[FileChoices, int]]:
+    """Replace lists of files by the choices among them that are none; how many stand before them.
+
+    The server lists the files itself.
+    """
+    taken: dict[str, tuple[FileChoices, int]] = {}
+    for section in ("required", "optional"):
+        if not isinstance(types.get(section), dict):
+            continue
+        types[section] = inputs = dict(types[section])
+        for name, spec in inputs.items():
+            choices = _file_choices(spec)
+            own = choices.own_choices() if choices is not None else None
+            if choices is None or own is None:
+                continue
+            before, after = own
+            taken[name] = (choices, len(before))
+            if spec[0] is choices:
+                inputs[name] = ([*before, *after], *spec[1:])
+            else:
+                inputs[name] = (spec[0], {**spec[1], "options": [*before, *after]}, *spec[2:])
+    return taken
+
+
+def _file_choices(spec: Any) -> FileChoices | None:
+    """The list of files that an input offers, if it does."""
+    if not isinstance(spec, tuple | list) or not spec:
+        return None
+    choices = spec[0]
+    if choices == "COMBO" and len(spec) > 1 and isinstance(spec[1], Mapping):
+        choices = spec[1].get("options")
+    return choices if isinstance(choices, FileChoices) else None
 
 
 def _info(

@@ -29,7 +29,7 @@ from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
 from executor.worker_config import WorkerConfig
 from models.memory import Policy, choose_policy
-from nodes.context import NodeSettings, Services, use_files
+from nodes.context import NodeSettings, Services, use_files, use_services
 from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
 
 
@@ -64,6 +64,19 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
     """Load everything; takes seconds."""
     folders = config.folders()
     use_files(FileOptionLists(folders))
+    policy = _make_policy(config)
+    services = Services(
+        folders=folders,
+        settings=NodeSettings(
+            preview_method=config.preview_method,
+            preview_size=config.preview_size,
+            disable_metadata=config.disable_metadata,
+            date_folder=config.date_folder,
+        ),
+        model_policy=policy,
+        flags=msgspec.structs.asdict(config),
+    )
+    use_services(services)
     disabled = frozenset(config.disabled_nodes)
     classes: dict[str, NodeClass] = {
         name: node for name, node in NODE_CLASSES.items() if name not in disabled
@@ -72,19 +85,9 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
     definitions = None
     if fingerprint != config.known_fingerprint:
         definitions = [msgspec.to_builtins(x) for x in describe_all(classes, DISPLAY_NAMES)]
-    policy = _make_policy(config)
     engine = Engine(
         classes,
-        services=Services(
-            folders=folders,
-            settings=NodeSettings(
-                preview_method=config.preview_method,
-                preview_size=config.preview_size,
-                disable_metadata=config.disable_metadata,
-                date_folder=config.date_folder,
-            ),
-            model_policy=policy,
-        ),
+        services=services,
         cache=_make_cache(config),
         fixed_classes=frozenset(NODE_CLASSES),
         node_scope=torch.inference_mode,

@@ -1,0 +1,1 @@
+"""What modules under host names share; no pack imports it."""
