@@ -11,10 +11,11 @@ from torch import Tensor
 from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network
+from models.protocol.vae import VaeProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeHandle:
+class VaeHandle(VaeProtocol):
     """A reference to a loaded autoencoder."""
 
     network: Network[AutoencoderKL]
