@@ -123,10 +123,6 @@ class OptionSetters:
         """Change what a block on the way up gets: the latent and the skip connection."""
         self.set_model_patch(patch, "output_block_patch")
 
-    def set_model_middle_block_patch(self, patch: Any) -> None:
-        """Change what the middle of the transformer gets."""
-        self.set_model_patch(patch, "middle_patch")
-
     def set_model_emb_patch(self, patch: Any) -> None:
         """Change the embedding of the time."""
         self.set_model_patch(patch, "emb_patch")

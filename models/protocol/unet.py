@@ -79,11 +79,11 @@ class UNetModel(nn.Module):
             raise InvalidInput("this UNet takes no class vector")
         device, dtype = self.policy.device, self.dtype
         self.network.patch(self.patches)
-        residuals = _residuals(control, device, dtype)
         with (
             self.policy.using(self.network, device) as unet,
-            layer_patches(self.network, transformer_options or {}),
+            layer_patches(self.network, transformer_options or {}, x.shape),
         ):
+            residuals = _residuals(control, unet, device, dtype)
             output: Tensor = unet(
                 x.to(device, dtype),
                 timesteps.to(device),
@@ -97,10 +97,13 @@ class UNetModel(nn.Module):
 
     def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Tensor]:  # type: ignore[override]
         """The weights as the file has them."""
-        return {
+        found = {
             prefix + self.network.original(name): self.network.stored(name)
             for name in self.network.names()
         }
+        if kwargs.get("destination") is not None:  # asked by the module that holds this one
+            kwargs["destination"].update(found)
+        return found
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -120,21 +123,27 @@ class UNetModel(nn.Module):
 
 
 def _residuals(
-    control: dict[str, list[Any]] | None, device: torch.device, dtype: torch.dtype
+    control: dict[str, list[Any]] | None, unet: Any, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """What control networks add, as diffusers takes it."""
+    """What control networks add, as diffusers takes it: all parts or none."""
     if not control:
         return {}
     if any(part is not None for part in control.get("input", ())):
         raise InvalidInput("control that adds to the blocks on the way down is not supported yet")
-    found: dict[str, Any] = {}
-    if control.get("output"):
-        found["down_block_additional_residuals"] = tuple(
-            0.0 if part is None else part.to(device, dtype) for part in control["output"]
-        )
-    if control.get("middle"):
-        found["mid_block_additional_residual"] = control["middle"][-1].to(device, dtype)
-    return found
+
+    def ready(part: Any) -> Any:
+        return 0.0 if part is None else part.to(device, dtype)
+
+    skips = 1 + sum(
+        len(block.resnets) + len(block.downsamplers or ()) for block in unet.down_blocks
+    )
+    # The way up takes them from the end.
+    output = [ready(part) for part in control.get("output", ())][-skips:]
+    middle = control.get("middle") or [None]
+    return {
+        "down_block_additional_residuals": (0.0,) * (skips - len(output)) + tuple(output),
+        "mid_block_additional_residual": ready(middle[-1]),
+    }
 
 
 def base_model(
