@@ -9,10 +9,10 @@ EXTRAS_test = [test]
 EXTRAS_dev = [test,dev]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-gpu check format-check lint types imports dockerfile fix bench clean
+.PHONY: help run test test-all test-gpu test-browser test-clients front-ends check format-check lint types imports dockerfile fix bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
 run: $(VENV)/.installed-run ## set up, start the server, draw a first picture, go on serving (ONCE=1: end after it; PORT=8288; TEXT="a happy cat")
 	@$(BIN)/darkroom demo --base-directory data --port $(PORT) $(if $(filter-out 0,$(ONCE)),--once) $(if $(TEXT),--text "$(TEXT)")
@@ -25,6 +25,15 @@ test-all: $(VENV)/.installed-test ## the slow tests too: full-size checkpoints, 
 
 test-gpu: $(VENV)/.installed-test ## only the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
+
+test-browser: front-ends ## only the tests that drive the web front end in chromium
+	@$(BIN)/python -m pytest -m browser $(ARGS)
+
+test-clients: $(VENV)/.installed-test ## only the tests that drive a server with published clients
+	@$(BIN)/python -m pytest -m clients $(ARGS)
+
+front-ends: $(VENV)/.installed-test ## fetch the web front ends that the browser tests drive
+	@$(BIN)/python -m tests.browser.front_ends
 
 check: format-check lint types imports dockerfile test ## everything that CI checks
 

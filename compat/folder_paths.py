@@ -24,7 +24,7 @@ from executor.folders import (
 )
 from executor.listing import list_files
 from nodes.file_choices import FileChoices
-from nodes.saved_images import fill_in_prefix, highest_number
+from nodes.file_names import fill_in_prefix, highest_number
 
 if TYPE_CHECKING:  # see _FolderPaths
     base_path: str

@@ -22,6 +22,7 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     class_type: str
     inputs: dict[str, Any]  # exactly what the method is to be called with
+    hidden: dict[str, Any] = {}  # hidden inputs that a V3 class reads as `cls.hidden`
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

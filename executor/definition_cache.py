@@ -7,13 +7,14 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from executor.definitions import NodeDefinition
+from executor.packs import LoadedPacks
 from executor.rules import RuleBook
 
 log = logging.getLogger(__name__)
@@ -21,14 +22,15 @@ log = logging.getLogger(__name__)
 CACHE_NAME: Final = "node_definitions.msgpack"
 
 
-class _CacheFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What is on disk."""
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has told of its nodes; the form on disk."""
 
-    fingerprint: str
+    fingerprint: str  # of what all this was made from
     definitions: list[NodeDefinition]
+    packs: LoadedPacks = LoadedPacks()
 
 
-_decode = msgspec.msgpack.Decoder(_CacheFile).decode
+_decode = msgspec.msgpack.Decoder(Published).decode
 
 
 class Definitions:
@@ -39,6 +41,7 @@ class Definitions:
         self.fingerprint = ""  # of what they were made from; "" while unknown
         self.revision = 0  # grows with every change, so that encoded answers can be kept
         self.book = RuleBook({})  # the same, in the form that validation needs
+        self.packs = LoadedPacks()  # what became of the node packs
         self._known = asyncio.Event()
 
     @property
@@ -50,11 +53,12 @@ class Definitions:
         async with asyncio.timeout(wait_s):
             await self._known.wait()
 
-    def replace(self, definitions: Iterable[NodeDefinition], fingerprint: str) -> bool:
-        """Put others in force; whether that changed anything."""
-        by_name = {definition.name: definition for definition in definitions}
+    def replace(self, published: Published) -> bool:
+        """Put others in force; whether that changed any definition."""
+        by_name = {definition.name: definition for definition in published.definitions}
         is_same = self.are_known and by_name == self.by_name
-        self.fingerprint = fingerprint
+        self.fingerprint = published.fingerprint
+        self.packs = published.packs
         self._known.set()
         if is_same:
             return False
@@ -64,8 +68,8 @@ class Definitions:
         return True
 
 
-def load_cached(folder: Path, fingerprint: str) -> list[NodeDefinition] | None:
-    """The definitions that were saved under this fingerprint; None if there are none to trust."""
+def load_cached(folder: Path, fingerprint: str) -> Published | None:
+    """What was saved under this fingerprint; None if there is nothing to trust."""
     try:
         cached = _decode((folder / CACHE_NAME).read_bytes())
     except FileNotFoundError:
@@ -73,15 +77,14 @@ def load_cached(folder: Path, fingerprint: str) -> list[NodeDefinition] | None:
     except (OSError, msgspec.MsgspecError) as error:
         log.warning("the cached node definitions in '%s' are not used: %s", folder, error)
         return None
-    return cached.definitions if cached.fingerprint == fingerprint else None
+    return cached if cached.fingerprint == fingerprint else None
 
 
-def save_cached(folder: Path, fingerprint: str, definitions: Iterable[NodeDefinition]) -> None:
+def save_cached(folder: Path, published: Published) -> None:
     """Save definitions for the next start; a folder that cannot be written is only logged."""
-    cached = _CacheFile(fingerprint=fingerprint, definitions=list(definitions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(folder / CACHE_NAME, msgspec.msgpack.encode(cached))
+        _write_atomically(folder / CACHE_NAME, msgspec.msgpack.encode(published))
     except OSError as error:
         log.warning("the node definitions are not cached: %s", error)
 

@@ -31,6 +31,11 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     file_options: dict[str, str] = {}
     # input name -> how many of those choices stand before the files, where not all follow.
     choices_before_files: dict[str, int] = {}
+    # What its pack says about older classes that it stands for (executor.node_replacement).
+    replaces: list[dict[str, Any]] = []
+    # Types among its inputs and outputs that fit others than those of their name: type -> names.
+    equal_types: dict[str, list[str]] = {}
+    further_output: Any = None  # the type of outputs beyond those listed, if it has such
 
     @property
     def is_output(self) -> bool:

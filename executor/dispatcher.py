@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
 from executor import json_text
@@ -13,12 +13,16 @@ from executor.endings import Ending, ending_of, failed_ending, lost_ending, mess
 from executor.jobs import Job, JobState
 from executor.listener import Listener
 from executor.messages import (
+    Answer,
+    Ask,
     Emit,
     Event,
     Execute,
     Finished,
+    FoldersChanged,
     Log,
     NodeText,
+    PackMessage,
     Preview,
     Progress,
     Ready,
@@ -69,6 +73,9 @@ class Dispatcher:
         max_attempts: int = 2,
         on_ready: Callable[[Ready], None] = lambda ready: None,
     ) -> None:
+        # What node packs ask for; the server, which knows, sets it.
+        self.on_ask: Callable[[Ask], Awaitable[Any]] = _cannot_answer
+        self.on_folders: Callable[[FoldersChanged], None] = lambda event: None
         self._store = store
         self._pool = pool
         self._listener = listener
@@ -200,6 +207,12 @@ class Dispatcher:
                 self._listener.on_preview(self._client_of(slot), event)
             case NodeText():
                 self._listener.on_text(self._client_of(slot), event)
+            case FoldersChanged():
+                self.on_folders(event)
+            case PackMessage():
+                self._listener.on_pack_message(event)
+            case Ask():
+                self._spawn(self._answer(slot, event))
             case Progress():
                 self._listener.on_progress(event)
             case Finished():
@@ -316,6 +329,21 @@ class Dispatcher:
             await self._end(active, failed_ending(active.job, reason))
             self._dispatch_all()
 
+    async def _answer(self, slot: Slot, ask: Ask) -> None:
+        """Answer a node pack."""
+        worker = slot.worker
+        try:
+            answer = Answer(ask_id=ask.ask_id, result=await self.on_ask(ask))
+        except Exception as error:
+            log.debug("a node pack's question '%s' failed", ask.method, exc_info=True)
+            answer = Answer(ask_id=ask.ask_id, error=f"{type(error).__name__}: {error}")
+        try:
+            await worker.answer(answer)
+        except WorkerLost:
+            return  # nobody waits any more
+        except (ValueError, OverflowError) as error:  # what the wire format does not have
+            await worker.answer(Answer(ask_id=ask.ask_id, error=str(error)))
+
     async def _load(self, slot: Slot, active: Active) -> bool:
         """Read the content of a job that was not kept at hand; whether it is still wanted here."""
         stored = await self._store.job(active.job.sequence)
@@ -365,6 +393,10 @@ class Dispatcher:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _cannot_answer(ask: Ask) -> Any:
+    raise ValueError(f"there is nobody to answer '{ask.method}'")
 
 
 def _running(job: Job, worker: str) -> Job:

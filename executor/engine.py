@@ -12,13 +12,14 @@ from typing import Final
 import msgspec
 
 from executor.calls import VALIDATE_INPUTS, CheckRequest, CheckResult
-from executor.definition_cache import Definitions, load_cached, save_cached
+from executor.definition_cache import Definitions, Published, load_cached, save_cached
 from executor.definitions import NodeDefinition
 from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
+from executor.kinds import KindTable
 from executor.listener import Listener
 from executor.messages import Ready
-from executor.node_replacement import Replacements
+from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pool import Pool
 from executor.store import Store
@@ -62,10 +63,12 @@ class Engine:
         self.pool = pool
         self.definitions = Definitions()
         self.options = FileOptions(config.folders)
+        self._kinds = KindTable(config.folders)
         self.replacements = Replacements()
         self.dispatcher = Dispatcher(
             store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
         )
+        self.dispatcher.on_folders = lambda event: self._kinds.put(event.kinds)
 
     @classmethod
     async def start(
@@ -124,24 +127,34 @@ class Engine:
     async def _load_definitions(self) -> None:
         folder = self._config.definitions_folder
 
-        def load() -> tuple[str, list[NodeDefinition] | None]:
-            fingerprint = self.pool.fingerprint()
-            return fingerprint, load_cached(folder, fingerprint)
-
-        fingerprint, cached = await asyncio.to_thread(load)
+        cached = await asyncio.to_thread(lambda: load_cached(folder, self.pool.fingerprint()))
         if cached is not None:
-            self.definitions.replace(cached, fingerprint)
+            self.definitions.replace(cached)
+            self._kinds.put(cached.packs.model_kinds)
+            self._take_replacements()
+
+    def _take_replacements(self) -> None:
+        """What packs say about classes that theirs stand for."""
+        for definition in self.definitions.by_name.values():
+            for entry in definition.replaces:
+                self.replacements.register(read_replacement(entry))
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
+        self._kinds.put(ready.packs.model_kinds)
         if ready.definitions is None:
             return
-        definitions = msgspec.convert(ready.definitions, list[NodeDefinition])
-        is_new = ready.fingerprint != self.definitions.fingerprint
-        if self.definitions.replace(definitions, ready.fingerprint) or is_new:
+        published = Published(
+            fingerprint=ready.fingerprint,
+            definitions=msgspec.convert(ready.definitions, list[NodeDefinition]),
+            packs=ready.packs,
+        )
+        known = self.definitions
+        is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
+        has_changed = known.replace(published)
+        self._take_replacements()
+        if has_changed or is_new:
             folder = self._config.definitions_folder
-            task = asyncio.create_task(
-                asyncio.to_thread(save_cached, folder, ready.fingerprint, definitions)
-            )
+            task = asyncio.create_task(asyncio.to_thread(save_cached, folder, published))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from executor.packs import Pack, find_packs
 from executor.worker_config import WorkerConfig
 
 _CODE = Path(__file__).resolve().parent.parent
 _CODE_FOLDERS = ("nodes", "models", "compat", "executor")
-_SKIPPED = frozenset({"__pycache__", ".git", "node_modules"})
+_SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
 def definitions_fingerprint(config: WorkerConfig) -> str:
@@ -26,10 +27,19 @@ def definitions_fingerprint(config: WorkerConfig) -> str:
     digest.update(repr([sorted(x) if isinstance(x, list) else x for x in chosen]).encode())
     for name in _CODE_FOLDERS:
         _add_folder(digest, _CODE / name)
-    if config.custom_nodes or config.whitelist_custom_nodes:
-        for folder in config.folders().custom_nodes:
-            _add_folder(digest, folder)
+    for pack in wanted_packs(config):
+        digest.update(f"{pack.name}\0{pack.path}\n".encode(errors="surrogateescape"))
+        if pack.is_folder:
+            _add_folder(digest, pack.path)
+        else:
+            _add_file(digest, str(pack.path))
     return digest.hexdigest()
+
+
+def wanted_packs(config: WorkerConfig) -> list[Pack]:
+    """The node packs that a worker with this configuration is to load."""
+    only = None if config.custom_nodes else config.whitelist_custom_nodes
+    return find_packs(config.folders().custom_nodes, only=only)
 
 
 def _version() -> str:
@@ -40,19 +50,30 @@ def _version() -> str:
 
 
 def _add_folder(digest: hashlib._Hash, folder: Path) -> None:
-    for path, stat in _python_files(str(folder)):
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    for path in _python_files(str(folder)):
+        _add_file(digest, path)
 
 
-def _python_files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Python files below a folder with their state, in a fixed order; links are followed."""
+def _add_file(digest: hashlib._Hash, path: str) -> None:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError:  # a link that leads nowhere
+        return
+    line = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+    digest.update(line.encode(errors="surrogateescape"))
+
+
+def _python_files(folder: str) -> Iterator[str]:
+    """Python files below a folder, in a fixed order; links to files are followed."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
+        if entry.name in _SKIPPED or entry.name.startswith("."):
+            continue
         if entry.is_dir():
-            if entry.name not in _SKIPPED and not entry.is_symlink():
+            if not entry.is_symlink():
                 yield from _python_files(entry.path)
         elif entry.name.endswith(".py"):
-            yield entry.path, entry.stat()
+            yield entry.path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from executor.jobs import Job
-from executor.messages import Emit, Log, NodeText, Preview, Progress
+from executor.messages import Emit, Log, NodeText, PackMessage, Preview, Progress
 
 
 class Listener(Protocol):
@@ -25,6 +25,9 @@ class Listener(Protocol):
 
     def on_text(self, client_id: str | None, event: NodeText) -> None:
         """A line of text to show on a node."""
+
+    def on_pack_message(self, event: PackMessage) -> None:
+        """A message that a node pack sends to one client or to all."""
 
     def on_progress(self, event: Progress) -> None:
         """Progress of a node, for the terminal."""

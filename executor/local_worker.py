@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -22,12 +24,14 @@ from executor.fingerprint import definitions_fingerprint
 from executor.messages import (
     LENGTH_BYTES,
     MAX_MESSAGE_BYTES,
+    Answer,
     Call,
     Command,
     Event,
     Execute,
     Free,
     Interrupt,
+    Loading,
     Reply,
     Stop,
     decode_event,
@@ -55,13 +59,19 @@ class LocalWorker:
         self._call_ids = itertools.count(1)
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._is_stopping = False
+        self._run_folder: str | None = None
+        self._pack_since: float | None = None  # when the pack that is being loaded had its turn
 
     def fingerprint(self) -> str:
         """Of the code and node folders that the definitions come from; reads folders."""
         return definitions_fingerprint(self._config)
 
-    async def start(self) -> None:
-        """Launch the process; `Ready` arrives among the events once it takes prompts."""
+    async def start(self, left_out: Mapping[str, str] | None = None) -> None:
+        """Launch the process; `Ready` arrives among the events once it takes prompts.
+
+        `left_out` are node packs that it is not to load, with the reason for each.
+        """
+        self._config = msgspec.structs.replace(self._config, left_out=dict(left_out or {}))
         ours, theirs = socket.socketpair()
         loop = asyncio.get_running_loop()
         with theirs:
@@ -69,7 +79,10 @@ class LocalWorker:
         _, self._stream = await loop.create_connection(_EventStream, sock=ours)
 
     def _launch(self, fd: int) -> subprocess.Popen[bytes]:
-        arguments = ["--fd", str(fd), "--config", self._config.to_json()]
+        # Only our user may enter it; short, because the path of a socket may not be long.
+        self._run_folder = tempfile.mkdtemp(prefix="darkroom-")
+        config = msgspec.structs.replace(self._config, run_folder=self._run_folder)
+        arguments = ["--fd", str(fd), "--config", config.to_json()]
         path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.Popen(
             [sys.executable, "-P", *PROGRAM, *arguments],
@@ -99,6 +112,10 @@ class LocalWorker:
         finally:
             del self._calls[call_id]
 
+    async def answer(self, answer: Answer) -> None:
+        """Answer one of its `Ask` events."""
+        self._send(answer)
+
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Give memory back after the running prompt."""
         self._send(Free(unload_models=unload_models, free_memory=free_memory))
@@ -116,6 +133,8 @@ class LocalWorker:
         if self._stream is not None:
             self._stream.close()
         self._fail_calls(WorkerLost(f"worker '{self.name}' was stopped"))
+        if self._run_folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._run_folder, ignore_errors=True)
 
     async def events(self) -> AsyncIterator[Event]:
         """Everything it reports, in order; ends by raising `WorkerLost`, or after `stop`."""
@@ -132,6 +151,8 @@ class LocalWorker:
                 await self._wait_for_exit(EXIT_S)
                 await self._raise_lost(reason)
             while (event := self._stream.take()) is not None:
+                if isinstance(event, Loading):
+                    self._pack_since = None if event.pack is None else time.monotonic()
                 if isinstance(event, Reply):
                     self._settle(event)
                 else:
@@ -141,6 +162,9 @@ class LocalWorker:
             return
         await self._wait_for_exit(EXIT_S)  # its exit code is the better reason
         exit_text = _exit_text(self._process.poll()) if self._process is not None else None
+        limit = self._config.pack_import_timeout_s
+        if limit and self._pack_since and time.monotonic() - self._pack_since >= limit:
+            exit_text = f"was ended because a node pack took longer than {limit:g} s to import"
         self._kill()
         await self._raise_lost(exit_text or reason)
 

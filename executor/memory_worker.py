@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from executor import messages
 from executor.definitions import NodeDefinition
 from executor.messages import Emit, Event, Execute, Finished, JsonObject, Ready
+from executor.packs import LoadedPacks
 from executor.worker_interface import CallFailed, WorkerLost
 
 Script: TypeAlias = Callable[["MemoryWorker", Execute], Awaitable[None]]
@@ -44,15 +46,21 @@ class MemoryWorker:
         answers: Mapping[str, Answer] | None = None,
         devices: list[JsonObject] | None = None,
         is_ready_at_once: bool = True,
+        packs: LoadedPacks | None = None,
+        site: str | None = None,
     ) -> None:
         self.name = name
         self.executed: list[Execute] = []
         self.freed: list[tuple[bool, bool]] = []  # unload_models, free_memory
+        self.answered: list[messages.Answer] = []
+        self.left_out: dict[str, str] = {}
         self._script = script
         self._definitions = definitions or []
         self._devices = devices or [{"name": name, "type": "cpu"}]
         self._answers = dict(answers or {})
         self._is_ready_at_once = is_ready_at_once
+        self._packs = packs or LoadedPacks()
+        self._site = site
         self._events: asyncio.Queue[Event | WorkerLost | None] = asyncio.Queue()
         self._prompts: asyncio.Queue[Execute] = asyncio.Queue()
         self._interrupts: dict[str, asyncio.Event] = {}
@@ -63,8 +71,9 @@ class MemoryWorker:
         """Of the code and node folders that the definitions come from."""
         return "memory"
 
-    async def start(self) -> None:
+    async def start(self, left_out: Mapping[str, str] | None = None) -> None:
         """Begin to take prompts; `Ready` is the first event."""
+        self.left_out = dict(left_out or {})
         self._runner = asyncio.create_task(self._run())
         if self._is_ready_at_once:
             self.become_ready()
@@ -77,6 +86,8 @@ class MemoryWorker:
                 versions={"torch": "0"},
                 definitions=[msgspec.to_builtins(d) for d in self._definitions],
                 fingerprint=self.fingerprint(),
+                packs=self._packs,
+                site=self._site,
             )
         )
 
@@ -105,6 +116,11 @@ class MemoryWorker:
         async with asyncio.timeout(wait_s):
             answer = self._answers[method](arguments)
             return await answer if isinstance(answer, Awaitable) else answer
+
+    async def answer(self, answer: messages.Answer) -> None:
+        """Note the answer in `answered`."""
+        self._check()
+        self.answered.append(answer)
 
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Note the request in `freed`."""

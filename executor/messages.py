@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from executor.kinds import ModelKind
+from executor.packs import LoadedPacks
+
 JsonObject: TypeAlias = dict[str, Any]
 
 
@@ -50,7 +53,21 @@ class Stop(msgspec.Struct, tag_field="kind", tag="stop", frozen=True, kw_only=Tr
     """End the process."""
 
 
-Command: TypeAlias = Execute | Interrupt | Call | Free | Stop
+class Answer(msgspec.Struct, tag_field="kind", tag="answer", frozen=True, kw_only=True):
+    """The answer to an `Ask`: a result, or the text of what went wrong."""
+
+    ask_id: int
+    result: Any = None
+    error: str | None = None
+
+
+Command: TypeAlias = Execute | Interrupt | Call | Free | Stop | Answer
+
+
+class Loading(msgspec.Struct, tag_field="kind", tag="loading", frozen=True, kw_only=True):
+    """The code of a node pack runs from now on: should the worker end, it was that pack."""
+
+    pack: str | None  # None: all packs are loaded
 
 
 class Ready(msgspec.Struct, tag_field="kind", tag="ready", frozen=True, kw_only=True):
@@ -60,6 +77,8 @@ class Ready(msgspec.Struct, tag_field="kind", tag="ready", frozen=True, kw_only=
     versions: dict[str, str]  # package name -> version, as far as clients are told
     definitions: list[JsonObject] | None  # executor.definitions; None: the cached ones still hold
     fingerprint: str  # of the code and node folders that the definitions were made from
+    packs: LoadedPacks = LoadedPacks()
+    site: str | None = None  # the Unix socket on which the packs' routes are served
 
 
 class Emit(msgspec.Struct, tag_field="kind", tag="emit", frozen=True, kw_only=True):
@@ -86,6 +105,28 @@ class NodeText(msgspec.Struct, tag_field="kind", tag="text", frozen=True, kw_onl
     prompt_id: str
     node_id: str
     text: str
+
+
+class FoldersChanged(msgspec.Struct, tag_field="kind", tag="folders", frozen=True, kw_only=True):
+    """Node packs have added or changed kinds of model folders since the worker was ready."""
+
+    kinds: dict[str, ModelKind]
+
+
+class PackMessage(msgspec.Struct, tag_field="kind", tag="pack_message", frozen=True, kw_only=True):
+    """What a node pack sends to clients: the content of one WebSocket message, as it is."""
+
+    body: bytes
+    is_binary: bool = False
+    client_id: str | None = None  # None: to all
+
+
+class Ask(msgspec.Struct, tag_field="kind", tag="ask", frozen=True, kw_only=True):
+    """A node pack asks what only the server knows; an `Answer` goes back."""
+
+    ask_id: int
+    method: str  # "queue", "history", ...: executor.calls
+    arguments: JsonObject
 
 
 class Progress(msgspec.Struct, tag_field="kind", tag="progress", frozen=True, kw_only=True):
@@ -129,7 +170,21 @@ class Heartbeat(msgspec.Struct, tag_field="kind", tag="heartbeat", frozen=True, 
     """Sent every few seconds from a thread of its own, also while a node works."""
 
 
-Event: TypeAlias = Ready | Emit | Preview | NodeText | Progress | Finished | Reply | Log | Heartbeat
+Event: TypeAlias = (
+    Loading
+    | Ready
+    | Emit
+    | Preview
+    | NodeText
+    | FoldersChanged
+    | PackMessage
+    | Ask
+    | Progress
+    | Finished
+    | Reply
+    | Log
+    | Heartbeat
+)
 
 LENGTH_BYTES = 4
 MAX_MESSAGE_BYTES = 1 << 30

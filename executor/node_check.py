@@ -13,7 +13,7 @@ from executor.conversion import NotConvertible, convert, unwrap, wrap
 from executor.file_options import INPUT_IMAGES
 from executor.node_errors import JsonObject
 from executor.rules import InputRule, NodeRules, RuleBook
-from executor.type_match import types_match
+from executor.type_match import equals, types_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Fault:
     exception_type: str
     text: str
     traceback: list[str] = field(default_factory=list)
+    is_cycle: bool = False  # the nodes of a cycle have errors of their own
 
 
 @dataclass(slots=True)
@@ -61,6 +62,11 @@ def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Fi
         return report
     received: dict[str, Any] = {}  # input name -> type of the linked output
     for rule in report.rules.inputs_of(inputs):
+        if rule.row is not None:
+            bad = rule.row.bad_keys(rule.name, inputs)
+            report.errors.extend(errors.invalid_dynamic_input(key) for key in bad)
+        if rule.is_group:
+            continue
         if rule.name not in inputs:
             if rule.is_required:
                 report.errors.append(errors.required_input_missing(rule))
@@ -73,6 +79,17 @@ def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Fi
     if report.rules.has_check:
         report.request = _request(node_id, report.rules, inputs, received)
     return report
+
+
+def find_link(
+    consumer: NodeReport, inputs: Mapping[str, Any], producer: str
+) -> tuple[InputRule, list[Any]] | None:
+    """The first declared input of a node that links to another one, and the link."""
+    for rule in consumer.rules.inputs_of(inputs):
+        value = inputs.get(rule.name)
+        if isinstance(value, list) and len(value) == 2 and value[0] == producer:
+            return rule, value
+    return None
 
 
 def _check_link(
@@ -93,18 +110,28 @@ def _check_link(
         report.fault = Fault("KeyError", f"{where} node {producer_id!r}, which is not in the graph")
         return
     report.producers.append(producer_id)
-    outputs = book[graph[producer_id]["class_type"]].outputs
+    producer = book[graph[producer_id]["class_type"]]
     if isinstance(index, bool) or not isinstance(index, int):
         report.fault = Fault("TypeError", f"{where} output {index!r}, which is no whole number")
         return
-    if not 0 <= index < len(outputs):
-        has = f"node '{producer_id}' has {len(outputs)}"
+    offered = producer.output(index)
+    if offered is None:
+        has = f"node '{producer_id}' has {len(producer.outputs)}"
         report.fault = Fault("IndexError", f"{where} output {index}, but {has}")
         return
-    received[rule.name] = outputs[index]
-    checks_types = not report.rules.check_takes_types
-    if checks_types and not types_match(outputs[index], rule.declared):
-        report.errors.append(errors.return_type_mismatch(rule, outputs[index], link))
+    received[rule.name] = offered
+    if not report.rules.check_takes_types and not _fits(offered, producer, rule, report.rules):
+        report.errors.append(errors.return_type_mismatch(rule, offered, link))
+
+
+def _fits(offered: Any, producer: NodeRules, rule: InputRule, rules: NodeRules) -> bool:
+    if types_match(offered, rule.declared):
+        return True
+    if isinstance(offered, list) and rule.file_source is not None:
+        return True  # names of files, as they were when the producer's class was loaded
+    return equals(producer.equal_types, offered, rule.declared) or equals(
+        rules.equal_types, rule.declared, offered
+    )
 
 
 def _check_literal(
@@ -168,12 +195,21 @@ def _request(
         for rule in rules.inputs_of(inputs)
         if rule.name in inputs
     }
-    given |= {name: _hidden(kind, node_id) for name, kind in rules.hidden.items()}
+    hidden = {name: _hidden(kind, node_id) for name, kind in rules.hidden.items()}
+    if not rules.is_v3:
+        given |= hidden
     if not rules.check_takes_all:
-        given = {name: value for name, value in given.items() if name in rules.check_takes}
+        # A dynamic input that the check names comes with its parts.
+        given = {
+            name: value
+            for name, value in given.items()
+            if name in rules.check_takes or name.partition(".")[0] in rules.check_takes
+        }
     if rules.check_takes_types:
         given["input_types"] = dict(received)
-    return CheckRequest(class_type=rules.class_type, inputs=given)
+    return CheckRequest(
+        class_type=rules.class_type, inputs=given, hidden=hidden if rules.is_v3 else {}
+    )
 
 
 def _hidden(kind: Any, node_id: str) -> Any:

@@ -21,7 +21,7 @@ def required_input_missing(rule: InputRule) -> JsonObject:
     return node_error(
         "required_input_missing",
         "Required input is missing",
-        rule.name.rpartition(".")[2],
+        rule.short_name,
         {"input_name": rule.name},
     )
 
@@ -59,6 +59,16 @@ def invalid_input_type(rule: InputRule, value: Any, reason: str) -> JsonObject:
         f"The value cannot be read as {rule.declared}",
         f"{rule.name}, {value}, {reason}",
         _about(rule, value) | {"exception_message": reason},
+    )
+
+
+def invalid_dynamic_input(input_name: str) -> JsonObject:
+    """A key that belongs to a group of inputs, but to no row and field of it."""
+    return node_error(
+        "invalid_dynamic_input",
+        "The group of inputs has no such row or field",
+        input_name,
+        {"input_name": input_name},
     )
 
 
@@ -116,6 +126,25 @@ def dependency_cycle(node_id: str, cycle_nodes: list[str]) -> JsonObject:
         "The node needs its own output",
         " -> ".join([cycle_nodes[-1], *cycle_nodes]),
         {"node_id": node_id, "cycle_nodes": cycle_nodes},
+    )
+
+
+def exception_during_inner_validation(
+    rule: InputRule, link: list[Any], exception_type: str, text: str, traceback: list[str]
+) -> JsonObject:
+    """Something else is wrong with a node; filed under it, told from the input that links to it."""
+    return node_error(
+        "exception_during_inner_validation",
+        "This node cannot be checked",
+        text,
+        {
+            "input_name": rule.name,
+            "input_config": rule.config,
+            "exception_message": text,
+            "exception_type": exception_type,
+            "traceback": traceback,
+            "linked_node": link,
+        },
     )
 
 

@@ -42,6 +42,47 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     output_mapping: Sequence[OutputMapping] | None = None  # None: outputs keep their numbers
 
 
+class _Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """Either form of an input mapping, as it is written."""
+
+    new_id: str
+    old_id: str | msgspec.UnsetType = msgspec.UNSET
+    set_value: Any = msgspec.UNSET
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A replacement as it is written."""
+
+    new_node_id: str
+    old_node_id: str
+    old_widget_ids: list[str] | None = None
+    input_mapping: list[_Mapping] | None = None
+    output_mapping: list[OutputMapping] | None = None
+
+
+def read_replacement(written: Any) -> Replacement:
+    """From the form in which clients see it; raises ValueError."""
+    found = msgspec.convert(written, _Written)
+    mapping = None
+    if found.input_mapping is not None:
+        mapping = [_read_mapping(entry) for entry in found.input_mapping]
+    return Replacement(
+        new_node_id=found.new_node_id,
+        old_node_id=found.old_node_id,
+        old_widget_ids=found.old_widget_ids,
+        input_mapping=mapping,
+        output_mapping=found.output_mapping,
+    )
+
+
+def _read_mapping(written: _Mapping) -> InputMapping:
+    if written.old_id is not msgspec.UNSET:
+        return FromInput(new_id=written.new_id, old_id=written.old_id)
+    if written.set_value is msgspec.UNSET:
+        raise ValueError(f"the mapping of input '{written.new_id}' has no old_id and no set_value")
+    return FixedValue(new_id=written.new_id, set_value=written.set_value)
+
+
 def _same_inputs(old: str, new: str) -> Replacement:
     return Replacement(old_node_id=old, new_node_id=new)
 
@@ -136,6 +177,9 @@ class Replacements:
             return None
         entry = self.table[name][0]
         return entry if entry.new_node_id in registered else None
+
+
+FROM_PACKS: Final = Replacements(())  # what packs announce in this process: a worker's
 
 
 def _replace(node: dict[str, Any], entry: Replacement) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from executor.messages import Event, Ready
+from executor.messages import Event, Loading, Ready
 from executor.worker_interface import Worker, WorkerLost
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class Slot:
         self.is_busy = False  # owned by the dispatcher: it has handed over a prompt
         self.last_used = 0  # grows with each prompt of the pool
         self.ready: Ready | None = None  # what the worker last told about itself
+        self.loading: str | None = None  # the node pack whose code it runs while it starts
 
 
 class PoolOwner(Protocol):
@@ -50,6 +51,9 @@ class Pool:
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()  # set whenever a worker becomes ready
         self._is_stopping = False
+        self._left_out: dict[
+            str, str
+        ] = {}  # packs whose import has ended a worker -> what they did
         names = [f"worker-{number}" for number in range(1, size + 1)]
         self.slots = [Slot(name, make_worker(name)) for name in names]
 
@@ -57,6 +61,12 @@ class Pool:
     def devices(self) -> list[dict[str, Any]]:
         """Device entries of all workers that were ready once, for /system_stats."""
         return [device for slot in self.slots if slot.ready for device in slot.ready.devices]
+
+    @property
+    def site(self) -> str | None:
+        """The socket on which a worker that is up serves the routes of node packs."""
+        ready = (slot.ready for slot in self.slots if slot.is_ready)
+        return next((told.site for told in ready if told is not None and told.site), None)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -118,15 +128,27 @@ class Pool:
             log.error("%s", reason)
             await owner.on_lost(slot, reason)
             await slot.worker.stop(0)
-            failures = 0 if time.monotonic() - began >= STEADY_S else failures + 1
+            if slot.loading is not None:  # it goes better without that pack
+                self._leave_out(slot.loading, reason)
+                slot.loading = None
+                failures = 0
+            else:
+                failures = 0 if time.monotonic() - began >= STEADY_S else failures + 1
             if failures > 1:  # the first restart is immediate
                 await asyncio.sleep(min(self._backoff_s * 2 ** (failures - 2), MAX_BACKOFF_S))
             slot.worker = self._make_worker(slot.name)
 
+    def _leave_out(self, pack: str, reason: str) -> None:
+        """Workers that start from now on do not load this pack."""
+        log.error("node pack '%s' is left out until the server is started again", pack)
+        self._left_out[pack] = f"importing it ended the worker: {reason}"
+
     async def _run(self, slot: Slot, owner: PoolOwner) -> None:
-        await slot.worker.start()
+        await slot.worker.start(self._left_out)
         async for event in slot.worker.events():
-            if isinstance(event, Ready):
+            if isinstance(event, Loading):
+                slot.loading = event.pack
+            elif isinstance(event, Ready):
                 slot.ready = event
                 slot.is_ready = True
                 self._changed.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Final
 
 _ANY: Final = frozenset({"*", "COMFY_MATCHTYPE_V3"})
@@ -18,6 +19,14 @@ def types_match(received: object, wanted: object) -> bool:
     if received == wanted or _is_any(received) or _is_any(wanted):
         return True
     return isinstance(received, list) and wanted == "COMBO"
+
+
+def equals(equal_types: Mapping[str, list[str]], kind: object, other: object) -> bool:
+    """Whether a type claims to equal another one: see `NodeDefinition.equal_types`."""
+    if not equal_types or not isinstance(kind, str):
+        return False
+    names = equal_types.get(kind, ())
+    return "*" in names or other in names
 
 
 def _is_any(declared: object) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from executor import json_text
 from executor.calls import CheckResult, ClassChecker
-from executor.node_check import Fault, Files, NodeReport, check_node
+from executor.node_check import Fault, Files, NodeReport, check_node, find_link
 from executor.node_errors import (
     JsonObject,
     custom_validation_failed,
     dependency_cycle,
+    exception_during_inner_validation,
     exception_during_validation,
     node_error,
 )
@@ -22,6 +23,7 @@ from executor.rules import RuleBook
 
 BIG_GRAPH: Final = 300  # nodes; larger graphs are checked in a thread
 NAMED_OUTPUTS: Final = 1000  # outputs that are listed for one bad node
+NAMED_IN_ALL: Final = 100_000  # ... and for all bad nodes of a graph, apart from one for each
 NAMED_CYCLES: Final = 10  # cycles whose nodes are named
 LONG_CYCLE: Final = 100  # nodes of a cycle that are named at most
 
@@ -144,7 +146,7 @@ def _take_result(report: NodeReport, result: CheckResult) -> None:
         report.fault = report.fault or Fault(result.exception_type, text, result.traceback)
         return
     assert report.request is not None
-    for name in report.request.inputs:
+    for name in report.request.inputs or [""]:  # a check that takes no input counts as well
         report.errors.append(custom_validation_failed(name, result.text))
 
 
@@ -195,7 +197,7 @@ class _Walk:
         is_short = 0 < len(ring) <= LONG_CYCLE
         named = ring if is_short else [*ring[: LONG_CYCLE // 2], "...", *ring[-LONG_CYCLE // 2 :]]
         text = f"the nodes {' -> '.join([first, *named])} form a cycle"
-        report.fault = Fault("DependencyCycleError", text)
+        report.fault = Fault("DependencyCycleError", text, is_cycle=True)
         for node_id in ring[:LONG_CYCLE]:
             self.reports[node_id].errors.append(dependency_cycle(node_id, named))
 
@@ -211,6 +213,7 @@ class _Walk:
                 fault = report.fault or (behind[0] if behind else None)
                 if fault is not None:
                     faults[node_id] = fault
+        self._file_inner_faults()
         failed = [output for output in self._outputs if not good[output]]
         for output in failed:
             if (fault := faults.get(output)) is not None:
@@ -228,30 +231,56 @@ class _Walk:
             has_odd_numbers=any(report.has_odd_number for report in self.reports.values()),
         )
 
+    def _file_inner_faults(self) -> None:
+        """Name the nodes upstream that cannot be checked; what depends on them only says so."""
+        chosen = frozenset(self._outputs)
+        faulty = {
+            node_id: report.fault
+            for node_id, report in self.reports.items()
+            if report.fault is not None and not report.fault.is_cycle and node_id not in chosen
+        }
+        for node_id in self._order if faulty else ():
+            consumer = self.reports[node_id]
+            for producer in consumer.producers:
+                fault = faulty.get(producer)
+                if fault is None:
+                    continue
+                found = find_link(consumer, self._graph[node_id]["inputs"], producer)
+                if found is None:
+                    continue
+                del faulty[producer]
+                rule, link = found
+                error = exception_during_inner_validation(
+                    rule, link, fault.exception_type, fault.text, fault.traceback
+                )
+                self.reports[producer].errors.append(error)
+
     def _node_errors(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, Any]:
         dependents = self._dependents(failed, good)
         return {
             node_id: {
                 "errors": self.reports[node_id].errors,
-                "dependent_outputs": [failed[i] for i in _bits(dependents[node_id])],
+                "dependent_outputs": dependents[node_id],
                 "class_type": node["class_type"],
             }
             for node_id, node in self._graph.items()
             if node_id in dependents
         }
 
-    def _dependents(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, int]:
-        """Per node with errors: a bit for each failed output that depends on it."""
-        bits = {output: 1 << i for i, output in enumerate(failed)}
-        found: dict[str, int] = {}
+    def _dependents(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, list[str]]:
+        """The failed outputs that depend on each node with errors; of very many only some."""
+        bad = sum(1 for report in self.reports.values() if report.errors)
+        limit = min(NAMED_OUTPUTS, max(1, NAMED_IN_ALL // max(1, bad)))
+        ranks: dict[str, list[int]] = {output: [i] for i, output in enumerate(failed)}
+        found: dict[str, list[str]] = {}
         for node_id in reversed(self._order):  # consumers before producers
-            mine = bits.pop(node_id, 0)
+            mine = ranks.pop(node_id, [])
             report = self.reports[node_id]
             if report.errors:
-                found[node_id] = mine
+                found[node_id] = [failed[rank] for rank in mine]
             for producer in report.producers:
                 if not good.get(producer, False):
-                    bits[producer] = bits.get(producer, 0) | mine
+                    ranks[producer] = _merged(ranks.get(producer, []), mine, limit)
         return found
 
     def _all_failed(self, failed: list[str]) -> JsonObject:
@@ -268,11 +297,8 @@ class _Walk:
         )
 
 
-def _bits(number: int) -> Iterator[int]:
-    """The positions of the lowest bits that are set."""
-    for _ in range(NAMED_OUTPUTS):
-        if not number:
-            return
-        lowest = number & -number
-        yield lowest.bit_length() - 1
-        number ^= lowest
+def _merged(some: list[int], more: list[int], limit: int) -> list[int]:
+    """The lowest numbers of two sorted lists, each once."""
+    if not some or not more or some is more:
+        return some or more
+    return sorted({*some, *more})[:limit]

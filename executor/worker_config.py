@@ -49,6 +49,13 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     disabled_nodes: list[str] = []  # classes that are left out
     custom_nodes: bool = True  # load node packs
     whitelist_custom_nodes: list[str] = []  # loaded even if `custom_nodes` is off
+    left_out: dict[str, str] = {}  # packs that are not loaded -> why not
+    pack_import_timeout_s: float = 120.0  # a pack that takes longer ends the process; 0: no limit
+    run_folder: str | None = None  # private to this worker; None: packs' routes are not served
+    server_address: str = "127.0.0.1"  # where clients reach the server, for packs that ask
+    server_port: int = 8188
+    multi_user: bool = False  # requests name their user
+    max_body_bytes: int = 100 * 2**20  # largest body of a request to a pack's route
     known_fingerprint: str | None = None  # of the definitions that the server has already
     heartbeat_s: float = 2.0
     log_level: str = "INFO"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from executor.messages import Event, Execute
+from executor.messages import Answer, Event, Execute
 
 
 class WorkerLost(Exception):
@@ -35,8 +35,11 @@ class Worker(Protocol):
         May be called before `start`, in a thread.
         """
 
-    async def start(self) -> None:
-        """Launch it; `Ready` arrives among the events once it takes prompts."""
+    async def start(self, left_out: Mapping[str, str] | None = None) -> None:
+        """Launch it; `Ready` arrives among the events once it takes prompts.
+
+        `left_out` are node packs that it is not to load, with the reason for each.
+        """
 
     async def execute(self, command: Execute) -> None:
         """Hand over a prompt; its `Finished` arrives among the events."""
@@ -46,6 +49,9 @@ class Worker(Protocol):
 
     async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
         """Ask and wait. Raises `CallFailed`, `WorkerLost` or `TimeoutError`."""
+
+    async def answer(self, answer: Answer) -> None:
+        """Answer one of its `Ask` events."""
 
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Give memory back after the running prompt."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from PIL.Image import Image
 from torch import Tensor
 
@@ -22,6 +21,9 @@ from models.protocol.options import Options, empty_options
 from models.protocol.patcher import ModelPatcher
 from models.protocol.unet import base_model
 from models.sampling.schedule import Schedule
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 
 @dataclass(kw_only=True, eq=False)

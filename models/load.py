@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from transformers import CLIPTextModel
+from typing import TYPE_CHECKING
 
 from models.errors import PartMissing, UnknownModelFamily
 from models.families import families
@@ -22,6 +21,9 @@ from models.text.handle import TextHandle
 from models.text.tokenizer import PromptTokenizer
 from models.vae import VaeHandle
 from models.weights import Weights, open_weights
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network
 from models.protocol.vae import VaeProtocol
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 
 @dataclass(frozen=True, kw_only=True)

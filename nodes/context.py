@@ -64,6 +64,7 @@ class Services:
     settings: NodeSettings = field(default_factory=NodeSettings)
     model_policy: Policy | None = None  # None: a process that runs no models
     flags: Mapping[str, Any] = field(default_factory=dict)  # the worker's settings by name
+    interrupt: Callable[[str], None] = lambda prompt_id: None  # have a prompt stop
 
     @property
     def policy(self) -> Policy:
@@ -161,10 +162,20 @@ def leave() -> None:
 
 
 def current_context() -> NodeContext:
-    """The context of the node that is running.
+    """The context of the node that is running; raises LookupError outside of a prompt.
 
-    Threads that a node has started get that of the call made last. Outside of a prompt there is
-    one that reports to nobody. Raises LookupError in a process that was not set up for nodes.
+    Threads that a node has started get that of the call made last.
+    """
+    context = CURRENT.get(None) or _Process.latest
+    if context is None:
+        raise LookupError("no node is running")
+    return context
+
+
+def surroundings() -> NodeContext:
+    """The current context, or outside of a prompt one that reports to nobody.
+
+    Raises LookupError in a process that was not set up for nodes.
     """
     context = CURRENT.get(None) or _Process.latest
     if context is not None:
@@ -172,6 +183,13 @@ def current_context() -> NodeContext:
     return NodeContext(
         prompt_id="", node_id="", list_index=0, services=process_services(), reporter=_Silent()
     )
+
+
+def interrupt_prompt() -> None:
+    """Have the prompt that runs stop, from any thread."""
+    context = CURRENT.get(None) or _Process.latest
+    if context is not None:
+        context.services.interrupt(context.prompt_id)
 
 
 def is_in_call() -> bool:

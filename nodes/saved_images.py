@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import torch
 from PIL import Image
@@ -18,9 +17,11 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nodes.context import NodeFolders
+from nodes.file_names import fill_in_prefix, numbers_in
+
+Write: TypeAlias = Callable[[BinaryIO], object]  # writes the content of one file
 
 _REMEMBERED_FOLDERS = 64
-_NUMBER = re.compile(r"_([0-9]+)(?=_)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,36 +39,29 @@ class SaveTarget:
 
 
 def save_target(
-    folders: NodeFolders, file_type: str, prefix: str, width: int = 0, height: int = 0
+    folders: NodeFolders,
+    file_type: str,
+    prefix: str,
+    width: int = 0,
+    height: int = 0,
+    root: str | None = None,
 ) -> SaveTarget:
-    """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it."""
+    """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it.
+
+    `root` stands in for the folder of the type.
+    """
     relative = os.path.normpath(fill_in_prefix(prefix, width, height))
     subfolder, name = os.path.split(relative)
-    folder = folders.file_path(file_type, subfolder)
+    if root is None:
+        folder = folders.file_path(file_type, subfolder)
+    elif Path(subfolder).is_absolute() or os.pardir in Path(subfolder).parts:
+        raise ValueError(f"the prefix {prefix!r} leads out of its folder")
+    else:
+        folder = Path(root) / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     return SaveTarget(
         folder=folder, subfolder=subfolder.replace(os.sep, "/"), name=name, file_type=file_type
     )
-
-
-def fill_in_prefix(prefix: str, width: int, height: int) -> str:
-    """Replace `%width%`, `%year%` and the like in a file name prefix."""
-    if "%" not in prefix:
-        return prefix
-    now = time.localtime()
-    values = {
-        "width": str(width),
-        "height": str(height),
-        "year": str(now.tm_year),
-        "month": f"{now.tm_mon:02}",
-        "day": f"{now.tm_mday:02}",
-        "hour": f"{now.tm_hour:02}",
-        "minute": f"{now.tm_min:02}",
-        "second": f"{now.tm_sec:02}",
-    }
-    for key, value in values.items():
-        prefix = prefix.replace(f"%{key}%", value)
-    return prefix
 
 
 @dataclass(slots=True)
@@ -92,7 +86,7 @@ class _Counters:
         known = self._folders.get(folder)
         modified_ns = folder.stat().st_mtime_ns
         if known is None or known.modified_ns != modified_ns:
-            known = self._folders[folder] = _FolderNumbers(modified_ns, _numbers_in(folder))
+            known = self._folders[folder] = _FolderNumbers(modified_ns, numbers_in(folder))
         self._folders.move_to_end(folder)
         if len(self._folders) > _REMEMBERED_FOLDERS:
             self._folders.popitem(last=False)
@@ -112,33 +106,32 @@ class _Counters:
 _counters = _Counters()
 
 
-def _numbers_in(folder: Path) -> dict[str, int]:
-    """For every entry `<name>_<digits>_...` its name with the highest number."""
-    highest: dict[str, int] = {}
-    for entry in os.listdir(folder):  # noqa: PTH208  (names are all it takes)
-        for match in _NUMBER.finditer(entry):
-            name = os.path.normcase(entry[: match.start()])
-            highest[name] = max(highest.get(name, 0), int(match[1]))
-    return highest
-
-
-def highest_number(folder: Path, name: str) -> int:
-    """The highest N among entries `<name>_N_...` now; 0 if there are none."""
-    return _numbers_in(folder).get(os.path.normcase(name), 0)
-
-
 def save_images(
     target: SaveTarget, images: Tensor, *, metadata: PngInfo | None, compress_level: int
 ) -> list[dict[str, str]]:
     """Write a batch [B, H, W, C] as PNG files; returns their entries for clients."""
+
+    def write(image: Tensor) -> Write:
+        picture = to_picture(image)
+        return lambda file: picture.save(
+            file, "PNG", pnginfo=metadata, compress_level=compress_level
+        )
+
+    return save_files(target, map(write, images), "png")
+
+
+def save_files(
+    target: SaveTarget, writers: Iterable[Write], extension: str
+) -> list[dict[str, str]]:
+    """Write a batch of files under the next numbers; returns their entries for clients."""
     number = _counters.highest(target.folder, target.name)
     entries = []
-    for index, image in enumerate(images):
+    for index, write in enumerate(writers):
         name = target.name.replace("%batch_num%", str(index))
         while True:
             number += 1
-            filename = f"{name}_{number:05}_.png"
-            if _write_png(target.folder / filename, image, metadata, compress_level):
+            filename = f"{name}_{number:05}_.{extension}"
+            if _write(target.folder / filename, write):
                 break
             _counters.forget(target.folder)
             number = max(number, _counters.highest(target.folder, target.name))
@@ -148,12 +141,12 @@ def save_images(
     return entries
 
 
-def _write_png(path: Path, image: Tensor, metadata: PngInfo | None, level: int) -> bool:
+def _write(path: Path, write: Write) -> bool:
     """Write under a temporary name, then link to the real one; False if that name is taken."""
     temporary = path.with_name(f".{os.getpid()}-{time.monotonic_ns()}.tmp")
     try:
         with temporary.open("wb") as file:
-            to_picture(image).save(file, "PNG", pnginfo=metadata, compress_level=level)
+            write(file)
         try:
             os.link(temporary, path)
         except FileExistsError:

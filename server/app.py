@@ -59,10 +59,11 @@ def build_app(services: Services) -> web.Application:
     """The application; it needs a running event loop."""
     settings = services.settings
     app = web.Application(
-        middlewares=[build_middleware(settings), front_end.front_end_files],
+        middlewares=[build_middleware(settings), front_end.unknown_paths],
         client_max_size=settings.max_upload_bytes,
     )
     app[SERVICES] = services
+    app.on_cleanup.append(_close_proxy)
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
         app.router.add_route(method, API_PREFIX + path, handler)
@@ -70,3 +71,8 @@ def build_app(services: Services) -> web.Application:
             app.router.add_route("HEAD", path, handler)
             app.router.add_route("HEAD", API_PREFIX + path, handler)
     return app
+
+
+async def _close_proxy(app: web.Application) -> None:
+    app[SERVICES].prompt_hooks.close()
+    await app[SERVICES].pack_proxy.close()

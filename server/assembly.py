@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from executor.engine import Engine, EngineConfig
 from executor.folders import Folders
 from executor.local_worker import LocalWorker
 from server.catalogue import Catalogue
 from server.hub import Hub
 from server.listener import HubListener, ProgressView
+from server.pack_questions import PackQuestions
+from server.routes.prompt import submit_prompt
 from server.services import Core
 from server.settings import Settings
 from server.workers import WorkerConfigs
@@ -30,6 +34,12 @@ async def start_core(
     engine = await Engine.start(
         config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
     )
+
+    async def submit(body: dict[str, Any]) -> dict[str, Any]:
+        return (await submit_prompt(engine, body)).answer
+
+    questions = PackQuestions(engine, hub, submit)
+    engine.dispatcher.on_ask = questions.answer
     hub.running_for = engine.dispatcher.running_for
     catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)
     return Core(engine=engine, catalogue=catalogue)

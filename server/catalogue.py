@@ -26,19 +26,20 @@ class Catalogue:
 
     async def all(self) -> EncodedBody:
         """The JSON object of all classes; raises NotReady."""
-        await self._wait()
+        await self.wait()
         async with self._encoding:
             return await asyncio.to_thread(self._encode_all)
 
     async def one(self, name: str) -> bytes:
         """The JSON object of one class, `{}` if there is none; raises NotReady."""
-        await self._wait()
+        await self.wait()
         definition = self._definitions.by_name.get(name)
         if definition is None:
             return b"{}"
         return msgspec.json.encode({name: await asyncio.to_thread(self._options.fill, definition)})
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
+        """Wait until a worker has said which nodes and packs there are; raises NotReady."""
         if self._definitions.are_known:
             return
         try:

@@ -11,7 +11,9 @@ ServerError                 500
 │   └── JobNotFound         404  the same for /api/jobs
 ├── Conflict                409  something of that name is there already
 ├── TooLarge                413  the body is over the upload limit
+├── BadGateway              502  a node pack, or the worker it lives in, gave no proper answer
 └── NotReady                503  no worker has said yet which nodes there are
+    └── PacksNotReady       503  the worker in which node packs live is starting
 """
 
 from __future__ import annotations
@@ -129,3 +131,14 @@ class NotReady(ServerError):
 
     status = 503
     type = "not_ready"
+
+
+class PacksNotReady(NotReady):
+    """The worker that serves this path for a node pack is not up; try again in a moment."""
+
+
+class BadGateway(ServerError):
+    """The node pack that serves this path gave no proper answer."""
+
+    status = 502
+    type = "bad_gateway"

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from executor.messages import NodeText, Preview
+from executor.messages import NodeText, PackMessage, Preview
 
 _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
@@ -79,6 +79,11 @@ def node_text_frame(event: NodeText) -> bytes:
     node_id = event.node_id.encode()
     head = struct.pack("!II", _NODE_TEXT, len(node_id)) + node_id
     return _binary_frame(head, event.text.encode())
+
+
+def pack_frame(message: PackMessage) -> bytes:
+    """A message that a node pack has made itself."""
+    return _binary_frame(b"", message.body) if message.is_binary else text_frame(message.body)
 
 
 def _binary_frame(head: bytes, body: bytes) -> bytes:

@@ -10,17 +10,23 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from executor.messages import Emit, NodeText, Preview
+from executor.messages import Emit, NodeText, PackMessage, Preview
 from server import frames
 
 if TYPE_CHECKING:  # comes with the engine, which is imported later
     from executor.dispatcher import Snapshot
 
 log = logging.getLogger(__name__)
+
+# Clients begin to listen for a job's messages when they have read the answer to POST /prompt, and
+# miss those of a job that takes less time than that. Its messages give the answer this lead ...
+_LEAD_S: Final = 0.01
+# ... and for those who are later still, `status` comes once more: it makes them read the history.
+_REMINDER_S: Final = 1.0
 
 
 class Connection:
@@ -34,6 +40,8 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[bytes] = []
         self._heard = False  # a first JSON message came: flags are not listened to any more
+        self._not_before = 0.0  # time of the loop at which the next frame may leave
+        self._reminder: asyncio.TimerHandle | None = None
 
     @property
     def wants_metadata(self) -> bool:
@@ -43,8 +51,27 @@ class Connection:
     def send(self, frame: bytes) -> None:
         """Queue one frame."""
         if not self._waiting:
-            self._loop.call_soon(self._flush)
+            if self._not_before > self._loop.time():
+                self._loop.call_at(self._not_before, self._flush)
+            else:
+                self._loop.call_soon(self._flush)
         self._waiting.append(frame)
+
+    def hold(self, seconds: float) -> None:
+        """Let no new frame leave for that long."""
+        self._not_before = self._loop.time() + seconds
+        self.forget_reminder()
+
+    def remind(self, seconds: float, send: Callable[[Connection], None]) -> None:
+        """Call `send` after that long, unless something new begins before."""
+        self.forget_reminder()
+        self._reminder = self._loop.call_later(seconds, send, self)
+
+    def forget_reminder(self) -> None:
+        """Do not send it after all."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -110,6 +137,7 @@ class Hub:
 
     def leave(self, connection: Connection) -> None:
         """Forget a closed socket, unless a newer one of the same client took its place."""
+        connection.forget_reminder()
         if self._targets.get(connection.client_id) is connection:
             del self._targets[connection.client_id]
 
@@ -117,6 +145,12 @@ class Hub:
         """Whether the client of a job announced `supports_preview_metadata`."""
         connection = self._targets.get(client_id) if client_id is not None else None
         return connection is not None and connection.wants_metadata
+
+    def submitted(self, client_id: str | None) -> None:
+        """The client is about to read the answer to POST /prompt."""
+        target = self._targets.get(client_id) if client_id is not None else None
+        if target is not None:
+            target.hold(_LEAD_S)
 
     def queue_changed(self, remaining: int) -> None:
         """Tell all clients how many jobs wait or run."""
@@ -155,6 +189,17 @@ class Hub:
         if targets:
             self._send(frames.node_text_frame(event), targets)
 
+    def deliver(self, message: PackMessage) -> None:
+        """Send what a node pack has to say to one client, or to all."""
+        targets = self._audience(message.client_id, True)
+        if targets:
+            self._send(frames.pack_frame(message), targets)
+
+    @property
+    def client_ids(self) -> list[str]:
+        """Who listens."""
+        return list(self._targets)
+
     def job_ended(self, prompt_id: str, client_id: str | None) -> None:
         """The last message of a job: clients stop waiting and read the history."""
         self._after_progress.pop(prompt_id, None)
@@ -164,6 +209,7 @@ class Hub:
         if target is not None:
             data = {"node": None, "prompt_id": prompt_id}
             target.send(frames.message_frame("executing", data))
+            target.remind(_REMINDER_S, lambda connection: connection.send(self._status_frame()))
 
     def ping(self) -> None:
         """Make traffic on all sockets, so that proxies keep them and dead ones are noticed."""

@@ -7,7 +7,7 @@ import time
 from typing import Protocol
 
 from executor.jobs import Job, JobState
-from executor.messages import Emit, Log, NodeText, Preview, Progress
+from executor.messages import Emit, Log, NodeText, PackMessage, Preview, Progress
 from server.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,9 @@ class HubListener:
 
     def on_text(self, client_id: str | None, event: NodeText) -> None:
         self._hub.text(event, client_id)
+
+    def on_pack_message(self, event: PackMessage) -> None:
+        self._hub.deliver(event)
 
     def on_progress(self, event: Progress) -> None:
         self._progress.show(event)

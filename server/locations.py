@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from executor.folders import Folders
+from executor.packs import find_packs
 from server.pack_files import PackFiles
-from server.packs import find_packs
 from server.settings import Settings
 
 EXTRA_PATHS_NAME: Final = "extra_model_paths.yaml"

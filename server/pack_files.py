@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from executor.packs import Pack
 from server.file_names import is_text
-from server.packs import Pack
 from server.translations import LocaleFile, Translations
 
 _TEMPLATE_FOLDERS: Final = ("example_workflows", "example", "examples", "workflow", "workflows")
@@ -48,6 +48,10 @@ class PackFiles:
         self._packs = packs
         self._translations = Translations()
 
+    def has_packs(self) -> bool:
+        """Whether there is any pack."""
+        return bool(self._packs())
+
     def templates(self) -> dict[str, list[str]]:
         """Pack -> names of its templates; packs without any are left out."""
         names = {pack.name: _json_names(_template_files(pack)) for pack in self._packs()}
@@ -65,7 +69,7 @@ class PackFiles:
         found = [
             Subgraph(name=name.removesuffix(".json"), pack=pack.name, file=file)
             for pack in self._packs()
-            for name, file in _files(pack.folder / _SUBGRAPH_FOLDER).items()
+            for name, file in _files(pack.path / _SUBGRAPH_FOLDER).items()
             if name.endswith(".json")
         ]
         return {subgraph.id: subgraph for subgraph in found}
@@ -79,7 +83,7 @@ def _template_files(pack: Pack) -> dict[str, Path]:
     """Of two files of one name the one in the first folder counts."""
     files: dict[str, Path] = {}
     for folder in _TEMPLATE_FOLDERS:
-        files = _files(pack.folder / folder) | files
+        files = _files(pack.path / folder) | files
     return files
 
 
@@ -90,7 +94,7 @@ def _json_names(names: Iterable[str]) -> list[str]:
 def _locale_files(packs: Iterable[Pack]) -> list[LocaleFile]:
     found = []
     for pack in packs:
-        folder = pack.folder / _LOCALE_FOLDER
+        folder = pack.path / _LOCALE_FOLDER
         for language in _folders(folder):
             for part in Translations.PARTS:
                 file = LocaleFile.find(language, part, folder / language / f"{part}.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib
 import logging
 import signal
@@ -69,10 +70,10 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
         logs=LogFeed(log_ring, hub.find),
         starting=asyncio.get_running_loop().create_future(),
     )
-    async with _listening(settings, build_app(services)):
+    async with _listening(settings, build_app(services)) as port:
         pinging = asyncio.create_task(_ping(hub, settings.websocket_heartbeat))
         try:
-            async with _engine(services, _progress_view(settings, stream)) as engine:
+            async with _engine(services, port, _progress_view(settings, stream)) as engine:
                 if settings.quick_test:
                     await engine.pool.wait_ready(settings.startup_wait)
                 else:
@@ -100,7 +101,8 @@ def _ended_by_signal() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[None]:
+async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[int]:
+    """Answer requests; the port of the first address."""
     access_log = logging.getLogger("server.access") if settings.access_log else None
     runner = web.AppRunner(app, access_log=access_log, shutdown_timeout=_LAST_ANSWERS_S)
     await runner.setup()
@@ -108,7 +110,7 @@ async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[
     try:
         for host in settings.listen:
             await _listen(runner, host, settings)
-        yield
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
@@ -145,9 +147,10 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 @asynccontextmanager
-async def _engine(services: Services, progress: ProgressView) -> AsyncIterator[Engine]:
+async def _engine(services: Services, port: int, progress: ProgressView) -> AsyncIterator[Engine]:
     """The engine, started while requests are answered already."""
-    settings, hub = services.settings, services.hub
+    # Packs ask for the port; the setting may leave it open.
+    settings, hub = dataclasses.replace(services.settings, port=port), services.hub
     # In a thread, because importing SQLAlchemy takes as long as all the rest.
     assembly = await asyncio.to_thread(importlib.import_module, "server.assembly")
     try:

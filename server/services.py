@@ -15,6 +15,8 @@ from server.front_end import FrontEnd
 from server.hub import Hub
 from server.log_lines import LogFeed
 from server.pack_files import PackFiles
+from server.pack_proxy import PackProxy
+from server.prompt_hooks import PromptHooks
 from server.settings import Settings
 from server.uploads import Uploads
 from server.user_settings import UserSettings
@@ -54,7 +56,17 @@ class Services:
     pack_files: PackFiles
     logs: LogFeed
     devices: Devices = field(default_factory=Devices)
+    pack_proxy: PackProxy = field(default_factory=PackProxy)
+    prompt_hooks: PromptHooks = field(init=False)
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
+
+    def __post_init__(self) -> None:
+        hooks = PromptHooks(
+            self.pack_proxy,
+            startup_wait_s=self.settings.startup_wait,
+            wait_s=self.settings.prompt_hook_timeout,
+        )
+        object.__setattr__(self, "prompt_hooks", hooks)
 
     async def core(self) -> Core:
         """The engine, waiting for it in the first moments."""

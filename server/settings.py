@@ -225,6 +225,12 @@ class Settings:
     whitelist_custom_nodes: tuple[str, ...] = _setting(
         (), _words, "packs that are loaded although packs are disabled"
     )
+    pack_import_timeout: float = _setting(
+        120.0, _number, "seconds that a node pack may take to import before it is left out; 0: any"
+    )
+    prompt_hook_timeout: float = _setting(
+        10.0, _number, "seconds that node packs may take to look at a prompt before it is checked"
+    )
     vram_mode: str = _setting(
         "normal",
         _one_of("gpu-only", "high", "normal", "low", "none"),

@@ -7,13 +7,7 @@ error comes when somebody depends on what is absent, and names it.
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-
-class NotYetSupported(NotImplementedError):
-    """A node pack used a host name that Darkroom knows and has no working part for."""
-
-    def __init__(self, name: str, reason: str = "") -> None:
-        super().__init__(f"Darkroom does not support {name} yet{': ' + reason if reason else ''}.")
-        self.name = name
+from nodes.not_yet import NotYetSupported as NotYetSupported
 
 
 def missing_class(name: str, base: type = object) -> Any:

@@ -7,9 +7,12 @@ import logging
 import os
 import signal
 import socket
+import sys
 
+from executor.messages import Event
 from executor.worker.channel import Channel
 from executor.worker.interruptions import Interruptions
+from executor.worker.pack_host import PackHost
 from executor.worker.process import ChannelLogHandler, Loaded, WorkerProcess
 from executor.worker_config import WorkerConfig
 
@@ -23,6 +26,7 @@ def main() -> None:
     parser.add_argument("--config", required=True, help="executor.worker_config as JSON")
     arguments = parser.parse_args()
     config = WorkerConfig.from_json(arguments.config)
+    del sys.argv[1:]  # node packs may read them
 
     # Ctrl-C on the terminal reaches us too; the server decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -34,14 +38,23 @@ def main() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(config.device)
 
     channel = Channel(socket.socket(fileno=arguments.fd))
-    logging.basicConfig(level=config.log_level, handlers=[ChannelLogHandler(channel)])
+    logging.basicConfig(
+        level=config.log_level, handlers=[ChannelLogHandler(channel)], format="%(message)s"
+    )
+
+    def send(event: Event) -> None:
+        channel.send(event)
+        channel.flush()
+
+    host = PackHost(config, send)
 
     def load(interruptions: Interruptions) -> Loaded:
+        host.prepare()
         from executor.worker.loading import load as load_now
 
-        return load_now(config, interruptions)
+        return load_now(config, interruptions, host)
 
-    WorkerProcess(channel, load, heartbeat_s=config.heartbeat_s).run()
+    WorkerProcess(channel, load, heartbeat_s=config.heartbeat_s, on_answer=host.link.answered).run()
 
 
 if __name__ == "__main__":

@@ -36,8 +36,13 @@ class NodeResult:
 class ResultCache(Protocol):
     """Keeps results between runs, and decides which."""
 
+    keeps_objects: bool  # whether node objects outlive a run as well
+
     def begin(self, keys: Iterable[Key], names: frozenset[NodeName]) -> None:
         """A run begins whose submitted nodes have these keys and names."""
+
+    def expand(self, scope: Scope, keys: Iterable[Key]) -> None:
+        """A node has expanded into nodes with these keys."""
 
     def get(self, slot: Slot) -> NodeResult | None:
         """A kept result."""
@@ -55,7 +60,12 @@ class ResultCache(Protocol):
 class NoCache:
     """Keeps nothing."""
 
+    keeps_objects = False
+
     def begin(self, keys: Iterable[Key], names: frozenset[NodeName]) -> None:
+        """Nothing to prepare."""
+
+    def expand(self, scope: Scope, keys: Iterable[Key]) -> None:
         """Nothing to prepare."""
 
     def get(self, slot: Slot) -> NodeResult | None:
@@ -73,47 +83,62 @@ class NoCache:
 
 
 class ClassicCache:
-    """Keeps the results of the last submitted graph."""
+    """Keeps the results of the last submitted graph, and those of its last expansions."""
+
+    keeps_objects = True
 
     def __init__(self) -> None:
-        self._results: dict[Slot, NodeResult] = {}
+        self._scopes: dict[Scope, dict[Key, NodeResult]] = {}
+        self._expanded: set[Scope] = set()  # in this run
 
     def begin(self, keys: Iterable[Key], names: frozenset[NodeName]) -> None:
-        """Drop what is not part of the new graph."""
-        current = frozenset(keys)
-        self._results = {
-            slot: result
-            for slot, result in self._results.items()
-            if _is_current(slot, current, names)
+        """Drop what is not part of the new graph, and nested expansions that did not come again."""
+        renewed = {scope[1] for scope in self._expanded if scope is not None}
+        kept: dict[Scope, dict[Key, NodeResult]] = {
+            scope: results
+            for scope, results in self._scopes.items()
+            if scope is not None
+            and scope[1] in names
+            and (scope in self._expanded or scope[1] not in renewed)
         }
+        own = self._scopes.get(None, {})
+        kept[None] = {key: own[key] for key in frozenset(keys) if key in own}
+        self._scopes = kept
+        self._expanded.clear()
+
+    def expand(self, scope: Scope, keys: Iterable[Key]) -> None:
+        """Drop what the former expansion of the same node had and this one has not."""
+        self._expanded.add(scope)
+        former = self._scopes.pop(scope, {})
+        self._scopes[scope] = {key: former[key] for key in keys if key in former}
 
     def get(self, slot: Slot) -> NodeResult | None:
         """A kept result."""
-        return self._results.get(slot)
+        results = self._scopes.get(slot[0])
+        return results.get(slot[1]) if results is not None else None
 
     def put(self, slot: Slot, result: NodeResult) -> None:
         """Keep it until a graph comes that lacks it."""
-        self._results[slot] = result
+        self._scopes.setdefault(slot[0], {})[slot[1]] = result
 
     def relieve(self) -> None:
         """Memory is not watched."""
 
     def clear(self) -> None:
         """Drop everything."""
-        self._results.clear()
-
-
-def _is_current(slot: Slot, keys: frozenset[Key], names: frozenset[NodeName]) -> bool:
-    scope, key = slot
-    return key in keys if scope is None else scope[1] in names
+        self._scopes.clear()
+        self._expanded.clear()
 
 
 class LruCache:
     """Keeps the current graph's results and older ones by last use, up to a number of nodes."""
 
+    keeps_objects = True
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._results: OrderedDict[Slot, NodeResult] = OrderedDict()
+        self._used: set[Slot] = set()  # since the last run began
 
     def begin(self, keys: Iterable[Key], names: frozenset[NodeName]) -> None:
         """Mark the new graph's results as used, then drop the oldest others."""
@@ -125,21 +150,34 @@ class LruCache:
         for slot in list(self._results) if excess > 0 else ():
             if excess <= 0:
                 break
-            if not _is_current(slot, current, names):
+            scope, key = slot
+            if scope is None:
+                is_current = key in current
+            else:
+                is_current = scope[1] in names and slot in self._used
+            if not is_current:
                 del self._results[slot]
                 excess -= 1
+        self._used.clear()
+
+    def expand(self, scope: Scope, keys: Iterable[Key]) -> None:
+        """Former expansions stay, as former graphs do."""
 
     def get(self, slot: Slot) -> NodeResult | None:
         """A kept result; it counts as used now."""
         result = self._results.get(slot)
         if result is not None:
-            self._results.move_to_end(slot)
+            self._use(slot)
         return result
 
     def put(self, slot: Slot, result: NodeResult) -> None:
         """Keep it, as the one used last."""
         self._results[slot] = result
+        self._use(slot)
+
+    def _use(self, slot: Slot) -> None:
         self._results.move_to_end(slot)
+        self._used.add(slot)
 
     def relieve(self) -> None:
         """Memory is not watched."""
@@ -147,11 +185,13 @@ class LruCache:
     def clear(self) -> None:
         """Drop everything."""
         self._results.clear()
+        self._used.clear()
 
 
 class RamCache:
     """Keeps results until free memory falls below a headroom; then large and old ones go first."""
 
+    keeps_objects = True
     _CHECK_INTERVAL_S = 0.02  # reading the free memory costs more than most nodes do
     _RELIEF = 1.1  # free this much of the headroom, so that the next node does not start over
 
@@ -178,6 +218,9 @@ class RamCache:
         for key in keys:
             if (None, key) in self._used:
                 self._used[None, key] = self._run
+
+    def expand(self, scope: Scope, keys: Iterable[Key]) -> None:
+        """Former expansions stay while there is room."""
 
     def get(self, slot: Slot) -> NodeResult | None:
         """A kept result; it counts as used in this run."""

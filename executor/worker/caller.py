@@ -20,6 +20,19 @@ from nodes.context import Interrupted, NodeContext, Services, enter
 
 log = logging.getLogger(__name__)
 
+# What hidden inputs may be; those of other kinds are not passed.
+HIDDEN_KINDS = frozenset(
+    {
+        "PROMPT",
+        "DYNPROMPT",
+        "EXTRA_PNGINFO",
+        "UNIQUE_ID",
+        "AUTH_TOKEN_COMFY_ORG",
+        "API_KEY_COMFY_ORG",
+        "COMFY_USAGE_SOURCE",
+    }
+)
+
 
 class Caller:
     """Calls node methods for one run."""
@@ -53,7 +66,7 @@ class Caller:
                 self._tell_blocked(node_id, blocker.message, executed)
             return ExecutionBlocker(None)
 
-        method = getattr(node, contract.function)
+        method = getattr(self._callee(node_id, contract, node), contract.function)
         return self._map(node_id, contract, method, arguments, blocked)
 
     def lazy_wants(
@@ -62,7 +75,9 @@ class Caller:
         """The names of inputs that `check_lazy_status` asks for; may hold evaluated ones."""
         inputs = self._graph.get_node(node_id).get("inputs", {})
         names: list[str] = []
-        for answer in self._map_now(node_id, contract, node.check_lazy_status, arguments):
+        assert contract.lazy_function is not None
+        method = getattr(self._callee(node_id, contract, node), contract.lazy_function)
+        for answer in self._map_now(node_id, contract, method, arguments):
             if isinstance(answer, list | tuple | set | frozenset):
                 names.extend(name for name in answer if isinstance(name, str))
         for name in names:
@@ -81,7 +96,10 @@ class Caller:
         node = self._graph.get_node(node_id)
         try:
             arguments = self._literals(node_id, contract)
-            changed = self._map_now(node_id, contract, contract.is_changed, arguments)
+            method = contract.is_changed
+            if contract.is_v3:
+                method = self._callee(node_id, contract, None).IS_CHANGED
+            changed = self._map_now(node_id, contract, method, arguments)
         except Interrupted:
             raise
         except Exception:
@@ -91,8 +109,20 @@ class Caller:
         return changed
 
     def hidden(self, node_id: str, contract: Contract) -> Arguments:
-        """The values of the hidden inputs."""
-        return {name: [self._hidden(kind, node_id)] for name, kind in contract.hidden.items()}
+        """The values of the hidden inputs that are arguments; a V3 class has them otherwise."""
+        if contract.is_v3:
+            return {}
+        return {name: [value] for name, value in self._hidden_values(node_id, contract).items()}
+
+    def _callee(self, node_id: str, contract: Contract, node: Any) -> Any:
+        return contract.callee(node, lambda: self._hidden_values(node_id, contract))
+
+    def _hidden_values(self, node_id: str, contract: Contract) -> dict[str, Any]:
+        return {
+            name: self._hidden(kind, node_id)
+            for name, kind in contract.hidden.items()
+            if kind in HIDDEN_KINDS
+        }
 
     def _hidden(self, kind: str, node_id: str) -> Any:
         match kind:
@@ -104,6 +134,8 @@ class Caller:
                 return self._command.extra_data.get("extra_pnginfo")
             case "UNIQUE_ID":
                 return node_id
+            case "COMFY_USAGE_SOURCE":
+                return self._command.extra_data.get("comfy_usage_source")
             case _:
                 return self._command.secrets.get(kind)
 
@@ -111,10 +143,12 @@ class Caller:
         """The inputs for IS_CHANGED: linked ones are None; hidden ones only if it names them."""
         linked = {link.name for link in self._graph.links(node_id)}
         arguments: Arguments = {}
-        for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
+        inputs = self._graph.get_node(node_id).get("inputs", {})
+        contract = contract.for_inputs(inputs)
+        for name, value in inputs.items():
             if name in linked:
                 arguments[name] = [None]
-            elif name in contract.visible or name in contract.hidden_values:
+            elif contract.takes(name):
                 arguments[name] = [literal(value)]
         named = _named_parameters(contract.is_changed)
         hidden = self.hidden(node_id, contract)
@@ -125,7 +159,8 @@ class Caller:
     ) -> list[Any]:
         """Call a method over lists, waiting for async ones; blocked calls give None."""
         returned = self._map(node_id, contract, method, arguments, lambda _: None)
-        return [self._tasks.wait_here(x) if is_task(x) else x for x in returned]
+        stop = self._reporter.check_interrupted
+        return [self._tasks.wait_here(x, stop) if is_task(x) else x for x in returned]
 
     def _map(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -51,39 +51,70 @@ def read_result(returned: Any, contract: Contract) -> CallResult:
     """What a node's method returned; raises ResultError if it is no result."""
     if isinstance(returned, ExecutionBlocker):
         return CallResult(values=[returned] * contract.output_count)
-    if isinstance(returned, dict):
-        values = returned.get("result", ())
-        if isinstance(values, ExecutionBlocker):
-            values = [values] * contract.output_count
-        return CallResult(values=values, ui=returned.get("ui"), expand=returned.get("expand"))
+    if not isinstance(returned, dict):
+        return CallResult(values=_values(returned, contract))
+    values = returned.get("result", ())
+    if isinstance(values, ExecutionBlocker):
+        values = [values] * contract.output_count
+    ui = returned.get("ui")
+    if ui is not None:
+        _check_ui(ui, contract)
+    values = _values(values, contract)
+    return CallResult(values=values, ui=ui, expand=returned.get("expand"))
+
+
+def _values(returned: Any, contract: Contract) -> Sequence[Any]:
+    """Output values by position; fewer than declared are fine."""
     if returned is None and not contract.output_count:
-        return CallResult(values=())
+        return ()
     if not isinstance(returned, Sequence):
         raise ResultError(
             f"{contract.name}.{contract.function} returned {type(returned).__name__}; "
             f"a node returns a tuple of its {contract.output_count} outputs"
         )
-    return CallResult(values=returned)
+    return returned
 
 
-def merge_outputs(results: Sequence[CallResult], contract: Contract) -> list[list[Any]]:
+def _check_ui(ui: Any, contract: Contract) -> None:
+    if not isinstance(ui, Mapping):
+        raise ResultError(
+            f"the ui of {contract.name} is {type(ui).__name__}; it must be a dict of lists"
+        )
+    for key, values in ui.items():
+        if not isinstance(values, Iterable):
+            raise ResultError(
+                f"the ui of {contract.name} has {type(values).__name__} for '{key}'; "
+                "it must be a dict of lists"
+            )
+
+
+def merge_outputs(
+    results: Sequence[CallResult], contract: Contract, *, at_least: int = 0
+) -> list[list[Any]]:
     """Per output the values of all calls in order; list outputs are joined."""
     count = max((len(result.values) for result in results), default=contract.output_count)
-    merged: list[list[Any]] = [[] for _ in range(count)]
+    merged: list[list[Any]] = [[] for _ in range(max(count, at_least))]
     for result in results:
         for index, values in enumerate(merged):
             value = result.values[index] if index < len(result.values) else None
             if index < len(contract.output_is_list) and contract.output_is_list[index]:
-                values.extend(_as_values(value))
+                values.extend(_as_values(value, index, contract))
             else:
                 values.append(value)
     return merged
 
 
-def _as_values(value: Any) -> Sequence[Any]:
+def _as_values(value: Any, index: int, contract: Contract) -> Iterable[Any]:
     if isinstance(value, ExecutionBlocker):
         return (value,)
-    return () if value is None else value
+    if value is None:
+        return ()
+    if not isinstance(value, Iterable):
+        raise ResultError(
+            f"{contract.name}.{contract.function} returned {type(value).__name__} for output "
+            f"{index}, which is declared as a list"
+        )
+    return value
 
 
 def merge_ui(results: Sequence[CallResult]) -> dict[str, list[Any]] | None:
@@ -109,17 +140,19 @@ def resolve_links(
     results: Sequence[CallResult], contract: Contract, outputs: Mapping[str, list[list[Any]]]
 ) -> list[list[Any]]:
     """As `merge_outputs`, with the links of expanding calls replaced by what they lead to."""
-    merged: list[list[Any]] = []
+    count = max(len(result.values) for result in results)
+    merged: list[list[Any]] = [[] for _ in range(count)]
     for result in results:
-        plain = result
-        if result.expand is not None:
-            plain = CallResult(values=[None if is_link(x) else x for x in result.values])
-        for index, values in enumerate(merge_outputs([plain], contract)):
-            value = result.values[index]
-            if plain is not result and is_link(value):
-                found = outputs[value[0]]
-                values = found[int(value[1])] if int(value[1]) < len(found) else [None]
-            if index == len(merged):
-                merged.append([])
+        if result.expand is None:
+            links: dict[int, Any] = {}
+        else:
+            links = {i: value for i, value in enumerate(result.values) if is_link(value)}
+        plain = [None if i in links else value for i, value in enumerate(result.values)]
+        own = merge_outputs([CallResult(values=plain)], contract, at_least=count)
+        for index, values in enumerate(own):
+            if index in links:
+                producer, output = links[index]
+                found = outputs[producer]
+                values = found[int(output)] if int(output) < len(found) else [None]
             merged[index].extend(values)
     return merged

@@ -1,11 +1,19 @@
-"""What the engine needs to know of a V1 node class, read from it once."""
+"""What the engine needs to know of a node class, read from it once.
+
+A class of the V3 API (`compat/comfy_api`) has all that a V1 class has. It is known by
+PREPARE_CLASS_CLONE: its methods are called on a copy of the class that holds the hidden inputs,
+and its dynamic inputs are declared as in GET /object_info.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+from executor.rules import InputRule, expand_rules, input_rules
+from executor.worker.plain_info import has_every_key
 
 NodeClass: TypeAlias = type[Any]
 
@@ -27,14 +35,38 @@ class Contract:
     input_is_list: bool
     is_output: bool
     is_async: bool
-    checks_lazy: bool
+    lazy_function: str | None  # name of the method that asks for lazy inputs, if there is one
     is_changed: Any | None  # the bound IS_CHANGED, if the class has one
     key_has_id: bool  # equal nodes must not share results
+    is_v3: bool = False
+    shows_when_cached: bool = False  # what it shows is shown again although it did not run
+    dynamic: tuple[InputRule, ...] | None = None  # all inputs, if some bring others along
+    takes_undeclared: bool = False  # undeclared literals are passed as well
+
+    def takes(self, name: str) -> bool:
+        """Whether a literal of that name is passed to the method."""
+        return self.takes_undeclared or name in self.visible or name in self.hidden_values
 
     @property
     def runs_early(self) -> bool:
         """Whether it goes before other ready nodes."""
         return self.is_output or self.is_async
+
+    def for_inputs(self, given: Mapping[str, Any]) -> Contract:
+        """The contract of one node: with the parts of dynamic inputs that it has."""
+        if self.dynamic is None:
+            return self
+        rules = expand_rules(self.dynamic, given)
+        return replace(
+            self,
+            visible=frozenset(rule.name for rule in rules),
+            lazy=self.lazy | {rule.name for rule in rules if rule.options.get("lazy")},
+            raw_links=self.raw_links | {rule.name for rule in rules if rule.options.get("rawLink")},
+        )
+
+    def callee(self, node: Any, hidden: Callable[[], Mapping[str, Any]]) -> Any:
+        """What the methods of a node are looked up on: the object, or a copy of a V3 class."""
+        return self.node_class.PREPARE_CLASS_CLONE(hidden()) if self.is_v3 else node
 
 
 def read_contract(name: str, node_class: NodeClass) -> Contract:
@@ -42,6 +74,9 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
     types = node_class.INPUT_TYPES()
     visible = {**types.get("required", {}), **types.get("optional", {})}
     hidden = types.get("hidden", {})
+    is_v3 = is_v3_class(node_class)
+    if is_v3:
+        hidden = {key: kind[0] for key, kind in hidden.items()}
     returns = getattr(node_class, "RETURN_TYPES", ())
     return Contract(
         name=name,
@@ -57,11 +92,31 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         input_is_list=bool(getattr(node_class, "INPUT_IS_LIST", False)),
         is_output=getattr(node_class, "OUTPUT_NODE", False) is True,
         is_async=inspect.iscoroutinefunction(getattr(node_class, node_class.FUNCTION, None)),
-        checks_lazy=hasattr(node_class, "check_lazy_status"),
+        lazy_function=_lazy_function(node_class, is_v3=is_v3),
         is_changed=getattr(node_class, "IS_CHANGED", None),
         key_has_id=getattr(node_class, "NOT_IDEMPOTENT", False) is True
         or "UNIQUE_ID" in hidden.values(),
+        is_v3=is_v3,
+        shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
+        dynamic=_dynamic(types) if is_v3 else None,
+        takes_undeclared=(is_v3 and bool(node_class.ACCEPT_ALL_INPUTS))
+        or any(has_every_key(types.get(x)) for x in ("required", "optional")),
     )
+
+
+def is_v3_class(node_class: NodeClass) -> bool:
+    """Whether a class describes itself with a schema."""
+    return isinstance(node_class, type) and hasattr(node_class, "PREPARE_CLASS_CLONE")
+
+
+def _lazy_function(node_class: NodeClass, *, is_v3: bool) -> str | None:
+    name = "CHECK_LAZY_STATUS" if is_v3 else "check_lazy_status"
+    return name if hasattr(node_class, name) else None
+
+
+def _dynamic(types: Mapping[str, Any]) -> tuple[InputRule, ...] | None:
+    rules = input_rules(types)
+    return rules if any(rule.is_dynamic for rule in rules) else None
 
 
 def _option(spec: Any, key: str) -> bool:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from executor.definitions import ClassCheck, NodeDefinition
-from executor.worker.contract import NodeClass
-from nodes.file_choices import FileChoices
+from executor.node_replacement import FROM_PACKS
+from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.file_inputs import FileInput, take_files
+from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 
 log = logging.getLogger(__name__)
+
+# What classes written for later releases say, passed on where it is said.
+_LATER: Final = {
+    "search_aliases": "SEARCH_ALIASES",
+    "essentials_category": "ESSENTIALS_CATEGORY",
+    "dev_only": "DEV_ONLY",
+    "has_intermediate_output": "HAS_INTERMEDIATE_OUTPUT",
+}
 
 
 def describe_all(
@@ -22,56 +34,75 @@ def describe_all(
     for name, node_class in classes.items():
         try:
             definitions.append(describe(name, node_class, display_names.get(name, name)))
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
-    return definitions
+    return _with_equal_types(definitions, classes)
+
+
+def _with_equal_types(
+    definitions: list[NodeDefinition], classes: Mapping[str, NodeClass]
+) -> list[NodeDefinition]:
+    """Ask types that equal some others which ones: for that, all types must be known."""
+    if not any(_is_choosy(definition) for definition in definitions):
+        return definitions
+    known = sorted(
+        {
+            kind
+            for definition in definitions
+            for kind in declared_types(definition.info["input"], definition.info["output"])
+            if isinstance(kind, str)
+        }
+    )
+
+    def completed(definition: NodeDefinition) -> NodeDefinition:
+        if not _is_choosy(definition):
+            return definition
+        node_class = classes[definition.name]
+        declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))
+
+    return [completed(definition) for definition in definitions]
+
+
+def _is_choosy(definition: NodeDefinition) -> bool:
+    return any(not names for names in definition.equal_types.values())
 
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
-    types = dict(node_class.INPUT_TYPES())
-    files = _take_files(types)
+    if is_v3_class(node_class):
+        info = node_class.GET_NODE_INFO_V1() | {"name": name}
+        types, files = take_files(info["input"])
+        return NodeDefinition(
+            name=name,
+            info=plain(info | {"input": types}),
+            check=_class_check(node_class),
+            replaces=_replaced_by(name),
+            equal_types=equal_types(declared_types(types, info["output"])),
+            **_file_fields(files),
+        )
+    types, files = take_files(node_class.INPUT_TYPES())
     return NodeDefinition(
         name=name,
-        info=_info(name, node_class, display_name, types),
+        info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
-        file_options={key: choices.source for key, (choices, _) in files.items()},
-        choices_before_files={key: before for key, (_, before) in files.items() if before},
+        replaces=_replaced_by(name),
+        equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
+        further_output=further_output(node_class.RETURN_TYPES),
+        **_file_fields(files),
     )
 
 
-def _take_files(types: dict[str, Any]) -> dict[str, tuple[FileChoices, int]]:
-    """Replace lists of files by the choices among them that are none; how many stand before them.
-
-    The server lists the files itself.
-    """
-    taken: dict[str, tuple[FileChoices, int]] = {}
-    for section in ("required", "optional"):
-        if not isinstance(types.get(section), dict):
-            continue
-        types[section] = inputs = dict(types[section])
-        for name, spec in inputs.items():
-            choices = _file_choices(spec)
-            own = choices.own_choices() if choices is not None else None
-            if choices is None or own is None:
-                continue
-            before, after = own
-            taken[name] = (choices, len(before))
-            if spec[0] is choices:
-                inputs[name] = ([*before, *after], *spec[1:])
-            else:
-                inputs[name] = (spec[0], {**spec[1], "options": [*before, *after]}, *spec[2:])
-    return taken
+def _file_fields(files: Mapping[str, FileInput]) -> dict[str, Any]:
+    return {
+        "file_options": {key: taken.source for key, taken in files.items()},
+        "choices_before_files": {key: taken.before for key, taken in files.items() if taken.before},
+    }
 
 
-def _file_choices(spec: Any) -> FileChoices | None:
-    """The list of files that an input offers, if it does."""
-    if not isinstance(spec, tuple | list) or not spec:
-        return None
-    choices = spec[0]
-    if choices == "COMBO" and len(spec) > 1 and isinstance(spec[1], Mapping):
-        choices = spec[1].get("options")
-    return choices if isinstance(choices, FileChoices) else None
+def _replaced_by(name: str) -> list[dict[str, Any]]:
+    announced = (entry for entries in FROM_PACKS.table.values() for entry in entries)
+    return [msgspec.to_builtins(entry) for entry in announced if entry.new_node_id == name]
 
 
 def _info(
@@ -98,6 +129,9 @@ def _info(
             info[key] = True
     if hasattr(node_class, "API_NODE"):
         info["api_node"] = node_class.API_NODE
+    for key, attribute in _LATER.items():
+        if value := getattr(node_class, attribute, None):
+            info[key] = value
     return info
 
 

@@ -6,13 +6,14 @@ import contextlib
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
 from executor.messages import Execute, Finished, JsonObject
 from executor.worker.cache import ResultCache
 from executor.worker.contract import Contracts, NodeClass
-from executor.worker.errors import type_name
+from executor.worker.errors import printable, type_name
 from executor.worker.graph import PromptGraph, original_nodes
 from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
@@ -86,7 +87,8 @@ class Engine:
         self._reporter = reporter
         messages: list[tuple[str, JsonObject]] = []
         try:
-            final, body = self._run(run, command, graph, reporter, messages)
+            # In a context of its own: the current node is none when the run is over.
+            final, body = copy_context().run(self._run, run, command, graph, reporter, messages)
         finally:
             self._reporter = None
             leave()
@@ -147,7 +149,7 @@ class Engine:
     def _failure(
         self, error: BaseException, outcome: Outcome, graph: PromptGraph, cached: list[str]
     ) -> JsonObject:
-        message = str(error)
+        message = printable(error)
         if _is_out_of_memory(error):
             message += (
                 "\nThe device is out of memory. All models were unloaded; use a smaller size or "
@@ -157,9 +159,9 @@ class Engine:
                 self._on_out_of_memory()
         return {
             **_place(outcome, graph),
-            "exception_message": _encodable(f"{message}\n"),
+            "exception_message": f"{message}\n",
             "exception_type": type_name(error),
-            "traceback": traceback.format_tb(error.__traceback__),
+            "traceback": [printable(line) for line in traceback.format_tb(error.__traceback__)],
             "current_inputs": _printed(outcome),
             "current_outputs": list(dict.fromkeys([*cached, *outcome.executed])),
         }
@@ -186,15 +188,7 @@ def _print(value: object) -> Any:
         return value
     if isinstance(value, int) and abs(value) < 2**63:
         return value
-    try:
-        return _encodable(str(value))
-    except Exception as error:
-        return f"<{type(value).__name__} that cannot be printed: {error}>"
-
-
-def _encodable(text: str) -> str:
-    """The text without what UTF-8 has no form for (halves of surrogate pairs)."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable(value)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -63,3 +63,12 @@ def type_name(error: BaseException) -> str:
         return error.wire_name
     kind = type(error)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def printable(value: object) -> str:
+    """The value as text that a message can carry, whatever its class makes of that."""
+    try:
+        text = str(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # halves of surrogate pairs

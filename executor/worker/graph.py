@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from executor.worker.errors import DuplicateNodeError, NodeInputError
+from executor.worker.errors import DuplicateNodeError, NodeInputError, ResultError
 
 JsonObject = dict[str, Any]
 
@@ -30,6 +31,7 @@ def is_link(value: object) -> bool:
         and isinstance(value[0], str)
         and isinstance(value[1], int | float)
         and not isinstance(value[1], bool)
+        and math.isfinite(value[1])
     )
 
 
@@ -47,7 +49,8 @@ class PromptGraph:
         self._original = prompt
         self._added: dict[str, JsonObject] = {}
         self._parents: dict[str, str] = {}
-        self._display: dict[str, str] = {}
+        self._real: dict[str, str] = {}  # added node -> the submitted one that it comes from
+        self._display: dict[str, str] = {}  # added node -> one at which it is shown, or nearer
         self._links: dict[str, list[Link]] = {}
 
     def get_node(self, node_id: str) -> JsonObject:
@@ -75,28 +78,34 @@ class PromptGraph:
 
     def get_real_node_id(self, node_id: str) -> str:
         """The submitted node that this one comes from."""
-        while node_id in self._parents:
-            node_id = self._parents[node_id]
-        return node_id
+        return self._real.get(node_id, node_id)
 
     def get_display_node_id(self, node_id: str) -> str:
         """The submitted node at which clients show this one."""
-        seen = {node_id}
-        while node_id in self._added:
-            node_id = self._display[node_id]
-            if node_id in seen:
-                return self.get_real_node_id(node_id)
-            seen.add(node_id)
-        return node_id
+        path: list[str] = []
+        shown = node_id
+        while shown in self._added:
+            path.append(shown)
+            shown = self._display[shown]
+            if len(path) > len(self._added):  # overrides that name each other
+                shown = self.get_real_node_id(node_id)
+        for passed in path:  # loops nest deeply: the next look-up is to be a short one
+            self._display[passed] = shown
+        return shown
 
     def add(self, parent: str, nodes: Mapping[str, JsonObject]) -> None:
-        """Add the nodes of an expansion; raises DuplicateNodeError or NodeInputError."""
+        """Add the nodes of an expansion.
+
+        Raises DuplicateNodeError, NodeInputError, or ResultError for what is no graph.
+        """
+        _check_form(nodes)
         for node_id in nodes:
             if self.has_node(node_id):
                 raise DuplicateNodeError(node_id)
         for node_id, node in nodes.items():
             self._added[node_id] = node
             self._parents[node_id] = parent
+            self._real[node_id] = self.get_real_node_id(parent)
             self._display[node_id] = node.get("override_display_id") or parent
         for node_id, node in nodes.items():
             self._check_links(node_id, node)
@@ -129,12 +138,48 @@ def original_nodes(prompt: Mapping[str, JsonObject]) -> JsonObject:
     """A copy of the submitted nodes for one run.
 
     `is_changed` of a node is dropped: a graph read from a saved picture carries the value of the
-    run that made the picture, and files may have changed since.
+    run that made the picture, and files may have changed since. Nodes that no output needs were
+    not validated: what they have in place of inputs counts as none.
     """
-    return {
-        node_id: {key: value for key, value in node.items() if key != "is_changed"}
-        for node_id, node in prompt.items()
-    }
+    return {node_id: _original_node(node) for node_id, node in prompt.items()}
+
+
+def _original_node(node: JsonObject) -> JsonObject:
+    kept = {key: value for key, value in node.items() if key != "is_changed"}
+    if not isinstance(kept.get("inputs", {}), dict):
+        kept["inputs"] = {}
+    return kept
+
+
+def _check_form(nodes: Mapping[str, JsonObject]) -> None:
+    """Raise ResultError unless these are nodes by id, as a node has to return them."""
+    if not isinstance(nodes, Mapping):
+        raise ResultError(f"the expansion is no graph but {type(nodes).__name__}")
+    for node_id, node in nodes.items():
+        if not _is_text(node_id):
+            raise ResultError(f"the expansion has a node with the id {node_id!r}, which is no text")
+        if not isinstance(node, Mapping) or not isinstance(node.get("inputs", {}), Mapping):
+            raise ResultError(
+                f"the added node '{node_id}' has not the form "
+                '{"class_type": name, "inputs": {name: value}}'
+            )
+        display = node.get("override_display_id")
+        if display is not None and not _is_text(display):
+            raise ResultError(
+                f"the added node '{node_id}' has the override_display_id {display!r}, "
+                "which is no text"
+            )
+
+
+def _is_text(value: object) -> bool:
+    """Whether this is a string that a message can carry (halves of surrogate pairs are not)."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def producers(links: Iterable[Link]) -> list[str]:

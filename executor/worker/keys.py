@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ Key: TypeAlias = bytes
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _unique = itertools.count()
 _DIGEST_BYTES = 20
+_LONG = 1  # msgpack's extension type of large integers, here
 
 
 def unique_key() -> Key:
@@ -81,11 +82,33 @@ class Keys:
             for name, value in sorted(node.get("inputs", {}).items())
         ]
         identity = node_id if contract.key_has_id else None
+        parts = (contract.name, changed, identity, inputs)
         try:
-            text = _encode((contract.name, changed, identity, inputs))
+            try:
+                text = _encode(parts)
+            except (TypeError, OverflowError):
+                text = _encode(_encodable(parts))
         except (TypeError, ValueError, OverflowError, RecursionError):
             return unique_key()  # a value that is not plain data, such as a tensor
         return blake2b(text, digest_size=_DIGEST_BYTES).digest()
+
+
+def _encodable(value: Any) -> Any:
+    """Plain data with numbers of more than 64 bits, and with strings and numbers of own classes."""
+    if value is None or isinstance(value, bool | bytes):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        is_short = -(2**63) <= value < 2**64
+        return int(value) if is_short else msgspec.msgpack.Ext(_LONG, str(int(value)).encode())
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    raise TypeError(f"{type(value).__name__} is not plain data")
 
 
 def _is_nan(value: object) -> bool:

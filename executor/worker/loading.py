@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,8 @@ import psutil
 import torch
 
 from executor.calls import DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
-from executor.file_options import FileOptionLists
 from executor.fingerprint import definitions_fingerprint
-from executor.messages import Call, Free, Ready
+from executor.messages import Call, Event, Execute, Free, Ready
 from executor.worker.cache import (
     ClassicCache,
     LruCache,
@@ -27,10 +27,11 @@ from executor.worker.describe import describe_all
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
+from executor.worker.pack_host import PackHost
 from executor.worker_config import WorkerConfig
 from models.memory import Policy, choose_policy
-from nodes.context import NodeSettings, Services, use_files, use_services
-from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
+from nodes.context import NodeSettings, Services, use_services
+from nodes.registry import ALL_CLASSES, ALL_DISPLAY_NAMES, NODE_CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,22 @@ class LoadedNodes:
     engine: Engine
     ready: Ready
     policy: Policy
+    host: PackHost
+
+    def execute(self, command: Execute, emit: Callable[[Event], None]) -> None:
+        """Run a prompt; node packs are told what it is."""
+        link = self.host.link
+
+        def emit_and_see(event: Event) -> None:
+            link.see(event)
+            emit(event)
+
+        link.begin(command)
+        self.engine.execute(command, emit_and_see)
+        link.end()
+        news = self.host.folder_news()
+        if news is not None:
+            emit(news)
 
     def free(self, command: Free) -> None:
         """Give memory back. Only between prompts."""
@@ -60,13 +77,11 @@ class LoadedNodes:
         raise ValueError(f"unknown call '{call.method}'")
 
 
-def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
+def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> LoadedNodes:
     """Load everything; takes seconds."""
-    folders = config.folders()
-    use_files(FileOptionLists(folders))
     policy = _make_policy(config)
     services = Services(
-        folders=folders,
+        folders=host.folders,
         settings=NodeSettings(
             preview_method=config.preview_method,
             preview_size=config.preview_size,
@@ -75,16 +90,20 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
         ),
         model_policy=policy,
         flags=msgspec.structs.asdict(config),
+        interrupt=interruptions.interrupt,
     )
     use_services(services)
-    disabled = frozenset(config.disabled_nodes)
-    classes: dict[str, NodeClass] = {
-        name: node for name, node in NODE_CLASSES.items() if name not in disabled
-    }
+    classes, display_names = ALL_CLASSES, ALL_DISPLAY_NAMES
+    for name in config.disabled_nodes:
+        classes.pop(name, None)
+    own = dict(classes)
+    of_packs = host.load(classes, display_names, describe_all)
     fingerprint = definitions_fingerprint(config)
     definitions = None
-    if fingerprint != config.known_fingerprint:
-        definitions = [msgspec.to_builtins(x) for x in describe_all(classes, DISPLAY_NAMES)]
+    # A pack may have been mended by what it depends on, which the fingerprint does not cover.
+    if of_packs or fingerprint != config.known_fingerprint:
+        described = [*describe_all(own, display_names), *of_packs]
+        definitions = [msgspec.to_builtins(definition) for definition in described]
     engine = Engine(
         classes,
         services=services,
@@ -99,8 +118,12 @@ def load(config: WorkerConfig, interruptions: Interruptions) -> LoadedNodes:
         versions=versions(),
         definitions=definitions,
         fingerprint=fingerprint,
+        packs=host.loaded,
+        site=host.site,
     )
-    return LoadedNodes(config=config, classes=classes, engine=engine, ready=ready, policy=policy)
+    return LoadedNodes(
+        config=config, classes=classes, engine=engine, ready=ready, policy=policy, host=host
+    )
 
 
 def _make_policy(config: WorkerConfig) -> Policy:

@@ -46,7 +46,8 @@ class Instances:
         """The object of a node; `root` names the submitted node it comes from."""
         held = self._objects.get(name)
         if held is None:
-            held = self._objects[name] = (root, contract.node_class())
+            made = None if contract.is_v3 else contract.node_class()
+            held = self._objects[name] = (root, made)
         return held[1]
 
     def clear(self) -> None:

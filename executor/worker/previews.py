@@ -14,7 +14,7 @@ def encode_preview(source: PreviewSource, size: int) -> bytes | None:
     picture = source()
     if picture is None:
         return None
-    if max(picture.size) > size:
+    if max(picture.size) > size and not getattr(source, "full_size", False):
         picture = picture.copy()
         picture.thumbnail((size, size))
     buffer = io.BytesIO()

@@ -19,8 +19,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from executor.messages import (
+    Answer,
     Call,
     Command,
+    Event,
     Execute,
     Free,
     Heartbeat,
@@ -48,6 +50,9 @@ class Loaded(Protocol):
     def ready(self) -> Ready:
         """What the server is told."""
 
+    def execute(self, command: Execute, emit: Callable[[Event], None]) -> None:
+        """Run a prompt; `Finished` is the last event."""
+
     def free(self, command: Free) -> None:
         """Give memory back. Only between prompts."""
 
@@ -59,8 +64,14 @@ class WorkerProcess:
     """Connects a channel with an engine. `load` imports torch: the reader is up before that."""
 
     def __init__(
-        self, channel: Channel, load: Callable[[Interruptions], Loaded], *, heartbeat_s: float
+        self,
+        channel: Channel,
+        load: Callable[[Interruptions], Loaded],
+        *,
+        heartbeat_s: float,
+        on_answer: Callable[[Answer], None] = lambda answer: None,
     ) -> None:
+        self._on_answer = on_answer
         self._channel = channel
         self._load = load
         self._heartbeat_s = heartbeat_s
@@ -91,7 +102,7 @@ class WorkerProcess:
     def _execute(self, loaded: Loaded, command: Execute) -> None:
         self._busy.set()
         try:
-            loaded.engine.execute(command, self._channel.send)
+            loaded.execute(command, self._channel.send)
             self._channel.flush()
         finally:
             self._busy.clear()
@@ -110,6 +121,8 @@ class WorkerProcess:
                 self._interruptions.interrupt(command.prompt_id)
             case Call():
                 self._calls.put(command)
+            case Answer():
+                self._on_answer(command)
             case Stop():
                 os._exit(0)  # files are written under other names first: nothing is left half done
             case Execute():

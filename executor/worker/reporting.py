@@ -1,11 +1,12 @@
 """Turns what happens in a run into events: client messages, progress, previews.
 
-Messages that repeat a state (`progress_state`, `progress`, previews) are sent about twenty times a
-second; the last of each is always sent.
+Messages that repeat a state (`progress_state`, `progress`, previews) are sent at most about twenty
+times a second; the last of each node is always sent.
 """
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable
@@ -51,6 +52,17 @@ def plain_json(value: Any) -> Any:
         raise NotJson(str(error)) from error
 
 
+def _number(value: float) -> float:
+    """A plain number of 64 bits; raises an error where a node reports none."""
+    if type(value) is float:
+        return value
+    try:
+        whole = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return float(value)
+    return whole if abs(whole) < 2**63 else float(whole)
+
+
 def now_ms() -> int:
     """The Unix time of messages."""
     return time.time_ns() // 1_000_000
@@ -90,7 +102,7 @@ class RunReporter:
         self._states: dict[str, _NodeProgress] = {}
         self._state_due = 0.0  # when progress_state may be sent next
         self._state_changed = False
-        self._progress_due: dict[str, float] = {}
+        self._progress_due = 0.0  # when progress of a node may be sent next
         self._held_back: dict[str, tuple[float, float, PreviewSource | None]] = {}
 
     def send(self, message_type: str, body: dict[str, Any], *, to_all: bool = False) -> None:
@@ -139,13 +151,15 @@ class RunReporter:
     def report(
         self, node_id: str, value: float, total: float, preview: PreviewSource | None
     ) -> None:
-        """Progress inside a node."""
-        now = time.monotonic()
-        if now < self._progress_due.get(node_id, 0.0) and value < total:
-            self._held_back[node_id] = (value, total, preview)
-            return
-        self._held_back.pop(node_id, None)
-        self._progress_due[node_id] = now + _INTERVAL_S
+        """Progress inside a node; numbers may be those of numpy and torch."""
+        value, total = _number(value), _number(total)
+        with self._lock:
+            now = time.monotonic()
+            if now < self._progress_due:
+                self._held_back[node_id] = (value, total, preview)
+                return
+            self._held_back.pop(node_id, None)
+            self._progress_due = now + _INTERVAL_S
         self._send_progress(node_id, value, total, preview)
 
     def text(self, node_id: str, text: str) -> None:
@@ -188,18 +202,24 @@ class RunReporter:
 
     def tick(self) -> None:
         """Send what was held back for a moment, if its time has come; without late previews."""
-        now = time.monotonic()
-        for node_id in list(self._held_back):
-            if now >= self._progress_due[node_id]:
-                held_back = self._held_back.pop(node_id, None)
-                if held_back is not None:
-                    self._send_progress(node_id, held_back[0], held_back[1], None)
+        with self._lock:
+            now = time.monotonic()
+            node_id = next(iter(self._held_back), None) if now >= self._progress_due else None
+            held_back = None if node_id is None else self._held_back.pop(node_id)
+            if held_back is not None:
+                self._progress_due = now + _INTERVAL_S
+        if node_id is not None and held_back is not None:
+            self._send_progress(node_id, held_back[0], held_back[1], None)
         with self._lock:
             if self._state_changed and time.monotonic() >= self._state_due:
                 self._send_states()
 
     def close(self) -> None:
-        """Send the last state."""
+        """Send the last of everything."""
+        for node_id in list(self._held_back):  # of nodes that did not end
+            held_back = self._held_back.pop(node_id, None)
+            if held_back is not None:
+                self._send_progress(node_id, held_back[0], held_back[1], None)
         with self._lock:
             if self._state_changed:
                 self._send_states()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.messages import Execute
-from executor.worker.cache import NodeName, NodeResult, ResultCache, Slot, UiResult
+from executor.worker.cache import NodeName, NodeResult, ResultCache, Scope, Slot, UiResult
 from executor.worker.caller import Caller
 from executor.worker.calls import (
     Arguments,
@@ -62,7 +62,7 @@ class Run:
         self._instances = instances
         self._tasks = ParkedTasks()
         self._caller = Caller(command, graph, reporter, self._tasks, services)
-        self._keys = Keys(graph, contracts, self._caller.is_changed)
+        self._keys = Keys(graph, contracts, self._is_changed)
         self._schedule = Schedule()
         self._parked: dict[str, list[Any]] = {}  # async nodes: what their calls gave so far
         self._expansions: dict[str, _Expansion] = {}
@@ -78,7 +78,7 @@ class Run:
             self._contract(node_id)
         names = frozenset((node_id, node["class_type"]) for node_id, node in prompt.items())
         self._cache.begin([self._keys[node_id] for node_id in prompt], names)
-        self._instances.begin(names)
+        self._instances.begin(names if self._cache.keeps_objects else frozenset())
         return [node_id for node_id in prompt if self._cache.get(self._slot(node_id)) is not None]
 
     def execute(self) -> None:
@@ -94,10 +94,21 @@ class Run:
             if len(self._tasks):
                 self._tasks.turn()
                 self._resume_done()
+        self._show_intermediate()
 
     def close(self) -> None:
         """Cancel async nodes that still run."""
         self._tasks.close()
+
+    def _is_changed(self, node_id: str, contract: Contract) -> list[Any] | None:
+        """What IS_CHANGED says; if it ends the run, this is the node where it ended."""
+        if contract.is_changed is None:
+            return None
+        at_work = self.outcome.node_id, self.outcome.arguments
+        self.outcome.begin(node_id)
+        changed = self._caller.is_changed(node_id, contract)
+        self.outcome.node_id, self.outcome.arguments = at_work
+        return changed
 
     def _contract(self, node_id: str) -> Contract:
         class_type = self._graph.get_node(node_id).get("class_type")
@@ -107,9 +118,11 @@ class Run:
 
     def _slot(self, node_id: str) -> Slot:
         parent = self._graph.get_parent_node_id(node_id)
-        if parent is None:
-            return (None, self._keys[node_id])
-        return ((self._name(parent), self._root(parent)), self._keys[node_id])
+        return (None if parent is None else self._scope(parent), self._keys[node_id])
+
+    def _scope(self, parent: str) -> Scope:
+        """Where the results of the nodes that a node has added are kept."""
+        return (self._name(parent), self._root(parent))
 
     def _name(self, node_id: str) -> NodeName:
         return (node_id, self._graph.get_node(node_id)["class_type"])
@@ -141,6 +154,7 @@ class Run:
     def _use_inputs(self, node_id: str, contract: Contract) -> list[str]:
         """Note whose results a node uses; returns those that must be made first."""
         links = self._graph.links(node_id)
+        contract = contract.for_inputs(self._graph.get_node(node_id).get("inputs", {}))
         self._use(node_id, producers(links))
         needed = producers(link for link in links if link.name not in contract.lazy)
         return [producer for producer in needed if not self._recall(producer)]
@@ -199,13 +213,23 @@ class Run:
         self.outcome.show(node_id, result.ui)
         self._leave(node_id, result)
 
+    def _show_intermediate(self) -> None:
+        """Show again what nodes in the middle of the graph have shown, if they did not run."""
+        for node_id in self._graph.get_original_prompt():
+            if node_id in self.outcome.outputs or not self._contract(node_id).shows_when_cached:
+                continue
+            result = self._cache.get(self._slot(node_id))
+            if result is not None and result.ui is not None:
+                self._reporter.executed(node_id, result.ui.output)
+                self.outcome.show(node_id, result.ui)
+
     def _start(self, node_id: str, contract: Contract) -> None:
         self._reporter.check_interrupted()
         self._reporter.executing(node_id)
         arguments, missing = self._arguments(node_id, contract)
         self.outcome.arguments = arguments
         node = self._instances.get(self._name(node_id), self._root(node_id), contract)
-        if missing and contract.checks_lazy:
+        if contract.lazy_function is not None:
             names = self._caller.lazy_wants(node_id, contract, node, arguments)
             wanted = [missing[name] for name in names if name in missing]
             if wanted:
@@ -226,10 +250,12 @@ class Run:
         arguments: Arguments = {}
         missing: dict[str, str] = {}
         links = {link.name: link for link in self._graph.links(node_id)}
-        for name, value in self._graph.get_node(node_id).get("inputs", {}).items():
+        inputs = self._graph.get_node(node_id).get("inputs", {})
+        contract = contract.for_inputs(inputs)
+        for name, value in inputs.items():
             link = links.get(name)
             if link is None:
-                if name in contract.visible or name in contract.hidden_values:
+                if contract.takes(name):
                     arguments[name] = [literal(value)]
             elif name in contract.raw_links:
                 arguments[name] = [value]
@@ -265,6 +291,8 @@ class Run:
             if result.expand:
                 self._graph.add(node_id, result.expand)
                 added.extend(result.expand)
+        are_outputs = {x: self._contract(x).is_output for x in added}
+        self._cache.expand(self._scope(node_id), [self._keys[x] for x in added])
         links = result_links(results)
         for producer in links:
             if not self._graph.has_node(producer):
@@ -273,7 +301,7 @@ class Run:
                 )
         self._use(node_id, links)
         self._expansions[node_id] = _Expansion(results=results, links=links, ui=ui)
-        self._require([x for x in added if self._contract(x).is_output])
+        self._require([x for x in added if are_outputs[x]])
         self._wait_for(node_id, links)
 
     def _finish_expansion(self, node_id: str, contract: Contract) -> None:

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 _POLL_S = 0.1  # how often a sleeping run looks whether it was interrupted
 _CANCEL_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A call that ended with SystemExit or KeyboardInterrupt.
+
+    asyncio throws these out of the event loop: they would end whatever node is at work then.
+    """
+
+    error: BaseException
+
+
+async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        return _Left(error)
 
 
 class ParkedTasks:
@@ -29,11 +50,14 @@ class ParkedTasks:
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task for one call; it runs when the loop does."""
-        return self.loop.create_task(coroutine)
+        return self.loop.create_task(_contained(coroutine))
 
-    def wait_here(self, task: asyncio.Task[Any]) -> Any:
-        """Wait for a task to end; other tasks go on meanwhile."""
-        return self.loop.run_until_complete(task)
+    def wait_here(self, task: asyncio.Task[Any], check_interrupted: Callable[[], None]) -> Any:
+        """Wait for a task to end, and give its result; other tasks go on meanwhile."""
+        while not task.done():
+            check_interrupted()
+            self.loop.run_until_complete(asyncio.wait([task], timeout=_POLL_S))
+        return _result(task)
 
     def turn(self) -> None:
         """Give every task one chance to go on."""
@@ -67,8 +91,11 @@ class ParkedTasks:
         running = asyncio.all_tasks(self._loop)
         for task in running:
             task.cancel()
-        if running:
-            self._loop.run_until_complete(asyncio.wait(running, timeout=_CANCEL_WAIT_S))
+        try:
+            if running:
+                self._loop.run_until_complete(asyncio.wait(running, timeout=_CANCEL_WAIT_S))
+        except BaseException:  # of a task that a node has started on its own
+            log.warning("a task that was cancelled raised an error", exc_info=True)
         self._loop.close()
         self._loop = None
         self._tasks.clear()
@@ -81,14 +108,27 @@ def is_task(value: object) -> bool:
 
 def collect(returned: list[Any]) -> list[Any]:
     """The results of all calls, sync or async; raises what a call raised."""
-    tasks = [value for value in returned if isinstance(value, asyncio.Task)]
-    for task in tasks:
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            raise error
-    return [value.result() if isinstance(value, asyncio.Task) else value for value in returned]
+    for value in returned:
+        if isinstance(value, asyncio.Task) and _has_failed(value):
+            _result(value)  # the error rather than the cancellation of the others
+    return [_result(value) if isinstance(value, asyncio.Task) else value for value in returned]
+
+
+def _result(task: asyncio.Task[Any]) -> Any:
+    """What a task that is done gave; raises what it raised."""
+    result = task.result()
+    if isinstance(result, _Left):
+        raise result.error
+    return result
+
+
+def _has_failed(task: asyncio.Task[Any]) -> bool:
+    if not task.done() or task.cancelled():
+        return False
+    return task.exception() is not None or isinstance(task.result(), _Left)
 
 
 def _is_over(tasks: list[asyncio.Task[Any]]) -> bool:
     return all(task.done() for task in tasks) or any(
-        task.done() and (task.cancelled() or task.exception() is not None) for task in tasks
+        task.cancelled() or _has_failed(task) for task in tasks
     )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from models.errors import UnsupportedLayout
 from models.network import Network, assemble
 from models.weights import Weights
 
+if TYPE_CHECKING:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
 
 def clip_config(text: Weights) -> CLIPTextConfig:
     """The configuration of a CLIP text encoder (names without `text_model.`)."""
+    from transformers import CLIPTextConfig
+
     vocabulary, hidden = text.shape("embeddings.token_embedding.weight")
     options = text.config("text_encoder")
     heads = options.get("num_attention_heads", max(hidden // 64, 1))
@@ -37,6 +43,8 @@ def build_clip_text(
     text = weights.below(*(prefix + inner for prefix in prefixes for inner in ("text_model.", "")))
     if "embeddings.token_embedding.weight" not in text.tensors:
         return None
+    from transformers import CLIPTextModel
+
     config = clip_config(text)
     # Whether its names start with `text_model.` depends on the release of transformers.
     with torch.device("meta"):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import UNet2DConditionModel
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
 from models.errors import UnsupportedLayout
 from models.network import Network, assemble
 from models.weights import Weights
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 PREFIX = "model.diffusion_model."
 
@@ -89,6 +91,9 @@ def build_unet(weights: Weights, dtype: torch.dtype) -> Network[UNet2DConditionM
         unet = weights
     if not unet.tensors:
         return None
+    from diffusers import UNet2DConditionModel
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+
     config = unet_config(unet)
     # The converter renames and does nothing else, so that it serves for the names alone.
     originals = convert_ldm_unet_checkpoint({PREFIX + name: name for name in unet.tensors}, config)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from diffusers import AutoencoderKL
-from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from models.errors import UnsupportedLayout
 from models.network import Network, assemble
 from models.weights import Weights
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 PREFIX = "first_stage_model."
 
@@ -47,6 +50,9 @@ def build_vae(weights: Weights, dtype: torch.dtype) -> Network[AutoencoderKL] | 
         vae = weights
     if not vae.tensors:
         return None
+    from diffusers import AutoencoderKL
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
     config = vae_config(vae)
     tensors = convert_ldm_vae_checkpoint(dict(vae.tensors), config)
     return assemble(lambda: AutoencoderKL(**config), tensors, dtype, weights.path)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
-from transformers import CLIPTextModel
 
 from models.errors import UnsupportedLayout
 from models.families.clip_text import build_clip_text
@@ -17,6 +16,9 @@ from models.network import Network
 from models.sampling.prediction import EPSILON, VELOCITY, Prediction
 from models.sampling.schedule import DiscreteSchedule, Schedule
 from models.weights import Weights
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
 
 TEXT_PREFIX = "cond_stage_model.transformer."
 PREDICTIONS: Final[dict[str, Prediction]] = {"epsilon": EPSILON, "v_prediction": VELOCITY}

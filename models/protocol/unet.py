@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from models import latent_format as scaling
@@ -20,6 +19,9 @@ from models.protocol.layer_patches import layer_patches
 from models.protocol.model_sampling import sampling_object
 from models.sampling.prediction import VELOCITY
 from models.sampling.schedule import Schedule
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 
 class UNetModel(nn.Module):

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-import torchsde
 from torch import Tensor
 
 MAX_SEED = 2**64 - 1
@@ -64,6 +63,8 @@ def brownian_noise(
     if not positive:
         raise ValueError("the list of sigmas has no positive sigma; choose another scheduler")
     start, end = min(positive), max(positive)
+    import torchsde
+
     origin = torch.zeros_like(x, device="cpu") if on_cpu else torch.zeros_like(x)
     tree = torchsde.BrownianTree(t0=start, w0=origin, t1=end, entropy=seed)
     first, last = round(start, TREE_DIGITS), round(end, TREE_DIGITS)

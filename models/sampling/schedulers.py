@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import scipy.stats
 import torch
 from torch import Tensor
 
@@ -78,6 +77,8 @@ def ddim_uniform(schedule: Schedule, steps: int) -> Tensor:
 
 def beta(schedule: Schedule, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
     """Entries at quantiles of a beta distribution (Lee et al. 2024); repeats are dropped."""
+    import scipy.stats
+
     quantiles = scipy.stats.beta.ppf(1 - np.linspace(0, 1, steps, endpoint=False), alpha, beta)
     picks = np.rint(quantiles * (len(schedule.sigmas) - 1)).astype(int)
     kept = [int(p) for i, p in enumerate(picks) if i == 0 or p != picks[i - 1]]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
 from models.errors import InvalidInput
 from models.text.chunks import Token
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
 
 
 def encode_clip(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel
 
 from models.memory import Policy
 from models.network import Network, Patches, WeightPatch
@@ -18,6 +17,9 @@ from models.text.chunks import Token
 from models.text.clip import encode_clip
 from models.text.tokenizer import PromptTokenizer
 from models.text.weighting import encode_weighted
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
 
 # The value on CONDITIONING sockets: pairs of an encoded prompt [1, T, D] and its options.
 Conditioning = list[list[Any]]

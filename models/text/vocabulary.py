@@ -6,11 +6,12 @@ import functools
 import gzip
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
-from typing import Final
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING, Final
 
 from models.errors import VocabularyMissing
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 PACKAGE: Final = "open_clip_torch"
 FILE: Final = "bpe_simple_vocab_16e6.txt.gz"
@@ -42,6 +43,8 @@ def byte_alphabet() -> list[str]:
 @functools.cache
 def clip_tokenizer() -> CLIPTokenizer:
     """The tokenizer: 49408 tokens, of which the last two are the start and the end."""
+    from transformers import CLIPTokenizer
+
     with gzip.open(vocabulary_file(), "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")[1 : MERGES + 1]
     merges = [tuple(line.split()) for line in lines]

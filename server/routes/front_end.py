@@ -11,7 +11,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.assets import asset
+from server.errors import NotFound
+from server.pack_scripts import scripts, web_folders
 from server.responses import json_response
+from server.routes.pack_routes import pack_answer
 from server.routes.pages import own_page
 from server.services import SERVICES, Route
 
@@ -27,15 +30,27 @@ async def index(request: web.Request) -> web.StreamResponse:
 
 async def extensions(request: web.Request) -> web.Response:
     """Scripts that the front end is to load."""
-    front_end = request.app[SERVICES].front_end
-    return json_response(await asyncio.to_thread(front_end.scripts))
+    services = request.app[SERVICES]
+    own = await asyncio.to_thread(services.front_end.scripts)
+    folders = await web_folders(services)
+    return json_response(own + await asyncio.to_thread(scripts, folders))
 
 
 async def extension_file(request: web.Request) -> web.StreamResponse:
-    """One of these scripts, or a file that it loads."""
-    root = request.app[SERVICES].front_end.root
-    folders = [] if root is None else [root / "extensions"]
-    return await _file(request, folders, request.match_info["path"])
+    """One of these scripts, or a file that it loads: the front end's, or else a node pack's."""
+    services, path = request.app[SERVICES], request.match_info["path"]
+    root = services.front_end.root
+    if root is not None:
+        try:
+            return await _file(request, [root / "extensions"], path)
+        except NotFound:
+            pass  # it may be a pack's
+    name, _, relative = path.partition("/")
+    folder = (await web_folders(services)).get(name)
+    try:
+        return await _file(request, [] if folder is None else [folder], relative)
+    except NotFound:
+        return await pack_answer(request)
 
 
 async def template_file(request: web.Request) -> web.StreamResponse:
@@ -51,16 +66,21 @@ async def docs_file(request: web.Request) -> web.StreamResponse:
 
 
 @web.middleware
-async def front_end_files(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers what no route knows with the front end's file of that name.
+async def unknown_paths(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers what no route knows: with the front end's file of that name, or through a node pack.
 
     No route of its own: one that matches every path would turn wrong paths into wrong methods.
     """
+    if request.match_info.http_exception is None:
+        return await handler(request)
     root = request.app[SERVICES].front_end.root
     is_unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
-    if root is None or not is_unknown or request.method not in ("GET", "HEAD"):
-        return await handler(request)
-    return await _file(request, [root], request.path.lstrip("/"))
+    if root is not None and is_unknown and request.method in ("GET", "HEAD"):
+        try:
+            return await _file(request, [root], request.path.lstrip("/"))
+        except NotFound:
+            pass  # it may be a pack's
+    return await pack_answer(request)
 
 
 async def _file(request: web.Request, folders: Iterable[Path], relative: str) -> web.StreamResponse:

@@ -1,17 +1,39 @@
-"""GET /workflow_templates, /i18n, /global_subgraphs: what node packs bring besides nodes."""
+"""GET /node_packs: what became of the node packs. GET /workflow_templates, /i18n,
+/global_subgraphs: what they bring besides nodes."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
 
 from server.content import PlainFile, content_headers
 from server.errors import NotFound
 from server.pack_files import PackFiles
+from server.pack_scripts import ROOT as EXTENSIONS
 from server.responses import encoded_response, json_response
 from server.services import SERVICES, Route
+
+
+async def list_packs(request: web.Request) -> web.Response:
+    """All node packs: how long each took to import, what it brought, why it was left out."""
+    core = await request.app[SERVICES].core()
+    await core.catalogue.wait()
+    return json_response(
+        [
+            {
+                "name": report.name,
+                "path": report.path,
+                "seconds": report.seconds,
+                "nodes": report.nodes,
+                "error": report.error,
+                "web": [f"{EXTENSIONS}/{quote(name)}" for name in report.web],
+            }
+            for report in core.engine.definitions.packs.reports
+        ]
+    )
 
 
 async def list_templates(request: web.Request) -> web.Response:
@@ -61,6 +83,7 @@ def _files(request: web.Request) -> PackFiles:
 
 
 ROUTES: Final[list[Route]] = [
+    ("GET", "/node_packs", list_packs),
     ("GET", "/workflow_templates", list_templates),
     ("GET", "/workflow_templates/{pack:[^/]+}/{file:[^/]+}", get_template),
     ("GET", "/i18n", translations),

@@ -6,7 +6,7 @@ import math
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -19,6 +19,9 @@ from server.body import field, flag, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptRejected
 from server.responses import json_response
 from server.services import SERVICES, Route
+
+if TYPE_CHECKING:  # comes with the engine, which is imported later
+    from executor.engine import Engine
 
 # Key in extra_data -> hidden input that gets it. Never stored, never shown.
 _SECRETS: Final = {
@@ -72,14 +75,39 @@ async def submit(request: web.Request) -> web.Response:
     """Queue a graph; the answer means that the job is on disk."""
     services = request.app[SERVICES]
     engine = await services.engine()
-    submission: Submission | None = None
     try:
-        body = await read_object(request)
+        body = await services.prompt_hooks.apply(engine, await read_object(request))
+    except BadRequest as error:
+        raise PromptRejected(error.body()["error"], {}) from None
+    accepted = await submit_prompt(engine, body, request.headers.get(_USAGE_SOURCE))
+    services.hub.submitted(accepted.job.client_id)
+    return json_response(accepted.answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A graph that is queued, or a part of it."""
+
+    job: Job
+    node_errors: dict[str, Any]  # of the part that is left out
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What clients are answered."""
+        job = self.job
+        return {"prompt_id": job.prompt_id, "number": job.number, "node_errors": self.node_errors}
+
+
+async def submit_prompt(
+    engine: Engine, body: dict[str, Any], usage_source: str | None = None
+) -> Accepted:
+    """Queue the graph of a body. Raises PromptRejected, NotReady."""
+    try:
         # Every request without a number takes one, also those that are rejected below.
         automatic = None if "number" in body else engine.dispatcher.next_number()
         if "prompt" not in body:
             raise _no_prompt()
-        submission = Submission.parse(body, request.headers.get(_USAGE_SOURCE))
+        submission = Submission.parse(body, usage_source)
         checked = await engine.validate(submission.prompt, submission.targets)
         job = _job(submission, checked, automatic)
     except PromptRejected:
@@ -94,9 +122,7 @@ async def submit(request: web.Request) -> web.Response:
     except (TimeoutError, WorkerLost):
         raise NotReady() from None
     await engine.dispatcher.submit(job, submission.secrets)
-    return json_response(
-        {"prompt_id": job.prompt_id, "number": job.number, "node_errors": checked.node_errors}
-    )
+    return Accepted(job=job, node_errors=checked.node_errors)
 
 
 async def remaining(request: web.Request) -> web.Response:

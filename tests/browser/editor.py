@@ -18,6 +18,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Route
 from tests.client import Client
 
 EXAMPLES: Final = Path(__file__).parent.parent.parent / "examples"
+_PATIENCE_MS: Final = 90_000  # generous: machines that run tests may be busy
 LONG: Final = 5000  # steps of a job that does not end by itself
 
 # The front end asks for these, and does without them where they are missing.
@@ -36,6 +37,19 @@ _DROP: Final = """([name, type, base64]) => {
       { bubbles: true, cancelable: true, dataTransfer: transfer, ...where }));
 }"""
 
+# Resolves when the view of the canvas, which glides, has not moved for some frames.
+_STANDS_STILL: Final = """() => new Promise((resolve) => {
+  let seen = "", frames = 0;
+  const look = () => {
+    const { scale, offset } = app.canvas.ds;
+    const now = JSON.stringify([scale, ...offset]);
+    frames = now == seen ? frames + 1 : 0;
+    seen = now;
+    frames < 15 ? requestAnimationFrame(look) : resolve();
+  };
+  look();
+})"""
+
 
 @dataclass
 class Editor:
@@ -52,6 +66,7 @@ class Editor:
 
     def prepare(self) -> None:
         """Note errors, keep to this machine, be no first visitor."""
+        self.page.set_default_timeout(_PATIENCE_MS)
         self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
         self.page.context.route("**/*", self._stay_here)
@@ -130,6 +145,7 @@ class Editor:
             f"JSON.stringify({classes})"
         )
         self.labelled("Fit View").click()
+        self.page.evaluate(_STANDS_STILL)
 
     def open_queue(self) -> None:
         """Show the list of jobs."""

@@ -45,14 +45,8 @@ def test_a_mask_is_painted_and_saved(editor: Editor) -> None:
     command = "app.extensionManager.command.execute('Comfy.MaskEditor.OpenMaskEditor')"
     editor.page.evaluate(f"() => {{ {command} }}")
     editor.button("Save").wait_for()
-    editor.page.wait_for_load_state("networkidle")
-    middle = editor.dialog.locator("canvas").first.bounding_box()
-    assert middle is not None
-    x, y = middle["x"] + middle["width"] / 2, middle["y"] + middle["height"] / 2
-    editor.page.mouse.move(x, y)
-    editor.page.mouse.down()
-    editor.page.mouse.move(x + 60, y + 20, steps=5)
-    editor.page.mouse.up()
+    with_picture = wait_until(lambda: drawn_canvases(editor), what="the picture is shown")
+    wait_until(lambda: paint(editor) > with_picture, what="the brush leaves paint")
     editor.button("Save").click()
 
     editor.button("Save").wait_for(state="hidden")
@@ -65,6 +59,30 @@ def test_a_mask_is_painted_and_saved(editor: Editor) -> None:
     alpha = Image.open(io.BytesIO(masked)).getchannel("A")
     assert alpha.getextrema() == (0, 255)
     assert editor.errors == []
+
+
+def drawn_canvases(editor: Editor) -> int:
+    """How many layers of the mask editor have something on them."""
+    count: int = editor.page.evaluate(
+        """() => [...document.querySelectorAll("[role=dialog] canvas")].filter((canvas) => {
+          const pixels = canvas.width && canvas.getContext("2d")
+            ?.getImageData(0, 0, canvas.width, canvas.height).data;
+          return pixels?.some((value, index) => index % 4 == 3 && value > 0);
+        }).length"""
+    )
+    return count
+
+
+def paint(editor: Editor) -> int:
+    """Draw a line with the brush; what `drawn_canvases` says then."""
+    middle = editor.dialog.locator("canvas").first.bounding_box()
+    assert middle is not None
+    x, y = middle["x"] + middle["width"] / 2, middle["y"] + middle["height"] / 2
+    editor.page.mouse.move(x, y)
+    editor.page.mouse.down()
+    editor.page.mouse.move(x + 60, y + 20, steps=5)
+    editor.page.mouse.up()
+    return drawn_canvases(editor)
 
 
 def test_a_saved_picture_brings_its_workflow_back(editor: Editor) -> None:

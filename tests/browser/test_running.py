@@ -26,7 +26,7 @@ def start_long_jobs(editor: Editor, count: int) -> None:
 
 
 def test_a_workflow_shows_progress_and_previews_and_its_picture(editor: Editor) -> None:
-    editor.open_workflow("star", text_to_image(12))
+    editor.open_workflow("star", text_to_image(20))  # a second or more: time enough to be seen
     editor.run_button.click()
     editor.wait(f"({editor.picture_of('KSampler')})?.startsWith('blob:')")
     editor.wait("/\\[[1-9]\\d*%\\]/.test(document.title)")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import folder_paths
 import pytest
+from comfy_api.latest import io
 
 from executor.folders import Folders, OutsideFolder
 from executor.options import FileOptions
@@ -270,3 +271,19 @@ def test_lists_with_times_and_the_cache_around_them(folders: Folders) -> None:
         cache.set("loras", (names, times, 0.0))
         assert folder_paths.cached_filename_list_("loras") == (names, times, 0.0)
     assert folder_paths.cached_filename_list_("loras") is None
+
+
+def test_choices_of_a_v3_class_follow_the_disk_too(folders: Folders) -> None:
+    class Chooser(io.ComfyNode):
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            loras = folder_paths.get_filename_list("loras")
+            return io.Schema(
+                node_id="Chooser", inputs=[io.Combo.Input("lora", options=loras, tooltip="x")]
+            )
+
+    definition = describe("Chooser", Chooser, "Chooser")
+    assert definition.file_options == {"lora": "loras"}
+    add(folders.models_root / "loras", "a.pt")
+    declared = FileOptions(folders).fill(definition)["input"]["required"]["lora"]
+    assert declared[1]["options"] == ["a.pt"]

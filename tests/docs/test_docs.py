@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_every_decision_is_listed_in_the_index() -> None:
     decisions = [path.name for path in (ROOT / "docs/decisions").glob("*.md")]
     assert decisions
     assert [name for name in decisions if name not in index] == []
+
+
+def test_every_tested_client_is_listed_with_its_version() -> None:
+    table = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
+    python = (ROOT / "tests/clients/requirements.txt").read_text(encoding="utf-8")
+    javascript = json.loads((ROOT / "tests/clients/package.json").read_text(encoding="utf-8"))
+    pins = dict(re.findall(r"^([\w-]+)(?:\[\w+\])?==(.+)$", python, re.MULTILINE))
+    pins |= javascript["dependencies"]
+    assert len(pins) == 8
+    listed = dict(re.findall(r"^\| \[(\S+)\]\(\S+\) \| (\S+) \|", table, re.MULTILINE))
+    assert listed == pins
 
 
 def test_the_changelog_has_an_entry_for_this_version() -> None:

@@ -30,7 +30,8 @@ def _imported_by(path: Path) -> set[str]:
 def _third_party_imports() -> set[str]:
     files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
     names = {name for file in files for name in _imported_by(file)}
-    return names - set(sys.stdlib_module_names) - set(PACKAGES)
+    host_names = {path.stem for path in (ROOT / "compat").iterdir()}  # found by the node loader
+    return names - set(sys.stdlib_module_names) - set(PACKAGES) - host_names
 
 
 def _declared() -> dict[str, str]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from executor.jobs import Job
-from executor.messages import Emit, Log, NodeText, Preview, Progress
+from executor.messages import Emit, Log, NodeText, PackMessage, Preview, Progress
 
 DEADLINE_S = 60.0
 
@@ -42,6 +42,9 @@ class RecordingListener:
 
     def on_text(self, client_id: str | None, event: NodeText) -> None:
         self._note("text", client_id, event.node_id, event.text)
+
+    def on_pack_message(self, event: PackMessage) -> None:
+        self._note("pack_message", event.client_id, event.body)
 
     def on_progress(self, event: Progress) -> None:
         self._note("progress", event.node_id)

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from executor.definition_cache import CACHE_NAME, Definitions, load_cached, save_cached
+from executor.definition_cache import (
+    CACHE_NAME,
+    Definitions,
+    Published,
+    load_cached,
+    save_cached,
+)
 from executor.definitions import ClassCheck, NodeDefinition
+from executor.packs import LoadedPacks, PackReport
 
 DEFINITION = NodeDefinition(
     name="Load",
@@ -18,10 +25,17 @@ DEFINITION = NodeDefinition(
 )
 
 
-def test_what_was_saved_is_loaded_under_its_fingerprint_only(tmp_path: Path) -> None:
-    save_cached(tmp_path / "deep", "f1", [DEFINITION])
+PACKS = LoadedPacks(reports=[PackReport(name="a", path="/a", error="no")], has_prompt_hooks=True)
 
-    assert load_cached(tmp_path / "deep", "f1") == [DEFINITION]
+
+def published(*definitions: NodeDefinition, fingerprint: str = "f1") -> Published:
+    return Published(fingerprint=fingerprint, definitions=list(definitions), packs=PACKS)
+
+
+def test_what_was_saved_is_loaded_under_its_fingerprint_only(tmp_path: Path) -> None:
+    save_cached(tmp_path / "deep", published(DEFINITION))
+
+    assert load_cached(tmp_path / "deep", "f1") == published(DEFINITION)
     assert load_cached(tmp_path / "deep", "f2") is None
     assert [file.name for file in (tmp_path / "deep").iterdir()] == [CACHE_NAME]
 
@@ -45,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_only_logged(
 ) -> None:
     (tmp_path / "file").touch()
 
-    save_cached(tmp_path / "file", "f1", [DEFINITION])
+    save_cached(tmp_path / "file", published(DEFINITION))
 
     assert "not cached" in caplog.text
 
@@ -58,26 +72,27 @@ async def test_waiting_ends_when_definitions_become_known() -> None:
 
     waiting = asyncio.create_task(definitions.wait(20))
     await asyncio.sleep(0)
-    assert definitions.replace([DEFINITION], "f1")
+    assert definitions.replace(published(DEFINITION))
     await waiting
 
     assert definitions.by_name == {"Load": DEFINITION}
     assert definitions.book["Load"].class_type == "Load"
     assert definitions.fingerprint == "f1"
+    assert definitions.packs == PACKS
 
 
 async def test_the_revision_grows_only_with_real_changes() -> None:
     definitions = Definitions()
 
-    definitions.replace([DEFINITION], "f1")
-    assert not definitions.replace([DEFINITION], "f2")
+    definitions.replace(published(DEFINITION))
+    assert not definitions.replace(published(DEFINITION, fingerprint="f2"))
     assert definitions.revision == 1
-    assert definitions.replace([], "f3")
+    assert definitions.replace(published(fingerprint="f3"))
     assert definitions.revision == 2
 
 
 async def test_no_definitions_at_all_are_known_ones_too() -> None:
     definitions = Definitions()
 
-    assert definitions.replace([], "f1")
+    assert definitions.replace(published())
     assert definitions.are_known

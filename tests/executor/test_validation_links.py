@@ -64,7 +64,6 @@ async def test_a_list_of_options_may_be_linked_to_a_combo(validate: Validator) -
         ({"1": node("Show", image=["2", True]), "2": node("Make")}, "TypeError"),
         ({"1": {"class_type": "Show"}}, "KeyError"),
         ({"1": {"class_type": "Show", "inputs": []}}, "TypeError"),
-        ({"1": node("Show", image=["2", 0]), "2": {"class_type": "Invert"}}, "KeyError"),
         ({"1": node("Literals", union="text")}, "TypeError"),
     ],
 )
@@ -81,6 +80,34 @@ async def test_a_broken_graph_is_filed_under_the_output(
     assert rejected.node_errors["1"]["dependent_outputs"] == ["1"]
 
 
+@pytest.mark.parametrize(
+    "broken", [{"class_type": "Invert"}, node("Invert", image=["9", 0])], ids=["no inputs", "link"]
+)
+async def test_a_broken_node_upstream_is_named_too(validate: Validator, broken: Graph) -> None:
+    graph = {
+        "1": node("Show", image=["2", 0]),
+        "2": node("Invert", image=["3", 0]),
+        "3": broken,
+        "4": node("Show", image=["3", 0]),
+    }
+
+    rejected = await validate.rejection(graph)
+
+    assert list(rejected.node_errors) == ["1", "3", "4"]
+    (error,) = rejected.node_errors["3"]["errors"]
+    assert error["type"] == "exception_during_inner_validation"
+    info = error["extra_info"]
+    assert error["details"] == info["exception_message"]
+    assert info["exception_type"] == "KeyError"
+    assert (info["input_name"], info["input_config"]) == ("image", ["IMAGE", {}])
+    assert info["linked_node"] == ["3", 0]
+    assert info["traceback"] == []
+    assert rejected.node_errors["3"]["dependent_outputs"] == ["1", "4"]
+    for output in ("1", "4"):
+        (error,) = rejected.node_errors[output]["errors"]
+        assert error["type"] == "exception_during_validation"
+
+
 async def test_a_broken_link_does_not_hide_other_errors(validate: Validator) -> None:
     graph = {
         "1": node("Show", image=["2", 0]),
@@ -91,7 +118,7 @@ async def test_a_broken_link_does_not_hide_other_errors(validate: Validator) -> 
 
     rejected = await validate.rejection(graph)
 
-    assert list(rejected.node_errors) == ["1", "4"]
+    assert list(rejected.node_errors) == ["1", "3", "4"]
 
 
 @pytest.mark.parametrize(

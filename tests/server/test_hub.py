@@ -9,6 +9,7 @@ import pytest
 
 from executor.dispatcher import Snapshot
 from executor.messages import Emit, NodeText, Preview
+from server import hub as hub_module
 from server.hub import Connection, Hub
 
 FEATURES = {"supports_preview_metadata": True, "max_upload_size": 1}
@@ -23,10 +24,12 @@ class Pipe(asyncio.Transport):
         self.unsent = 0
         self.is_gone = False
         self.writes = 0
+        self.wrote = asyncio.Event()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
         self.writes += 1
+        self.wrote.set()
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
@@ -259,3 +262,57 @@ async def test_closing_the_hub_says_goodbye_to_all(hub: Hub) -> None:
     hub.close()
     assert await pipe.frames() == [(1001).to_bytes(2, "big")]
     assert pipe.is_gone
+
+
+async def written(pipe: Pipe) -> list[tuple[str, object]]:
+    """The messages that come next, however late."""
+    pipe.wrote.clear()
+    async with asyncio.timeout(10):
+        await pipe.wrote.wait()
+    return await pipe.messages()
+
+
+async def test_the_answer_to_a_submission_has_a_lead_over_the_jobs_messages(hub: Hub) -> None:
+    pipe, _ = await join(hub, "a")
+    other, _ = await join(hub, "b")
+    began = asyncio.get_running_loop().time()
+    hub.submitted("a")
+    hub.submitted("nobody")
+    hub.submitted(None)
+    hub.emit(emit(), "a")
+    hub.emit(emit(), "b")
+    assert await pipe.messages() == []
+    assert len(await other.messages()) == 1
+    hub.job_ended("p", "a")
+    messages = await written(pipe)
+    assert asyncio.get_running_loop().time() - began >= hub_module._LEAD_S
+    assert [data for _, data in messages] == [{}, {"node": None, "prompt_id": "p"}]
+
+
+async def test_a_client_that_listens_late_gets_one_more_status(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_REMINDER_S", 0.05)
+    pipe, _ = await join(hub, "a")
+    hub.job_ended("p", "a")
+    assert [kind for kind, _ in await pipe.messages()] == ["executing"]
+    assert await written(pipe) == [("status", {"status": {"exec_info": {"queue_remaining": 0}}})]
+
+
+async def test_a_new_job_or_a_closed_socket_needs_no_reminder(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_REMINDER_S", 0.01)
+    busy, _ = await join(hub, "busy")
+    gone, connection = await join(hub, "gone")
+    late, _ = await join(hub, "late")
+    for client in ("busy", "gone", "late"):
+        hub.job_ended("p", client)
+    await asyncio.sleep(0)
+    hub.submitted("busy")
+    hub.leave(connection)
+    for pipe in (busy, gone, late):
+        await pipe.messages()
+    await written(late)
+    assert await busy.messages() == []
+    assert await gone.messages() == []

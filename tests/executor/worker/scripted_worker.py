@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from executor.calls import CheckRequest
 from executor.folders import Folders
-from executor.messages import Call, Free, Ready
+from executor.messages import Call, Event, Execute, Free, Ready
 from executor.worker.cache import ClassicCache
 from executor.worker.channel import Channel
 from executor.worker.checks import validate_inputs
@@ -80,6 +81,10 @@ class Scripted:
 
     engine: Engine
     ready: Ready
+
+    def execute(self, command: Execute, emit: Callable[[Event], None]) -> None:
+        """Run the prompt."""
+        self.engine.execute(command, emit)
 
     def free(self, command: Free) -> None:
         """Forget results."""

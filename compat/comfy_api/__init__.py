@@ -1,0 +1,1 @@
+"""The V3 node API: classes that describe themselves. `comfy_api.latest` is its front."""

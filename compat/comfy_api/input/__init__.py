@@ -1,0 +1,8 @@
+"""The Python types of input values, by their older import name."""
+
+from __future__ import annotations
+
+from comfy_api.latest._values import AudioInput, ImageInput, LatentInput, MaskInput
+from comfy_api.latest._video import VideoInput
+
+__all__ = ["AudioInput", "ImageInput", "LatentInput", "MaskInput", "VideoInput"]

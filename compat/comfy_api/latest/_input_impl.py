@@ -1,0 +1,7 @@
+"""Names that some packs import from here."""
+
+from __future__ import annotations
+
+from comfy_api.latest._video import VideoFromComponents, VideoFromFile, VideoFromList
+
+__all__ = ["VideoFromComponents", "VideoFromFile", "VideoFromList"]

@@ -1,0 +1,1 @@
+"""Names of the graph engine that node packs import."""
