@@ -23,7 +23,7 @@ from executor.worker.cache import (
 )
 from executor.worker.checks import validate_inputs
 from executor.worker.contract import NodeClass
-from executor.worker.describe import describe_all
+from executor.worker.describe import describe_each, with_equal_types
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
@@ -83,13 +83,13 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
     }
     display_names = dict(DISPLAY_NAMES)
     own = dict(classes)
-    of_packs = host.load(classes, display_names, describe_all)
+    of_packs = host.load(classes, display_names, describe_each)
     fingerprint = definitions_fingerprint(config)
     definitions = None
     # A pack may have been mended by what it depends on, which the fingerprint does not cover.
     if of_packs or fingerprint != config.known_fingerprint:
-        described = [*describe_all(own, display_names), *of_packs]
-        definitions = [msgspec.to_builtins(definition) for definition in described]
+        described = [*describe_each(own, display_names), *of_packs]
+        definitions = [msgspec.to_builtins(x) for x in with_equal_types(described, classes)]
     policy = _make_policy(config)
     engine = Engine(
         classes,
