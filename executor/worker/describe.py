@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +46,17 @@ def describe_each(
     return definitions
 
 
+def describe_inputs(classes: Mapping[str, NodeClass], names: Iterable[str]) -> dict[str, Any]:
+    """What classes take now, as in GET /object_info; those that cannot say are left out."""
+    described: dict[str, Any] = {}
+    for name in names:
+        try:
+            described[name] = describe(name, classes[name], name).info["input"]
+        except (Exception, SystemExit):
+            log.warning("node class %s cannot be described again", name, exc_info=True)
+    return described
+
+
 def with_equal_types(
     definitions: list[NodeDefinition], classes: Mapping[str, NodeClass]
 ) -> list[NodeDefinition]:
@@ -65,7 +76,11 @@ def with_equal_types(
         if not _is_choosy(definition):
             return definition
         node_class = classes[definition.name]
-        declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        try:
+            declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        except (Exception, SystemExit):  # although it was described a moment ago
+            log.warning("node class %s cannot be described again", definition.name, exc_info=True)
+            return definition
         return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))
 
     return [completed(definition) for definition in definitions]
