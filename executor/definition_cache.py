@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -62,10 +62,30 @@ class Definitions:
         self._known.set()
         if is_same:
             return False
+        self._put_in_force(by_name)
+        return True
+
+    def replace_inputs(self, inputs: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Take other inputs of known classes; whether that changed anything."""
+        changed = {
+            name: _with_inputs(self.by_name[name], sections)
+            for name, sections in inputs.items()
+            if name in self.by_name and self.by_name[name].info["input"] != sections
+        }
+        if changed:
+            self._put_in_force({**self.by_name, **changed})
+        return bool(changed)
+
+    def _put_in_force(self, by_name: Mapping[str, NodeDefinition]) -> None:
         self.by_name = by_name
         self.book = RuleBook(by_name)
         self.revision += 1
-        return True
+
+
+def _with_inputs(definition: NodeDefinition, inputs: Mapping[str, Any]) -> NodeDefinition:
+    order = {section: list(names) for section, names in inputs.items()}
+    info = definition.info | {"input": dict(inputs), "input_order": order}
+    return msgspec.structs.replace(definition, info=info)
 
 
 def load_cached(folder: Path, fingerprint: str) -> Published | None:

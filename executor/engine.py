@@ -21,8 +21,9 @@ from executor.messages import Ready
 from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pool import Pool
+from executor.renewal import Renewal
 from executor.store import Store
-from executor.validation import ValidatedPrompt, validate_prompt
+from executor.validation import PromptRejected, ValidatedPrompt, validate_prompt
 from executor.worker_interface import CallFailed, Worker
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Engine:
         self.definitions = Definitions()
         self.options = FileOptions(config.folders)
         self.replacements = Replacements()
+        self.renewal = Renewal(self.definitions, pool)
         self.dispatcher = Dispatcher(
             store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
         )
@@ -100,6 +102,17 @@ class Engine:
         """
         if not self.definitions.are_known:
             await self.definitions.wait(self._config.startup_wait_s)
+        try:
+            valid = await self._validate(prompt, targets)
+        except PromptRejected as rejected:
+            if await self.renewal.renew_refused(rejected.node_errors):
+                return await self._validate(prompt, targets)
+            raise
+        if await self.renewal.renew_refused(valid.node_errors):
+            return await self._validate(prompt, targets)
+        return valid
+
+    async def _validate(self, prompt: object, targets: Collection[str] | None) -> ValidatedPrompt:
         return await validate_prompt(
             self.replacements.apply(prompt, self.definitions.by_name),
             self.definitions.book,

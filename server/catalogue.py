@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -16,7 +16,16 @@ from server.errors import NotReady
 class Catalogue:
     """What the nodes are, as clients see it: file lists are those of this moment."""
 
-    def __init__(self, definitions: Definitions, options: FileOptions, *, wait_s: float) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        options: FileOptions,
+        *,
+        wait_s: float,
+        renew: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`renew` brings definitions up to date that only workers can."""
+        self._renew = renew
         self._definitions = definitions
         self._options = options
         self._wait_s = wait_s
@@ -27,12 +36,16 @@ class Catalogue:
     async def all(self) -> EncodedBody:
         """The JSON object of all classes; raises NotReady."""
         await self.wait()
+        if self._renew is not None:
+            await self._renew()
         async with self._encoding:
             return await asyncio.to_thread(self._encode_all)
 
     async def one(self, name: str) -> bytes:
         """The JSON object of one class, `{}` if there is none; raises NotReady."""
         await self.wait()
+        if self._renew is not None:
+            await self._renew()
         definition = self._definitions.by_name.get(name)
         if definition is None:
             return b"{}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +37,17 @@ def describe_all(
         except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
     return _with_equal_types(definitions, classes)
+
+
+def describe_inputs(classes: Mapping[str, NodeClass], names: Iterable[str]) -> dict[str, Any]:
+    """What classes take now, as in GET /object_info; those that cannot say are left out."""
+    described: dict[str, Any] = {}
+    for name in names:
+        try:
+            described[name] = describe(name, classes[name], name).info["input"]
+        except Exception:
+            log.warning("node class %s cannot be described again", name, exc_info=True)
+    return described
 
 
 def _with_equal_types(

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import torch
 
-from executor.calls import DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
+from executor.calls import DESCRIBE_INPUTS, DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
 from executor.fingerprint import definitions_fingerprint
 from executor.messages import Call, Event, Execute, Free, Ready
 from executor.worker.cache import (
@@ -23,7 +23,7 @@ from executor.worker.cache import (
 )
 from executor.worker.checks import validate_inputs
 from executor.worker.contract import NodeClass
-from executor.worker.describe import describe_all
+from executor.worker.describe import describe_all, describe_inputs
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
@@ -71,6 +71,8 @@ class LoadedNodes:
             return msgspec.to_builtins(validate_inputs(self.classes, request))
         if call.method == DEVICE_STATS:
             return device_entries(self.config.cpu, self.config.device)
+        if call.method == DESCRIBE_INPUTS:
+            return describe_inputs(self.classes, call.arguments["classes"])
         raise ValueError(f"unknown call '{call.method}'")
 
 
