@@ -45,6 +45,7 @@ class Network(Generic[N]):
         self.device = torch.device("cpu")
         self._source = source
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
+        self.view: object = None  # what models.protocol shows of it; handles share it
 
     def place(self, device: torch.device) -> None:
         """Have the module on a device. Coming home to the CPU drops the copy that was away."""

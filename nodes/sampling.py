@@ -8,11 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from models.handle import ModelHandle
+from models.protocol.sampling import SAMPLER_NAMES, SCHEDULER_NAMES, sample_latent
 from models.sampling.conditioning import Conditioning
 from models.sampling.run import Progress
-from models.sampling.sample import sample_latent
-from models.sampling.samplers import SAMPLERS
-from models.sampling.schedulers import SCHEDULERS
 from nodes.base import Node, inputs
 from nodes.context import NodeContext
 
@@ -42,8 +40,8 @@ class KSampler(Node):
         seed=_SEED,
         steps=_STEPS,
         cfg=_CFG,
-        sampler_name=(list(SAMPLERS), {}),
-        scheduler=(list(SCHEDULERS), {}),
+        sampler_name=(SAMPLER_NAMES, {}),
+        scheduler=(SCHEDULER_NAMES, {}),
         positive=("CONDITIONING", {}),
         negative=("CONDITIONING", {}),
         latent_image=("LATENT", {}),
@@ -92,8 +90,8 @@ class KSamplerAdvanced(Node):
         noise_seed=_SEED,
         steps=_STEPS,
         cfg=_CFG,
-        sampler_name=(list(SAMPLERS),),
-        scheduler=(list(SCHEDULERS),),
+        sampler_name=(SAMPLER_NAMES,),
+        scheduler=(SCHEDULER_NAMES,),
         positive=("CONDITIONING",),
         negative=("CONDITIONING",),
         latent_image=("LATENT",),

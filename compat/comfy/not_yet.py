@@ -35,3 +35,38 @@ def missing_function(name: str) -> Callable[..., NoReturn]:
     missing.__module__, missing.__name__, missing.__qualname__ = module, short, short
     missing.__doc__ = f"Not supported yet: {name}."
     return missing
+
+
+def absent(
+    module: str,
+    *,
+    classes: str = "",
+    layers: str = "",
+    functions: str = "",
+    base: type = object,
+) -> Callable[[str], Any]:
+    """The `__getattr__` of a module whose parts are absent; names are separated by spaces.
+
+    `classes` derive from `base`; `layers` are classes of torch modules.
+    """
+    kinds: dict[str, Callable[[str], Any]] = dict.fromkeys(
+        classes.split(), lambda name: missing_class(name, base)
+    )
+    kinds |= dict.fromkeys(layers.split(), _missing_layer)
+    kinds |= dict.fromkeys(functions.split(), missing_function)
+    made: dict[str, Any] = {}
+
+    def get(name: str) -> Any:
+        if name not in kinds:
+            raise AttributeError(f"module '{module}' has no attribute '{name}'")
+        if name not in made:  # one class for all who ask: isinstance() must work
+            made[name] = kinds[name](f"{module}.{name}")
+        return made[name]
+
+    return get
+
+
+def _missing_layer(name: str) -> Any:
+    from torch import nn
+
+    return missing_class(name, nn.Module)
