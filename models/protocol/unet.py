@@ -148,6 +148,28 @@ def _residuals(
     }
 
 
+class FittedFormat(SD15):
+    """A latent space whose preview colours are fitted to the VAE, if the model came with one."""
+
+    colours: Any = None  # models.previews.LatentColours
+
+    @property
+    def latent_rgb_factors(self) -> list[list[float]] | None:  # type: ignore[override]
+        """Colours in -1..1 for each channel."""
+        if self.colours is None:
+            return None
+        factors: list[list[float]] = (self.colours.weights[:-1] * 2).tolist()
+        return factors
+
+    @property
+    def latent_rgb_factors_bias(self) -> list[float] | None:  # type: ignore[override]
+        """The colour of a latent of zeros."""
+        if self.colours is None:
+            return None
+        bias: list[float] = (self.colours.weights[-1] * 2 - 1).tolist()
+        return bias
+
+
 def base_model(
     family: str,
     network: Network[UNet2DConditionModel],
@@ -159,7 +181,7 @@ def base_model(
     found = network.view
     if isinstance(found, BaseModel):
         return found
-    format_seen = SD15(latent_format.scale)
+    format_seen = FittedFormat(latent_format.scale)
     format_seen.latent_channels = latent_format.channels
     format_seen.shift_factor = latent_format.shift
     config = our_config(family, format_seen, int(network.module.config.in_channels))
