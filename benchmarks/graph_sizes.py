@@ -1,7 +1,8 @@
 """Times graphs of all sizes through a whole server: over HTTP, with a listener on the WebSocket.
 
 Starts a server of its own on the CPU. Each case: wall time from POST to `execution_success`, what
-clients were sent, and the largest resident memory of server and worker since the start.
+clients were sent, processor time of server and worker together (on a machine that is not calm, only
+that says something), and the largest resident memory of each since the start.
 """
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ class Server:
             resident = sum(process.memory_info().rss for process in processes) / 2**20
             self.peaks[name] = max(self.peaks[name], resident)
 
+    def cpu_seconds(self) -> float:
+        """What server and worker have used so far."""
+        times = [x.cpu_times() for x in (self.process, *self.process.children())]
+        return sum(used.user + used.system for used in times)
+
     async def run(self, graph: Graph) -> tuple[float, Counter[str]]:
         """Seconds until its end, and the messages that came; raises if it does not succeed."""
         messages: Counter[str] = Counter()
@@ -96,18 +102,21 @@ class Server:
 
 async def report(server: Server, name: str, make: Callable[[], Graph], runs: int) -> None:
     """Run a case several times, and print a line."""
+    before = server.cpu_seconds()
     results = [await server.run(make()) for _ in range(runs)]
+    cpu = (server.cpu_seconds() - before) * 1000 / runs
     times = [seconds * 1000 for seconds, _ in results]
     counts = results[-1][1]
     told = ", ".join(f"{counts[kind]} {kind}" for kind in counts if kind.startswith("refused"))
     told = told or f"{counts['executing']} executing, {counts['progress_state']} progress_state"
     spread = f"{statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f})"
     peaks = ", ".join(f"{key} {peak:.0f} MiB" for key, peak in server.peaks.items())
-    print(f"{name:28} {spread:32} {told}; {peaks}", flush=True)
+    print(f"{name:26} {spread:30} CPU {cpu:.0f} ms; {told}; {peaks}", flush=True)
 
 
 async def measure(server: Server) -> None:
     """All cases, the small ones first."""
+    await server.run(chain(2))  # waits for the worker
     await report(server, "2 nodes", lambda: chain(2), 20)
     await report(server, "chain of 200", lambda: chain(200), 10)
     same = chain(200)

@@ -4,6 +4,7 @@
 |-------------------|-------------------------|---------------------------------|
 | `validate_inputs` | `CheckRequest`          | `CheckResult`                   |
 | `device_stats`    | none                    | device entries of /system_stats |
+| `describe`        | `names` of classes      | their definitions, made anew    |
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 VALIDATE_INPUTS: Final = "validate_inputs"
 DEVICE_STATS: Final = "device_stats"
+DESCRIBE: Final = "describe"
 
 
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +52,22 @@ class Definitions:
         """Wait until definitions are known; raises TimeoutError."""
         async with asyncio.timeout(wait_s):
             await self._known.wait()
+
+    def update(self, definitions: Iterable[NodeDefinition]) -> bool:
+        """Take over the inputs of some classes that are known; whether that changed anything."""
+        by_name = dict(self.by_name)
+        for new in definitions:
+            if new.name in by_name:
+                by_name[new.name] = msgspec.structs.replace(
+                    by_name[new.name],
+                    info=new.info,
+                    file_options=new.file_options,
+                    choices_before_files=new.choices_before_files,
+                )
+        published = Published(
+            fingerprint=self.fingerprint, definitions=list(by_name.values()), packs=self.packs
+        )
+        return self.replace(published)
 
     def replace(self, published: Published) -> bool:
         """Put others in force; whether that changed any definition."""

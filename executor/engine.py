@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,14 +21,16 @@ from executor.listener import Listener
 from executor.messages import Ready
 from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
+from executor.pack_lists import PackLists, names_what_is_not_listed
 from executor.pool import Pool
 from executor.store import Store
-from executor.validation import ValidatedPrompt, validate_prompt
+from executor.validation import PromptRejected, ValidatedPrompt, validate_prompt
 from executor.worker_interface import CallFailed, Worker
 
 log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "darkroom.db"
+LISTS_S: Final = 5.0  # that a worker has to list anew what a prompt names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class Engine:
         self.pool = pool
         self.definitions = Definitions()
         self.options = FileOptions(config.folders)
+        self.lists = PackLists(self.definitions, pool)
         self._kinds = KindTable(config.folders)
         self.replacements = Replacements()
         self.dispatcher = Dispatcher(
@@ -103,6 +106,22 @@ class Engine:
         """
         if not self.definitions.are_known:
             await self.definitions.wait(self._config.startup_wait_s)
+        try:
+            validated = await self._validate(prompt, targets)
+        except PromptRejected as rejected:
+            if not await self._lists_changed(rejected.node_errors):
+                raise
+        else:
+            if not await self._lists_changed(validated.node_errors):
+                return validated
+        return await self._validate(prompt, targets)
+
+    async def _lists_changed(self, node_errors: Mapping[str, Any]) -> bool:
+        """Whether a value that was refused may be in a list of a pack by now."""
+        is_about_lists = names_what_is_not_listed(node_errors)
+        return is_about_lists and await self.lists.refresh(LISTS_S)
+
+    async def _validate(self, prompt: object, targets: Collection[str] | None) -> ValidatedPrompt:
         return await validate_prompt(
             self.replacements.apply(prompt, self.definitions.by_name),
             self.definitions.book,

@@ -269,6 +269,8 @@ class _Walk:
 
     def _dependents(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, list[str]]:
         """The failed outputs that depend on each node with errors; of very many only some."""
+        if not failed:
+            return {}
         bad = sum(1 for report in self.reports.values() if report.errors)
         limit = min(NAMED_OUTPUTS, max(1, NAMED_IN_ALL // max(1, bad)))
         ranks: dict[str, list[int]] = {output: [i] for i, output in enumerate(failed)}

@@ -41,5 +41,10 @@ async def start_core(
     questions = PackQuestions(engine, hub, submit)
     engine.dispatcher.on_ask = questions.answer
     hub.running_for = engine.dispatcher.running_for
-    catalogue = Catalogue(engine.definitions, engine.options, wait_s=settings.startup_wait)
+    catalogue = Catalogue(
+        engine.definitions,
+        engine.options,
+        wait_s=settings.startup_wait,
+        refresh=engine.lists.refresh,
+    )
     return Core(engine=engine, catalogue=catalogue)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -12,11 +13,25 @@ from executor.options import FileOptions
 from server.encoded import EncodedBody
 from server.errors import NotReady
 
+_REFRESH_S: Final = 0.5
+
+
+async def _nothing_to_refresh(wait_s: float) -> None:
+    pass
+
 
 class Catalogue:
     """What the nodes are, as clients see it: file lists are those of this moment."""
 
-    def __init__(self, definitions: Definitions, options: FileOptions, *, wait_s: float) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        options: FileOptions,
+        *,
+        wait_s: float,
+        refresh: Callable[[float], Awaitable[object]] = _nothing_to_refresh,
+    ) -> None:
+        self._refresh = refresh  # lists that only a worker can make; waits so long at most
         self._definitions = definitions
         self._options = options
         self._wait_s = wait_s
@@ -27,12 +42,14 @@ class Catalogue:
     async def all(self) -> EncodedBody:
         """The JSON object of all classes; raises NotReady."""
         await self.wait()
+        await self._refresh(_REFRESH_S)
         async with self._encoding:
             return await asyncio.to_thread(self._encode_all)
 
     async def one(self, name: str) -> bytes:
         """The JSON object of one class, `{}` if there is none; raises NotReady."""
         await self.wait()
+        await self._refresh(_REFRESH_S)
         definition = self._definitions.by_name.get(name)
         if definition is None:
             return b"{}"

@@ -131,6 +131,8 @@ def cache_control(path: str, status: int) -> str | None:
 
 def _is_text(response: web.StreamResponse) -> bool:
     kind = response.content_type
+    if kind == "text/event-stream":  # each event is to arrive at once
+        return False
     return kind == "application/json" or kind.startswith("text/")
 
 

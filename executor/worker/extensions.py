@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Final
 
-from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.contract import NodeClass
 
 ENTRY_POINT: Final = "comfy_entrypoint"
 
@@ -23,26 +22,27 @@ def has_entry_point(module: ModuleType) -> bool:
 
 
 def extension_nodes(module: ModuleType) -> list[NodeClass]:
-    """The node classes of a pack with an entry point, for callers without an event loop.
-
-    Raises ExtensionError, or whatever the pack raises.
-    """
+    """`load_extension` for callers without an event loop."""
     return asyncio.run(load_extension(module))
 
 
 async def load_extension(module: ModuleType) -> list[NodeClass]:
-    """As `extension_nodes`; entry point, `on_load` and `get_node_list` are called in this order."""
+    """The node classes of a pack with an entry point.
+
+    Entry point, `on_load` and `get_node_list` are called in this order. Raises ExtensionError, or
+    whatever the pack raises.
+    """
     extension = await _result(getattr(module, ENTRY_POINT)())
     if not callable(getattr(extension, "get_node_list", None)):
-        raise ExtensionError(f"{ENTRY_POINT} returned {extension!r}, which has no get_node_list")
+        raise ExtensionError(f"its {ENTRY_POINT} gives no ComfyExtension, but {extension!r}")
     if callable(getattr(extension, "on_load", None)):
         await _result(extension.on_load())
     nodes = await _result(extension.get_node_list())
-    if not isinstance(nodes, Sequence):
-        raise ExtensionError(f"get_node_list returned {nodes!r}, not a list of node classes")
+    if not isinstance(nodes, list | tuple):
+        raise ExtensionError(f"its get_node_list gives no list of node classes, but {nodes!r}")
     for node in nodes:
-        if not is_v3_class(node):
-            raise ExtensionError(f"get_node_list lists {node!r}, which is no io.ComfyNode class")
+        if not callable(getattr(node, "GET_SCHEMA", None)):
+            raise ExtensionError(f"its get_node_list lists {node!r}, which is no io.ComfyNode")
     return list(nodes)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import torch
 
-from executor.calls import DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
+from executor.calls import DESCRIBE, DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
 from executor.fingerprint import definitions_fingerprint
 from executor.messages import Call, Event, Execute, Free, Ready
 from executor.worker.cache import (
@@ -74,7 +74,13 @@ class LoadedNodes:
             return msgspec.to_builtins(validate_inputs(self.classes, request))
         if call.method == DEVICE_STATS:
             return device_entries(self.config.cpu, self.config.device)
+        if call.method == DESCRIBE:
+            return self._describe(call.arguments["names"])
         raise ValueError(f"unknown call '{call.method}'")
+
+    def _describe(self, names: list[str]) -> list[Any]:
+        known = {name: self.classes[name] for name in names if name in self.classes}
+        return [msgspec.to_builtins(x) for x in describe_all(known, ALL_DISPLAY_NAMES)]
 
 
 def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> LoadedNodes:

@@ -25,6 +25,12 @@ from typing import Any, Protocol, TypeAlias
 from executor.definitions import NodeDefinition
 from executor.packs import MODULE_PREFIX, START_SCRIPT, Pack, PackReport
 from executor.worker.contract import NodeClass
+from executor.worker.extensions import (
+    ExtensionError,
+    has_entry_point,
+    load_extension,
+    names_of,
+)
 from executor.worker.pack_web import web_folders
 
 log = logging.getLogger(__name__)
@@ -302,39 +308,20 @@ async def _node_classes(
             raise PackError(f"its NODE_CLASS_MAPPINGS must be a dict, not a {kind}")
         names = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None)
         return mappings, names if isinstance(names, Mapping) else {}
-    entry_point = getattr(module, "comfy_entrypoint", None)
-    if entry_point is None:
-        return None, {}
-    return await _extension_classes(entry_point)
+    return await _extension_classes(module) if has_entry_point(module) else (None, {})
 
 
-async def _extension_classes(
-    entry_point: Callable[[], Any],
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The V3 classes of a pack: `comfy_entrypoint` gives its extension, which lists them."""
-    extension = await _awaited(entry_point())
-    if not callable(getattr(extension, "get_node_list", None)):
-        raise PackError("its comfy_entrypoint gives no ComfyExtension")
-    on_load = getattr(extension, "on_load", None)
-    if callable(on_load):
-        await _awaited(on_load())
-    classes: dict[str, Any] = {}
-    names: dict[str, str] = {}
-    listed = await _awaited(extension.get_node_list())
-    if not isinstance(listed, list | tuple):
-        raise PackError("its get_node_list gives no list")
-    for node_class in listed:
-        if not callable(getattr(node_class, "GET_SCHEMA", None)):
-            raise PackError(f"{node_class!r} in its node list is no node class")
-        schema = node_class.GET_SCHEMA()
-        classes[schema.node_id] = node_class
-        if getattr(schema, "display_name", None) is not None:
-            names[schema.node_id] = schema.display_name
-    return classes, names
-
-
-async def _awaited(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+async def _extension_classes(module: ModuleType) -> tuple[dict[str, Any], dict[str, str]]:
+    """The V3 classes of a pack, and what those with a display name are called."""
+    try:
+        listed = await load_extension(module)
+    except ExtensionError as error:
+        raise PackError(str(error)) from error
+    named = [(*names_of(node_class), node_class) for node_class in listed]
+    return (
+        {name: node_class for name, _, node_class in named},
+        {name: shown for name, shown, _ in named if shown is not None},
+    )
 
 
 def _forget_modules(name: str) -> None:

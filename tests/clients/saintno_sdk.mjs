@@ -5,8 +5,9 @@ import { finish, picture, readTask, untilFilled } from "./task.mjs";
 const task = readTask();
 const api = await new ComfyApi(task.address).init().waitForReady();
 
-async function run(graph) {
-  const seen = { id: null, progress: [], failure: null };
+const unseen = () => ({ id: null, progress: [], failure: null });
+
+async function run(graph, seen = unseen()) {
   const builder = new PromptBuilder(graph, [], ["images"]).setOutputNode("images", "9");
   seen.output = await new CallWrapper(api, builder)
     .onPending((id) => (seen.id = id))
@@ -25,8 +26,10 @@ const sent = await api.uploadImage(picture(task), "from sdk.png");
 
 const refused = await run(task.bad);
 
-const cancelled = run(task.long);
-await untilFilled(async () => (await api.getQueue()).queue_running);
+// It listens for an interruption once it has asked for the history, so not from the first moment.
+const seen = unseen();
+const cancelled = run(task.long, seen);
+await untilFilled(async () => seen.progress);
 await api.interrupt();
 const { id, failure } = await cancelled;
 

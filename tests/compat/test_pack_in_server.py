@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,3 +112,24 @@ def test_a_name_without_a_part_fails_the_prompt_with_its_name(client: Client) ->
     name, message = entry["status"]["messages"][-1]
     assert name == "execution_error"
     assert "comfy.utils.flux_to_diffusers" in message["exception_message"]
+
+
+def test_lists_that_a_pack_makes_itself_are_made_anew_when_asked_for(
+    process: ServerProcess, client: Client
+) -> None:
+    (process.base / "input" / "first.txt").write_text("one")
+    info = client.get("/object_info/Lists").json()["Lists"]
+    assert "first.txt" in info["input"]["required"]["file"][0]
+    (process.base / "input" / "second.txt").write_text("two")
+    assert "second.txt" in json.dumps(client.get("/object_info").json()["Lists"])
+
+
+def test_a_file_that_a_pack_has_not_listed_yet_is_looked_for_when_a_prompt_names_it(
+    process: ServerProcess, client: Client
+) -> None:
+    (process.base / "input" / "sudden.txt").write_text("here")
+    assert texts(client, "Lists", file="sudden.txt", detector="None") == ["here", "None"]
+    prompt = {"1": {"class_type": "Lists", "inputs": {"file": "never.txt", "detector": "None"}}}
+    answer = client.post("/prompt", {"prompt": prompt})
+    assert answer.status == 400
+    assert answer.json()["node_errors"]["1"]["errors"][0]["type"] == "value_not_in_list"

@@ -41,11 +41,12 @@ async def start(
     """Makes workers whose program is the given one."""
     made: list[LocalWorker] = []
 
-    def make(program: str, **options: float) -> LocalWorker:
+    def make(program: str, *, pack_import_timeout_s: float = 60, **options: float) -> LocalWorker:
         file = tmp_path / f"program{len(made)}.py"
         file.write_text(PREAMBLE + textwrap.dedent(program))
         monkeypatch.setattr(local_worker, "PROGRAM", (str(file),))
-        made.append(LocalWorker("w", WorkerConfig(base=str(tmp_path)), **options))
+        config = WorkerConfig(base=str(tmp_path), pack_import_timeout_s=pack_import_timeout_s)
+        made.append(LocalWorker("w", config, **options))
         return made[-1]
 
     yield make
@@ -71,6 +72,12 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+
+
+def permissions(folder: str) -> int | None:
+    """Of a folder; None if it is not there."""
+    path = Path(folder)
+    return path.stat().st_mode & 0o777 if path.exists() else None
 
 
 Start = Callable[..., LocalWorker]
@@ -209,3 +216,33 @@ async def test_stopping_a_worker_that_was_never_started_is_fine(start: Start) ->
 
     with pytest.raises(WorkerLost):
         await worker.free(unload_models=True, free_memory=True)
+
+
+async def test_a_pack_that_takes_too_long_is_the_reason_of_the_end(start: Start) -> None:
+    program = """
+    from executor.messages import Loading
+    send(Loading(pack="slow"))
+    time.sleep(0.3)
+    os._exit(1)
+    """
+    worker = start(program, pack_import_timeout_s=0.2)
+    await worker.start({"other": "why"})
+    assert worker._config.left_out == {"other": "why"}
+
+    _, lost = await read(worker)
+
+    assert lost is not None
+    assert (
+        lost.reason == "worker 'w' was ended because a node pack took longer than 0.2 s to import"
+    )
+
+
+async def test_its_private_folder_goes_with_it(start: Start) -> None:
+    worker = start("send(Heartbeat()); time.sleep(600)")
+    await worker.start()
+    folder = str(worker._run_folder)
+    assert permissions(folder) == 0o700
+
+    await worker.stop(0.1)
+
+    assert permissions(folder) is None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from executor.fingerprint import definitions_fingerprint
+from executor.fingerprint import definitions_fingerprint, wanted_packs
 from executor.packs import Pack, PackRoute, RouteTable, find_packs
 from executor.worker_config import WorkerConfig
 
@@ -117,3 +118,18 @@ def test_the_fingerprint_covers_the_files_of_packs_that_are_loaded(
     assert fingerprint(custom_nodes=False) == without
     chosen = {"custom_nodes": False, "whitelist_custom_nodes": ["single"]}
     assert fingerprint(**chosen) not in (without, changed_again)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["A.pack", "b-pack", "single"]),
+        ({"custom_nodes": False}, []),
+        ({"custom_nodes": False, "whitelist_custom_nodes": ["single.py"]}, ["single"]),
+        ({"whitelist_custom_nodes": ["single.py"]}, ["A.pack", "b-pack", "single"]),
+    ],
+)
+def test_settings_choose_packs(
+    root: Path, tmp_path: Path, options: dict[str, Any], expected: list[str]
+) -> None:
+    assert names(wanted_packs(WorkerConfig(base=str(tmp_path), **options))) == expected

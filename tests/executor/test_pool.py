@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from executor.memory_worker import MemoryWorker
-from executor.messages import Event
+from executor.messages import Event, Loading
 from executor.pool import Pool, Slot
 from executor.worker_interface import CallFailed
 from tests.executor.listening import DEADLINE_S, eventually
@@ -122,3 +122,37 @@ async def test_stopping_ends_all_workers_and_replaces_none(setup: Setup) -> None
 
     assert len(setup.made) == 2
     assert setup.owner.lost == []
+
+
+async def test_the_pack_that_was_being_loaded_is_left_out_by_all_later_workers(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = await setup.until(2)
+    worker.report(Loading(pack="good"))
+    worker.report(Loading(pack="bad"))
+    worker.lose("crashed")
+
+    successor = await setup.until(3)
+    assert successor.left_out == {"bad": "importing it ended the worker: worker 'worker-2' crashed"}
+    assert "node pack 'bad' is left out" in caplog.text
+    setup.made[0].lose("crashed")  # the other worker; no pack is to blame for that
+    assert (await setup.until(4)).left_out == successor.left_out
+
+
+async def test_no_pack_is_blamed_once_all_are_loaded(setup: Setup) -> None:
+    worker = await setup.until(1)
+    worker.report(Loading(pack="good"))
+    worker.report(Loading(pack=None))
+    worker.become_ready()
+    worker.lose("crashed")
+    assert (await setup.until(3)).left_out == {}
+
+
+async def test_packs_are_served_by_a_worker_that_is_up(setup: Setup) -> None:
+    assert setup.pool.site is None
+    worker = await setup.until(2)
+    worker._site = "/run/packs.sock"
+    worker.become_ready()
+    await eventually(lambda: setup.pool.site == "/run/packs.sock")
+    worker.lose("crashed")
+    await eventually(lambda: setup.pool.site is None)

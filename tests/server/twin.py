@@ -31,6 +31,8 @@ from server.hub import Hub
 from server.listener import HubListener, ProgressLog
 from server.locations import build_pack_files, make_folders
 from server.log_lines import LogFeed, LogRing
+from server.pack_questions import PackQuestions
+from server.routes.prompt import submit_prompt
 from server.services import Core, Services
 from server.settings import MIB, Settings, build_settings
 from server.uploads import Uploads
@@ -165,14 +167,16 @@ def _finished(command: Execute, messages: list[Any], **more: Any) -> Finished:
 class Twin:
     """The server, in a thread of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **worker_options: Any) -> None:
         self.settings = settings
+        self.worker_options = worker_options
+        self.workers: list[MemoryWorker] = []
         self.folders = make_folders(settings)
         self.log_ring = LogRing(settings.log_lines)
         self.address = ""
         self.app: web.Application
         self._is_up = threading.Event()
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
         self._end: asyncio.Event
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
@@ -185,19 +189,24 @@ class Twin:
             raise self._failure
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
+        self.loop.call_soon_threadsafe(self._end.set)
         self._thread.join(30)
         assert not self._thread.is_alive()
         logging.getLogger().removeHandler(self.log_ring)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
             try:
                 runner.run(self._serve())
             except BaseException as error:
                 self._failure = error
             finally:
                 self._is_up.set()
+
+    def _make_worker(self, name: str) -> MemoryWorker:
+        worker = MemoryWorker(name, Script(), definitions=DEFINITIONS, **self.worker_options)
+        self.workers.append(worker)
+        return worker
 
     async def _serve(self) -> None:
         self._end = asyncio.Event()
@@ -220,13 +229,18 @@ class Twin:
             user_files=UserFiles(),
             pack_files=build_pack_files(settings, self.folders),
             logs=LogFeed(self.log_ring, hub.find),
-            starting=self._loop.create_future(),
+            starting=self.loop.create_future(),
         )
         engine = await Engine.start(
             EngineConfig(folders=self.folders, startup_wait_s=20),
             HubListener(hub, ProgressLog()),
-            lambda name: MemoryWorker(name, Script(), definitions=DEFINITIONS),
+            self._make_worker,
         )
+
+        async def submit(body: dict[str, Any]) -> Any:
+            return (await submit_prompt(engine, body)).answer
+
+        engine.dispatcher.on_ask = PackQuestions(engine, hub, submit).answer
         hub.running_for = engine.dispatcher.running_for
         catalogue = Catalogue(engine.definitions, engine.options, wait_s=20)
         services.starting.set_result(Core(engine=engine, catalogue=catalogue))

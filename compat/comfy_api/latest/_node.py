@@ -212,6 +212,8 @@ class ComfyNode:
         parameters = inspect.signature(method).parameters.values()
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
         taken = {p.name for p in parameters}
+        if not takes_all:  # a check may leave out a group, which is there even without members
+            arguments = {k: v for k, v in arguments.items() if k in taken or k in flat}
         for name, value in flat.items():
             if name in declared or name.startswith(groups):
                 continue
@@ -266,6 +268,9 @@ def _locked(kind: Any) -> Any:
     """A class of classes on which nothing can be set."""
 
     def refuse(cls: type, name: str, *value: Any) -> None:
+        if name.startswith(("__", "_abc_")) and value:  # what other bases set for themselves
+            kind.__setattr__(cls, name, *value)
+            return
         raise AttributeError(
             f"'{name}' cannot be stored on node class {cls.__name__}: nodes keep no state"
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import comfy_api.latest as latest
 import pytest
@@ -14,6 +15,8 @@ import torch
 from comfy_api.latest import ComfyAPI, ComfyAPISync, ComfyExtension, InputImpl, Types, io, ui
 
 from executor.worker.extensions import ExtensionError, extension_nodes, has_entry_point
+
+T = TypeVar("T")
 
 
 class Plain(io.ComfyNode):
@@ -108,9 +111,9 @@ def test_a_module_without_entry_point_is_no_extension() -> None:
 @pytest.mark.parametrize(
     ("extension", "message"),
     [
-        (None, "no get_node_list"),
-        (type("E", (), {"get_node_list": lambda self: 5})(), "not a list"),
-        (type("E", (), {"get_node_list": lambda self: [int]})(), "no io.ComfyNode class"),
+        (None, "gives no ComfyExtension"),
+        (type("E", (), {"get_node_list": lambda self: 5})(), "gives no list"),
+        (type("E", (), {"get_node_list": lambda self: [int]})(), "no io.ComfyNode"),
     ],
 )
 def test_an_entry_point_that_does_not_do_what_one_does_is_refused(
@@ -148,6 +151,36 @@ def test_a_node_output_reads_what_older_nodes_return() -> None:
         {"text": ["x"]},
     )
     assert io.NodeOutput().result is None
+
+
+def test_classes_with_other_bases_can_be_copied_and_stay_locked() -> None:
+    class Base(io.ComfyNode, ABC, Generic[T]):
+        @classmethod
+        @abstractmethod
+        def amount(cls) -> int: ...
+
+        @classmethod
+        def execute(cls, **kwargs: Any) -> io.NodeOutput:
+            return io.NodeOutput(cls.amount(), cls.hidden.unique_id)
+
+    class Four(Base[int]):
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            return io.Schema(node_id="Four", hidden=[io.Hidden.unique_id])
+
+        @classmethod
+        def amount(cls) -> int:
+            return 4
+
+    copy = Four.PREPARE_CLASS_CLONE({"unique_id": "8"})
+    assert copy.EXECUTE_NORMALIZED() == {"result": (4, "8")}
+    assert copy.__name__ == "Four"
+    assert issubclass(copy, Base)
+    assert Four.hidden.unique_id is None
+    with pytest.raises(AttributeError, match="keep no state"):
+        setattr(copy, "state", 1)  # noqa: B010
+    with pytest.raises(AttributeError, match="keep no state"):
+        del copy.hidden
 
 
 def test_packs_that_call_a_node_index_its_result_by_output() -> None:

@@ -232,6 +232,13 @@ async def test_a_check_replaces_bounds_only_of_the_inputs_it_names(bench: V3Benc
     assert error["extra_info"]["input_name"] == "b"
 
 
+async def test_a_check_need_not_name_the_groups_of_its_node(bench: V3Bench) -> None:
+    assert await bench.value("V3Weighed", weight=2) == (0, 2)
+    assert await bench.value("V3Weighed", **{"weight": 2, "items.item3": 1}) == (1, 2)
+    (error,) = await bench.errors(graph_of("V3Weighed", weight=0))
+    assert error["details"] == "weight - too light"
+
+
 async def test_a_check_that_takes_no_inputs_is_heard_too(bench: V3Bench) -> None:
     (error,) = await bench.errors(graph_of("V3Never", a=1))
     assert error["type"] == "custom_validation_failed"

@@ -19,6 +19,32 @@ class V3Merge(io.ComfyNode):
         return io.NodeOutput(items)
 
 
+class V3Weighed(io.ComfyNode):
+    """Checks only one of its inputs, and has a fingerprint of only one."""
+
+    @classmethod
+    def define_schema(cls):
+        template = io.Autogrow.TemplatePrefix(io.AnyType.Input("item"), prefix="item", min=0)
+        return io.Schema(
+            node_id="V3Weighed",
+            category="v3_pack/groups",
+            inputs=[io.Autogrow.Input("items", template=template), io.Int.Input("weight")],
+            outputs=[io.AnyType.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, weight):
+        return weight > 0 or "too light"
+
+    @classmethod
+    def fingerprint_inputs(cls, weight):
+        return weight
+
+    @classmethod
+    def execute(cls, items, weight) -> io.NodeOutput:
+        return io.NodeOutput((len(items), weight))
+
+
 class V3Named(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -170,4 +196,4 @@ class V3CheckedChoice(io.ComfyNode):
         return io.NodeOutput(how["width"])
 
 
-GROUP_NODES = [V3Merge, V3Named, V3Choice, V3Slot, V3Rows, V3Everything, V3CheckedChoice]
+GROUP_NODES = [V3Merge, V3Weighed, V3Named, V3Choice, V3Slot, V3Rows, V3Everything, V3CheckedChoice]
