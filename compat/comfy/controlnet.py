@@ -1,4 +1,4 @@
-"""Control of a run by pictures. Networks come later; the base class serves packs that have theirs."""
+"""Control of a run by pictures: the base class, for packs that have networks of their own."""
 
 from __future__ import annotations
 
