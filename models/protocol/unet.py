@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,7 @@ def base_model(
     policy: Policy,
 ) -> BaseModel:
     """The model that packs see in a handle on a network; one for each network."""
-    found = network.view
+    found = None if network.view is None else network.view()
     if isinstance(found, BaseModel):
         return found
     format_seen = FittedFormat(latent_format.scale)
@@ -188,7 +189,8 @@ def base_model(
     made = BaseModel(config, _type_of(schedule), device=policy.device)
     made.model_sampling = sampling_object(schedule)
     made.diffusion_model = UNetModel(network, policy)
-    network.view = made
+    # Weak: a circle would keep the weights in memory until Python looks for circles.
+    network.view = weakref.ref(made)
     return made
 
 
