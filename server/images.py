@@ -57,8 +57,17 @@ def render(file: Path, rendering: Rendering) -> bytes:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadRequest(
-            f"'{file.name}' is no image that can be shown", details=str(error)
+            f"'{file.name}' is no image that can be shown", details=_reason(error)
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a picture, without the path of its file."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "its format is not known"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _open(file: Path | IO[bytes]) -> Any:
@@ -113,7 +122,7 @@ def join_mask(original: Path, mask: IO[bytes]) -> bytes:
             joined.save(buffer, format="PNG", compress_level=4, pnginfo=texts)
             return buffer.getvalue()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadRequest("mask or original is no readable image", details=str(error)) from None
+        raise BadRequest("mask or original is no readable image", details=_reason(error)) from None
 
 
 def thumbnail(source: Path | IO[bytes], longest_side: int) -> bytes:
@@ -128,5 +137,5 @@ def thumbnail(source: Path | IO[bytes], longest_side: int) -> bytes:
             image.thumbnail((longest_side, longest_side))
             image.save(buffer, format="webp", quality=_DEFAULT_QUALITY)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadRequest("this is no picture that can be shown", details=str(error)) from None
+        raise BadRequest("this is no picture that can be shown", details=_reason(error)) from None
     return buffer.getvalue()

@@ -98,6 +98,9 @@ class RunReporter:
         self._emit = emit
         self._preview_size = preview_size
         self.check_interrupted = check_interrupted
+        # From taking progress up until it is sent, so that it neither gets lost nor comes late. The
+        # picture of a preview may report progress itself.
+        self._sending = threading.RLock()
         self._lock = threading.Lock()  # around the states: `tick` reads them
         self._states: dict[str, _NodeProgress] = {}
         self._state_due = 0.0  # when progress_state may be sent next
@@ -138,11 +141,16 @@ class RunReporter:
             },
         )
 
+    def returned(self, node_id: str) -> None:
+        """A node's calls are over: its last progress leaves before anything that follows."""
+        with self._sending:
+            held_back = self._held_back.pop(node_id, None)
+            if held_back is not None:
+                self._send_progress(node_id, *held_back)
+
     def finished(self, node_id: str) -> None:
         """A node is done."""
-        held_back = self._held_back.pop(node_id, None)
-        if held_back is not None:
-            self._send_progress(node_id, *held_back)
+        self.returned(node_id)
         with self._lock:
             state = self._states.get(node_id)
             total = state.max if state else 1
@@ -153,14 +161,14 @@ class RunReporter:
     ) -> None:
         """Progress inside a node; numbers may be those of numpy and torch."""
         value, total = _number(value), _number(total)
-        with self._lock:
+        with self._sending:
             now = time.monotonic()
             if now < self._progress_due:
                 self._held_back[node_id] = (value, total, preview)
                 return
             self._held_back.pop(node_id, None)
             self._progress_due = now + _INTERVAL_S
-        self._send_progress(node_id, value, total, preview)
+            self._send_progress(node_id, value, total, preview)
 
     def text(self, node_id: str, text: str) -> None:
         """A line of text to show on a node."""
@@ -171,12 +179,12 @@ class RunReporter:
     def _send_progress(
         self, node_id: str, value: float, total: float, preview: PreviewSource | None
     ) -> None:
-        # A preview takes a while: not under the lock, heartbeats wait for that.
+        # A preview takes a while: not under `_lock`, heartbeats wait for that.
         image = encode_preview(preview, self._preview_size) if preview is not None else None
         with self._lock:
             state = self._states.get(node_id)
-            if state is not None and state.state == "finished":  # since `tick` took this one up
-                return
+            if state is not None and state.state == "finished":
+                return  # from a thread that the node left behind
             self._set(node_id, value, total, "running")
         if image is not None:
             metadata = self._names(node_id) | {"image_type": "image/jpeg"}
@@ -202,24 +210,29 @@ class RunReporter:
 
     def tick(self) -> None:
         """Send what was held back for a moment, if its time has come; without late previews."""
-        with self._lock:
-            now = time.monotonic()
-            node_id = next(iter(self._held_back), None) if now >= self._progress_due else None
-            held_back = None if node_id is None else self._held_back.pop(node_id)
-            if held_back is not None:
-                self._progress_due = now + _INTERVAL_S
-        if node_id is not None and held_back is not None:
-            self._send_progress(node_id, held_back[0], held_back[1], None)
+        if self._sending.acquire(blocking=False):  # else something newer is just being sent
+            try:
+                self._send_held_back()
+            finally:
+                self._sending.release()
         with self._lock:
             if self._state_changed and time.monotonic() >= self._state_due:
                 self._send_states()
 
+    def _send_held_back(self) -> None:
+        now = time.monotonic()
+        if self._held_back and now >= self._progress_due:
+            self._progress_due = now + _INTERVAL_S
+            node_id = next(iter(self._held_back))
+            value, total, _ = self._held_back.pop(node_id)
+            self._send_progress(node_id, value, total, None)
+
     def close(self) -> None:
         """Send the last of everything."""
-        for node_id in list(self._held_back):  # of nodes that did not end
-            held_back = self._held_back.pop(node_id, None)
-            if held_back is not None:
-                self._send_progress(node_id, held_back[0], held_back[1], None)
+        with self._sending:
+            for node_id in list(self._held_back):  # of nodes that did not end
+                value, total, _ = self._held_back.pop(node_id)
+                self._send_progress(node_id, value, total, None)
         with self._lock:
             if self._state_changed:
                 self._send_states()

@@ -270,6 +270,7 @@ class Run:
 
     def _take(self, node_id: str, contract: Contract, returned: list[Any]) -> None:
         """Take what the calls of a node gave."""
+        self._reporter.returned(node_id)
         results = [read_result(value, contract) for value in collect(returned)]
         ui = self._show(node_id, merge_ui(results))
         if any(result.expand is not None for result in results):

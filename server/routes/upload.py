@@ -49,7 +49,12 @@ def _original(upload: Upload, folders: Folders) -> Path:
     """The picture that a mask belongs to; raises BadRequest."""
     if "original_ref" not in upload.fields:
         raise BadRequest("the field 'original_ref' is missing", field="original_ref")
-    reference = parse_json(upload.fields["original_ref"].encode())
+    try:
+        reference = parse_json(upload.fields["original_ref"].encode())
+    except BadRequest as error:
+        raise BadRequest(
+            "'original_ref' is not valid JSON", details=error.details, field="original_ref"
+        ) from None
     if not isinstance(reference, dict):
         raise BadRequest("'original_ref' must be a JSON object", field="original_ref")
     filename = field(reference, "filename", str, "")

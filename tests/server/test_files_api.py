@@ -168,6 +168,22 @@ def test_a_mask_without_a_good_original_is_refused(
     assert server.get("/view", filename=name, type="input").status == 404
 
 
+def test_a_mask_on_what_is_no_image_is_refused_without_telling_paths(
+    server: Client, name: str
+) -> None:
+    server.upload("/upload/image", name, b"text")
+    reference = json.dumps({"filename": name, "type": "input"})
+    reply = server.upload("/upload/mask", f"m-{name}", png((0, 0, 0, 1)), original_ref=reference)
+    assert (reply.status, reply.json()["error"]["details"]) == (400, "its format is not known")
+
+
+def test_a_reference_to_the_original_that_is_no_json_names_its_field(
+    server: Client, name: str
+) -> None:
+    reply = server.upload("/upload/mask", name, png((0, 0, 0, 1)), original_ref="nope")
+    assert reply.json()["error"]["extra_info"] == {"field": "original_ref"}
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -234,6 +250,7 @@ def test_a_preview_of_what_is_no_image_is_refused(
     for more in ({"preview": "webp"}, {"channel": "rgb"}):
         reply = server.get("/view", filename=name, type="input", **more)  # type: ignore[arg-type]
         assert reply.status == 400
+        assert "/" not in reply.json()["error"]["details"], "a path of the server"
 
 
 @pytest.mark.parametrize("extension", ["html", "svg", "js", "xml", "xhtml"])
