@@ -75,6 +75,7 @@ def test_progress_that_is_being_sent_when_its_node_ends_is_not_lost(
     reporter: InterruptedTick, events: list[Event]
 ) -> None:
     def end() -> None:
+        reporter.returned("1")
         reporter.executed("1", {})
         reporter.finished("1")
 
