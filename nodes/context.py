@@ -17,7 +17,20 @@ if TYPE_CHECKING:
 
     from models.memory import Policy
 
+# A source may have the attributes of ReadyPicture that say how its picture is sent.
 PreviewSource: TypeAlias = "Callable[[], Image | None]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadyPicture:
+    """A picture to send with progress."""
+
+    picture: Image
+    full_size: bool = False  # not shrunk to the preview size
+    lossless: bool = False  # a result for clients: sent as PNG, and never left out
+
+    def __call__(self) -> Image:
+        return self.picture
 
 
 class Interrupted(Exception):

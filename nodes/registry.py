@@ -21,6 +21,7 @@ _CLASSES: tuple[type[Node], ...] = (
     latents.LatentUpscale,
     saving.SaveImage,
     saving.PreviewImage,
+    saving.SaveImageWebsocket,
     loading.LoadImage,
     loading.LoadImageMask,
     images.ImageScale,

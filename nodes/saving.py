@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 import string
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nodes.base import Node, inputs
-from nodes.saved_images import png_text, save_images, save_target
+from nodes.context import ReadyPicture
+from nodes.saved_images import png_text, save_images, save_target, to_picture
 
 # The graph of a run goes into all its files: its text is made once. Kept with the objects it was
 # made from, so that the comparison by identity is safe.
@@ -82,3 +84,27 @@ class PreviewImage(SaveImage):
     def __init__(self) -> None:
         letters = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=5))
         self.prefix_append = f"_temp_{letters}"
+
+
+class SaveImageWebsocket(Node):
+    """Sends images to the client as PNG, in binary WebSocket frames; writes no file.
+
+    ComfyUI brings it along as a node pack, and its example for the WebSocket API relies on it.
+    """
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "custom_nodes.websocket_image_save"
+    CATEGORY = "api/image"
+    REQUIRED = inputs(images=("IMAGE",))
+    OUTPUT_NODE = True
+
+    @classmethod
+    def IS_CHANGED(cls, **_: object) -> float:
+        """Always: who asks again gets the images again."""
+        return math.nan
+
+    def run(self, images: Tensor) -> dict[str, Any]:
+        """One frame per image."""
+        for number, image in enumerate(images, start=1):
+            picture = ReadyPicture(picture=to_picture(image), full_size=True, lossless=True)
+            self.context.report(number, len(images), picture)
+        return {}

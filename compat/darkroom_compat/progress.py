@@ -7,7 +7,13 @@ from typing import Any
 
 from PIL import Image
 
-from nodes.context import NodeContext, PreviewSource, current_context, is_in_call
+from nodes.context import (
+    NodeContext,
+    PreviewSource,
+    ReadyPicture,
+    current_context,
+    is_in_call,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +39,11 @@ class Reports:
 
 
 def preview_source(preview: Any) -> PreviewSource | None:
-    """A picture as packs hand it over: (format, picture, largest side), or a picture."""
+    """A picture as packs hand it over: (format, picture, largest side or None), or a picture."""
+    image_format, full_size = None, False
     if isinstance(preview, tuple | list) and len(preview) >= 2:
+        image_format, full_size = preview[0], len(preview) > 2 and preview[2] is None
         preview = preview[1]
     if not isinstance(preview, Image.Image):
         return None
-    picture = preview
-    return lambda: picture
+    return ReadyPicture(picture=preview, full_size=full_size, lossless=image_format == "PNG")

@@ -1,4 +1,4 @@
-"""Preview frames: a picture shrunk to the preview size, as JPEG."""
+"""Preview frames: a picture shrunk to the preview size, as JPEG unless it is to stay as it is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from nodes.context import PreviewSource
 _QUALITY = 95
 
 
-def encode_preview(source: PreviewSource, size: int) -> bytes | None:
-    """The JPEG file, at most `size` pixels on the longer side; None if there is no picture."""
+def is_result(source: PreviewSource | None) -> bool:
+    """Whether the picture is one that clients wait for: it is sent without loss, each of them."""
+    return bool(getattr(source, "lossless", False))
+
+
+def encode_preview(source: PreviewSource, size: int) -> tuple[bytes, str] | None:
+    """The file, at most `size` pixels on the longer side, and its type; None: no picture."""
     picture = source()
     if picture is None:
         return None
@@ -18,5 +23,8 @@ def encode_preview(source: PreviewSource, size: int) -> bytes | None:
         picture = picture.copy()
         picture.thumbnail((size, size))
     buffer = io.BytesIO()
+    if is_result(source):
+        picture.save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue(), "image/png"
     picture.convert("RGB").save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+    return buffer.getvalue(), "image/jpeg"

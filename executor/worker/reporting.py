@@ -1,7 +1,7 @@
 """Turns what happens in a run into events: client messages, progress, previews.
 
 Messages that repeat a state (`progress_state`, `progress`, previews) are sent at most about twenty
-times a second; the last of each node is always sent.
+times a second; the last of each node is always sent, and so is every picture that is a result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from executor.messages import Emit, Event, Execute, NodeText, Preview, Progress, encode
 from executor.worker.graph import PromptGraph
-from executor.worker.previews import encode_preview
+from executor.worker.previews import encode_preview, is_result
 from nodes.context import PreviewSource
 
 EmitEvent: TypeAlias = Callable[[Event], None]
@@ -163,7 +163,7 @@ class RunReporter:
         value, total = _number(value), _number(total)
         with self._sending:
             now = time.monotonic()
-            if now < self._progress_due:
+            if now < self._progress_due and not is_result(preview):
                 self._held_back[node_id] = (value, total, preview)
                 return
             self._held_back.pop(node_id, None)
@@ -180,20 +180,21 @@ class RunReporter:
         self, node_id: str, value: float, total: float, preview: PreviewSource | None
     ) -> None:
         # A preview takes a while: not under `_lock`, heartbeats wait for that.
-        image = encode_preview(preview, self._preview_size) if preview is not None else None
+        picture = None if preview is None else encode_preview(preview, self._preview_size)
         with self._lock:
             state = self._states.get(node_id)
             if state is not None and state.state == "finished":
                 return  # from a thread that the node left behind
             self._set(node_id, value, total, "running")
-        if image is not None:
-            metadata = self._names(node_id) | {"image_type": "image/jpeg"}
+        if picture is not None:
+            image, image_type = picture
+            metadata = self._names(node_id) | {"image_type": image_type}
             self._emit(
                 Preview(
                     prompt_id=self._prompt_id,
                     metadata=metadata,
                     image=image,
-                    image_type="image/jpeg",
+                    image_type=image_type,
                 )
             )
         body = {"value": value, "max": total, "prompt_id": self._prompt_id, "node": node_id}

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.errors import UnsafeCheckpoint
-from nodes.context import Interrupted
+from nodes.context import Interrupted, ReadyPicture
 from tests.nodes.context import RecordingReporter, node_context
 
 
@@ -284,7 +284,9 @@ def test_a_bar_reports_with_previews_and_stops_when_interrupted(
     picture = Image.new("RGB", (2, 2))
     bar.update_absolute(3, preview=("JPEG", picture, 512))
     bar.update_absolute(9, total=5)
-    assert reporter.reports == [("1", 1, 4), ("1", 3, 4), ("1", 5, 5)]
+    bar.update_absolute(5, preview=("PNG", picture, None))
+    assert reporter.reports == [("1", 1, 4), ("1", 3, 4), ("1", 5, 5), ("1", 5, 5)]
+    assert reporter.previews[3] == ReadyPicture(picture=picture, full_size=True, lossless=True)
     source = reporter.previews[1]
     assert source is not None
     assert source() is picture

@@ -16,6 +16,20 @@ REFERENCE: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[1] / "reference" / "object_info.json").read_text()
 )
 
+# ComfyUI brings it along as a node pack, which the recorded server did without.
+REFERENCE["SaveImageWebsocket"] = {
+    "input": {"required": {"images": ["IMAGE"]}},
+    "input_order": {"required": ["images"]},
+    "output": [],
+    "output_is_list": [],
+    "output_name": [],
+    "name": "SaveImageWebsocket",
+    "display_name": "SaveImageWebsocket",
+    "python_module": "custom_nodes.websocket_image_save",
+    "category": "api/image",
+    "output_node": True,
+}
+
 
 def _described(name: str) -> dict[str, Any]:
     definition = describe(name, NODE_CLASSES[name], DISPLAY_NAMES[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from executor.messages import (
     Call,
     Emit,
     Event,
+    Execute,
     Finished,
     Heartbeat,
     Preview,
@@ -145,8 +147,6 @@ def test_text_to_image_writes_pictures_with_the_workflow_inside(client: Client, 
 
 
 def test_sampling_reports_progress_and_previews(client: Client) -> None:
-    from executor.messages import Execute
-
     graph = picture_graph(EMPTY, seed=2)
     command = Execute(
         prompt_id="p",
@@ -168,6 +168,27 @@ def test_sampling_reports_progress_and_previews(client: Client) -> None:
     preview = next(event for event in events if isinstance(event, Preview))
     assert preview.image.startswith(b"\xff\xd8")
     assert preview.metadata["node_id"] == "sample"
+
+
+def test_images_for_the_websocket_come_without_loss_each_time_they_are_asked_for(
+    client: Client,
+) -> None:
+    graph = {
+        "e": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 600, "height": 8, "batch_size": 3, "color": 0x010203},
+        },
+        "s": {"class_type": "SaveImageWebsocket", "inputs": {"images": ["e", 0]}},
+    }
+    for _ in range(2):
+        client.send(Execute(prompt_id="p", prompt=graph, outputs=["s"], extra_data={}))
+        events: list[Event] = []
+        while not (events and isinstance(events[-1], Finished)):
+            events.append(client.next())
+        pictures = [event for event in events if isinstance(event, Preview)]
+        assert [event.image_type for event in pictures] == ["image/png"] * 3
+        with Image.open(io.BytesIO(pictures[0].image)) as picture:
+            assert (picture.size, picture.getpixel((0, 0))) == ((600, 8), (1, 2, 3))
 
 
 @pytest.mark.parametrize(

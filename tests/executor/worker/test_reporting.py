@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from executor.messages import Emit, Event, Execute
+from executor.messages import Emit, Event, Execute, Preview
 from executor.worker import reporting
 from executor.worker.graph import PromptGraph
 from executor.worker.reporting import RunReporter
-from nodes.context import PreviewSource, current_context
+from nodes.context import PreviewSource, ReadyPicture, current_context
 from tests.executor.worker.harness import Bench, node
 
 GRAPH = {"1": node("Steps")}
@@ -98,6 +100,21 @@ def test_nothing_follows_the_end_of_the_run(reporter: InterruptedTick, events: l
 
     tick_with(reporter, end)
     assert sent(events) == [("progress", 1), ("progress", 9), ("execution_error", None)]
+
+
+def test_every_picture_that_is_a_result_is_sent_without_loss(
+    reporter: InterruptedTick, events: list[Event]
+) -> None:
+    picture = Image.new("RGB", (99, 1), (1, 2, 3))
+    for number in range(1, 6):
+        reporter.report(
+            "1", number, 5, ReadyPicture(picture=picture, full_size=True, lossless=True)
+        )
+    pictures = [event for event in events if isinstance(event, Preview)]
+    assert [event.image_type for event in pictures] == ["image/png"] * 5
+    with Image.open(io.BytesIO(pictures[-1].image)) as received:
+        assert (received.size, received.getpixel((0, 0))) == ((99, 1), (1, 2, 3))
+    assert sent(events)[-5:] == [("progress", number) for number in range(1, 6)]
 
 
 class Steps:
