@@ -189,12 +189,43 @@ Event: TypeAlias = (
 LENGTH_BYTES = 4
 MAX_MESSAGE_BYTES = 1 << 30
 
+_LARGE_INTEGER = 1  # code of an extension type: its digits
+
+
+def _read_extension(code: int, data: memoryview) -> int:
+    if code != _LARGE_INTEGER:
+        raise ValueError(f"unknown extension type {code}")
+    return int(bytes(data))
+
+
 encode = msgspec.msgpack.Encoder(enc_hook=str).encode
-decode_command = msgspec.msgpack.Decoder(Command).decode
-decode_event = msgspec.msgpack.Decoder(Event).decode
+decode_command = msgspec.msgpack.Decoder(Command, ext_hook=_read_extension).decode
+decode_event = msgspec.msgpack.Decoder(Event, ext_hook=_read_extension).decode
 
 
 def frame(message: Command | Event) -> bytes:
     """The message with its length in front, ready for a stream."""
-    body = encode(message)
+    try:
+        body = encode(message)
+    except OverflowError:
+        body = encode(_with_large_integers(message))
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+def _with_large_integers(message: Command | Event) -> Command | Event:
+    """The same with integers that MessagePack lacks as extensions.
+
+    Browsers write the largest seed as 18446744073709552000, which is in many saved workflows.
+    """
+    fields = {name: _packable(getattr(message, name)) for name in message.__struct_fields__}
+    return msgspec.structs.replace(message, **fields)
+
+
+def _packable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _packable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_packable(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return msgspec.msgpack.Ext(_LARGE_INTEGER, str(value).encode())
+    return value

@@ -146,6 +146,27 @@ def test_text_to_image_writes_pictures_with_the_workflow_inside(client: Client, 
     assert [path.name for path in folder.iterdir() if path.suffix != ".png"] == []
 
 
+def test_integers_of_any_size_arrive_and_go_into_the_picture(client: Client, base: Path) -> None:
+    largest_seed = 18446744073709552000  # as browsers write it: more than 64 bits
+    graph = picture_graph(EMPTY, seed=5)
+    graph["save"]["inputs"] |= {"filename_prefix": "large", "more": [-(10**30), "x"]}
+    workflow = {"nodes": [{"widget": ["INT", {"max": largest_seed}]}]}
+    client.send(
+        Execute(
+            prompt_id="p",
+            prompt=graph,
+            outputs=["save"],
+            extra_data={"extra_pnginfo": {"workflow": workflow}},
+        )
+    )
+    while not isinstance(event := client.next(), Finished):
+        pass
+    assert event.succeeded, event.messages
+    with Image.open(base / "output" / "large_00001_.png") as picture:
+        assert json.loads(picture.text["workflow"]) == workflow  # type: ignore[attr-defined]
+        assert json.loads(picture.text["prompt"]) == graph  # type: ignore[attr-defined]
+
+
 def test_sampling_reports_progress_and_previews(client: Client) -> None:
     graph = picture_graph(EMPTY, seed=2)
     command = Execute(
