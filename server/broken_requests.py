@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +23,13 @@ def answer_in_json(runner: web.AppRunner) -> None:
 
 class _Connection(web.RequestHandler):
     __slots__ = ()
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        # Clients leave in the middle, and send what is not packed as they say: no fault of ours.
+        if isinstance(options.get("exc_info"), ConnectionError | web.RequestPayloadError):
+            log.debug(*args, **options)
+        else:
+            super().log_exception(*args, **options)
 
     def handle_error(
         self,

@@ -127,3 +127,15 @@ def test_a_header_that_no_file_has_use_for_is_passed_over(server: Client) -> Non
     for header in ("If-None-Match", "If-Modified-Since", "If-Range", "Cookie", "Accept-Encoding"):
         assert server.get("/pages/style.css", {header: '"; ==, 99 Foo;'}).status == 200, header
     assert server.get("/pages/style.css", {"Range": "bytes=zz"}).status == 416
+
+
+def test_clients_that_leave_and_bodies_that_are_broken_fill_no_log(server: Client) -> None:
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    for path in (b"/queue", b"/upload/image", b"/userdata/a.json", b"/prompt"):
+        send(server.address, post(b"Content-Encoding: gzip", body=b"{}", path=path))
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(post(b"Expect: 100-continue", body=b"{}", path=path)[:-1])
+            connection.recv(20)  # the server reads the body
+    for _ in range(20):
+        assert server.get("/features").status == 200
+    assert "Traceback" not in server.get("/internal/logs").json()
