@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NoReturn
 
 from darkroom_compat.not_yet_names import missing_names
+from darkroom_compat.prompt_queue import PromptQueue as PromptQueue
 
 from nodes.not_yet import NotYetSupported
 
@@ -76,7 +77,7 @@ async def validate_prompt(*args: Any, **kwargs: Any) -> NoReturn:
 
 __getattr__ = missing_names(
     __name__,
-    classes=("CacheSet", "IsChangedCache", "PromptQueue"),
+    classes=("CacheSet", "IsChangedCache"),
     functions=(
         "execute",
         "format_value",

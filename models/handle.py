@@ -50,6 +50,8 @@ class ModelHandle(ModelPatcher):
         self._base = base_model(
             self.family, self.network, self.own_schedule, self.latent_format, self.policy
         )
+        if self.colours is not None:
+            self._base.latent_format.colours = self.colours
 
     @property
     def device(self) -> torch.device:

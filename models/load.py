@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import PartMissing, UnknownModelFamily
 from models.families import families
@@ -59,11 +59,12 @@ def checkpoint_of(
 ) -> Checkpoint:
     """All parts of an opened checkpoint."""
     family = recognise(weights)
+    unet = _unet(weights, family, policy)
     text = family.build_text(weights, policy.text_dtype)
     vae = family.build_vae(weights, policy.vae_dtype)
     vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
     return Checkpoint(
-        model=_model_handle(weights, family, policy, vae_handle),
+        model=_model_handle(unet, weights, family, policy, vae_handle),
         text=None if text is None else _text_handle(text, policy, embedding_folders),
         vae=vae_handle,
     )
@@ -71,15 +72,20 @@ def checkpoint_of(
 
 def unet_of(weights: Weights, policy: Policy) -> ModelHandle:
     """The diffusion model of an opened file."""
-    return _model_handle(weights, recognise(weights), policy, None)
+    family = recognise(weights)
+    return _model_handle(_unet(weights, family, policy), weights, family, policy, None)
 
 
-def _model_handle(
-    weights: Weights, family: Family, policy: Policy, vae: VaeHandle | None
-) -> ModelHandle:
+def _unet(weights: Weights, family: Family, policy: Policy) -> Network[Any]:
     unet = family.build_unet(weights, policy.unet_dtype)
     if unet is None:
         raise PartMissing(weights.path, "diffusion model")
+    return unet
+
+
+def _model_handle(
+    unet: Network[Any], weights: Weights, family: Family, policy: Policy, vae: VaeHandle | None
+) -> ModelHandle:
     return ModelHandle(
         family=family.name,
         network=unet,

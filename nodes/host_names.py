@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from models.handle import ModelHandle
+from models.protocol.sampling import sample_latent
 from models.sampling.conditioning import Conditioning
-from models.sampling.sample import sample_latent
 from nodes.base import MAX_RESOLUTION
 from nodes.context import current_context, interrupt_prompt, is_in_call, surroundings
 from nodes.method_names import CORE

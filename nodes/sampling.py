@@ -22,7 +22,8 @@ _CFG = ("FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0, "step": 0.1, "round"
 def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
     """Reports every step, and stops the run when it is interrupted."""
 
-    with_preview = context.settings.preview_method != "none"
+    can_draw = hasattr(model, "preview")  # models that packs build cannot
+    with_preview = can_draw and context.settings.preview_method != "none"
 
     def callback(step: int, total: int, denoised: Tensor, x: Tensor) -> None:
         picture = (lambda: model.preview(denoised)) if with_preview else None

@@ -110,17 +110,20 @@ class PackProxy:
         site = engine.pool.site
         if site is None:
             raise PacksNotReady()
-        if self._session is None or site != self._site:
-            await self.close()
-            self._site = site
-            self._session = aiohttp.ClientSession(
+        session, earlier = self._session, self._session
+        if session is None or site != self._site:
+            session = aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(site, limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
-        return self._session
+            # In place before anything is awaited: another request may ask meanwhile.
+            self._session, self._site = session, site
+            if earlier is not None:
+                await earlier.close()
+        return session
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

@@ -9,8 +9,8 @@ import torch
 from comfy import samplers
 from torch import Tensor
 
+from models.protocol.sampling import fit_channels
 from models.sampling.noise import prepare_noise as _prepare_noise
-from models.sampling.sample import fit_empty_latent
 
 
 def prepare_noise(
@@ -36,12 +36,7 @@ def fix_empty_latent_channels(
     model: Any, latent_image: Tensor, downscale_ratio_spacial: int | None = None
 ) -> Tensor:
     """An all-zero latent with the model's number of channels."""
-    if hasattr(model, "latent_format"):
-        return fit_empty_latent(model, latent_image)
-    channels = model.get_model_object("latent_format").latent_channels
-    if latent_image.shape[1] == channels or latent_image.count_nonzero():
-        return latent_image
-    return latent_image.new_zeros(latent_image.shape[0], channels, *latent_image.shape[2:])
+    return fit_channels(model, latent_image)
 
 
 def prepare_sampling(

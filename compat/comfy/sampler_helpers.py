@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from models.protocol.guider import prepare_sampling as prepare_sampling
 from models.protocol.process import convert_cond as convert_cond
 from models.protocol.process import prepare_mask as prepare_mask
 
@@ -46,15 +47,6 @@ def cleanup_additional_models(models: Iterable[Any]) -> None:
     for model in models:
         if hasattr(model, "cleanup"):
             model.cleanup()
-
-
-def prepare_sampling(
-    model: Any, noise_shape: Sequence[int], conds: Conds, model_options: Any = None, **kwargs: Any
-) -> tuple[Any, Any, list[Any]]:
-    """(model, conds, loaded models); the network moves to its device when it computes."""
-    dtype = model.model_dtype() or torch.float32
-    models, _ = get_additional_models(conds, dtype)
-    return model.model, conds, [*models, *model.get_nested_additional_models()]
 
 
 def cleanup_models(conds: Conds, models: Iterable[Any]) -> None:

@@ -6,6 +6,7 @@ the real one, the others raise `NotYetSupported` when something of them is used.
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -77,3 +78,10 @@ def _missing(module: str, name: str) -> Any:
 
 
 sys.meta_path.append(_Finder())
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A module of the package, imported when somebody uses it."""
+    if name in CLASSES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

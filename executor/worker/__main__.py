@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -54,7 +55,17 @@ def main() -> None:
 
         return load_now(config, interruptions, host)
 
-    WorkerProcess(channel, load, heartbeat_s=config.heartbeat_s, on_answer=host.link.answered).run()
+    def clean_up() -> None:
+        if config.run_folder is not None:
+            shutil.rmtree(config.run_folder, ignore_errors=True)
+
+    WorkerProcess(
+        channel,
+        load,
+        heartbeat_s=config.heartbeat_s,
+        on_answer=host.link.answered,
+        on_end=clean_up,
+    ).run()
 
 
 if __name__ == "__main__":

@@ -30,16 +30,23 @@ def describe_all(
     classes: Mapping[str, NodeClass], display_names: Mapping[str, str]
 ) -> list[NodeDefinition]:
     """The definitions of all classes; one that cannot be described is left out and logged."""
+    return with_equal_types(describe_each(classes, display_names), classes)
+
+
+def describe_each(
+    classes: Mapping[str, NodeClass], display_names: Mapping[str, str]
+) -> list[NodeDefinition]:
+    """As `describe_all`, for some of the classes; `with_equal_types` is still to come."""
     definitions = []
     for name, node_class in classes.items():
         try:
             definitions.append(describe(name, node_class, display_names.get(name, name)))
         except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
-    return _with_equal_types(definitions, classes)
+    return definitions
 
 
-def _with_equal_types(
+def with_equal_types(
     definitions: list[NodeDefinition], classes: Mapping[str, NodeClass]
 ) -> list[NodeDefinition]:
     """Ask types that equal some others which ones: for that, all types must be known."""
@@ -58,7 +65,11 @@ def _with_equal_types(
         if not _is_choosy(definition):
             return definition
         node_class = classes[definition.name]
-        declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        try:
+            declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
+        except (Exception, SystemExit):  # although it was described a moment ago
+            log.warning("node class %s cannot be described again", definition.name, exc_info=True)
+            return definition
         return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))
 
     return [completed(definition) for definition in definitions]

@@ -23,7 +23,7 @@ from executor.worker.cache import (
 )
 from executor.worker.checks import validate_inputs
 from executor.worker.contract import NodeClass
-from executor.worker.describe import describe_all
+from executor.worker.describe import describe_each, with_equal_types
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
@@ -80,7 +80,7 @@ class LoadedNodes:
 
     def _describe(self, names: list[str]) -> list[Any]:
         known = {name: self.classes[name] for name in names if name in self.classes}
-        return [msgspec.to_builtins(x) for x in describe_all(known, ALL_DISPLAY_NAMES)]
+        return [msgspec.to_builtins(x) for x in describe_each(known, ALL_DISPLAY_NAMES)]
 
 
 def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> LoadedNodes:
@@ -103,13 +103,13 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
     for name in config.disabled_nodes:
         classes.pop(name, None)
     own = dict(classes)
-    of_packs = host.load(classes, display_names, describe_all)
+    of_packs = host.load(classes, display_names, describe_each)
     fingerprint = definitions_fingerprint(config)
     definitions = None
     # A pack may have been mended by what it depends on, which the fingerprint does not cover.
     if of_packs or fingerprint != config.known_fingerprint:
-        described = [*describe_all(own, display_names), *of_packs]
-        definitions = [msgspec.to_builtins(definition) for definition in described]
+        described = [*describe_each(own, display_names), *of_packs]
+        definitions = [msgspec.to_builtins(x) for x in with_equal_types(described, classes)]
     engine = Engine(
         classes,
         services=services,

@@ -35,7 +35,7 @@ from executor.worker.pack_web import web_folders
 
 log = logging.getLogger(__name__)
 
-# `executor.worker.describe.describe_all`
+# `executor.worker.describe.describe_each`
 DescribeClasses: TypeAlias = Callable[
     [Mapping[str, NodeClass], Mapping[str, str]], list[NodeDefinition]
 ]
@@ -243,11 +243,7 @@ class PackLoader:
             for name, text in names.items()
             if name not in self._own and isinstance(text, str)
         )
-        state.web = {
-            name: str(folder)
-            for name, folder in tables.web_folders.items()
-            if had.get(name) != folder
-        }
+        state.web = _added_folders(had, tables.web_folders)
 
     def _add(self, name: Any, node_class: Any, pack: Pack) -> bool:
         """Take a class in; whether it was."""
@@ -264,6 +260,12 @@ class PackLoader:
             setattr(node_class, "RELATIVE_PYTHON_MODULE", pack.label)  # noqa: B010
         self._tables.classes[name] = node_class
         return True
+
+
+def _added_folders(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Folders that a pack has added; packs may name them from where they are."""
+    added = {name: folder for name, folder in now.items() if before.get(name) != folder}
+    return {str(name): str(Path(folder).absolute()) for name, folder in added.items()}
 
 
 def _make_parent(roots: list[str]) -> None:

@@ -70,7 +70,9 @@ class WorkerProcess:
         *,
         heartbeat_s: float,
         on_answer: Callable[[Answer], None] = lambda answer: None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_end = on_end
         self._on_answer = on_answer
         self._channel = channel
         self._load = load
@@ -113,6 +115,7 @@ class WorkerProcess:
                 self._dispatch(command)
         finally:
             # The server is gone (or talks nonsense): nobody will take this process's results.
+            self._on_end()
             os._exit(0)
 
     def _dispatch(self, command: Command) -> None:

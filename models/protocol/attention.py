@@ -47,13 +47,22 @@ class PatchedAttention:
         q, k, v = attn.to_q(x), attn.to_k(context), attn.to_v(value)
         replacement = self._replacement()
         if replacement is None:
-            found = attention(q, k, v, attn.heads)
+            found = self._attend(q, k, v, attn.heads)
         else:
             found = replacement(q, k, v, told)
         output: Tensor = attn.to_out[1](attn.to_out[0](found))
         for patch in self.patches.patches.get(f"{self.kind}_output_patch", ()):
             output = patch(output, told)
         return output
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+        override = self.patches.options.get("optimized_attention_override")
+        if override is None:
+            return attention(q, k, v, heads)
+        found: Tensor = override(
+            attention, q, k, v, heads, transformer_options=self.patches.options
+        )
+        return found
 
     def _told(self, attn: Any) -> dict[str, Any]:
         return self.patches.options | {
@@ -70,7 +79,7 @@ class PatchedAttention:
         return table.get((*self.block, self.index), table.get(self.block))
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, **options: Any) -> Tensor:
     """Attention of q, k, v [B, T, heads D]."""
     q, k, v = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k, v))
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

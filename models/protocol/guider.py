@@ -13,6 +13,17 @@ from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrapp
 from models.protocol.options import Options
 from models.protocol.process import convert_cond, prepare_mask, process_conds
 
+Conds = Mapping[str, Sequence[Cond]]
+
+
+def prepare_sampling(
+    model: Any, noise_shape: Sequence[int], conds: Conds, model_options: Any = None, **kwargs: Any
+) -> tuple[Any, Any, list[Any]]:
+    """(model, conditionings, further models) of a run; networks move when they compute."""
+    controls = [c["control"] for found in conds.values() for c in found if c.get("control")]
+    models = [one for c in controls if hasattr(c, "get_models") for one in c.get_models()]
+    return model.model, conds, [*models, *model.get_nested_additional_models()]
+
 
 class CFGGuider:
     """Classifier-free guidance between "positive" and "negative".
@@ -130,7 +141,13 @@ class CFGGuider:
     ) -> Tensor:
         """A run with the model prepared."""
         device = self.model_patcher.load_device
-        self.loaded_models = self.model_patcher.get_nested_additional_models()
+        wrappers = get_all_wrappers(
+            WrappersMP.PREPARE_SAMPLING, self.model_options, is_model_options=True
+        )
+        prepare = WrapperExecutor.new_executor(prepare_sampling, wrappers)
+        _, self.conds, self.loaded_models = prepare.execute(
+            self.model_patcher, noise.shape, self.conds, self.model_options
+        )
         if denoise_mask is not None:
             denoise_mask = prepare_mask(denoise_mask, noise.shape, device)
         with torch.no_grad(), self.model_patcher.running() as self.inner_model:

@@ -24,6 +24,7 @@ class LatentFormat:
     latent_rgb_factors_bias: list[float] | None = None
     latent_rgb_factors_reshape: Any = None
     taesd_decoder_name: str | None = None
+    colours: Any = None  # where they are fitted instead; see models.protocol.unet
 
     def process_in(self, latent: Tensor) -> Tensor:
         """Raw VAE units to model space."""

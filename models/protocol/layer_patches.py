@@ -39,14 +39,15 @@ def layer_patches(
     replaced = {name: found for name, found in options.get("patches_replace", {}).items() if found}
     _check(patches.keys() - _ATTENTION - _BLOCKS)
     _check(replaced.keys() - _REPLACED)
-    if not patches and not replaced:
+    overridden = options.get("optimized_attention_override") is not None
+    if not patches and not replaced and not overridden:
         yield
         return
     hidden = {"patches", "patches_replace"}
     seen = {key: value for key, value in options.items() if key not in hidden}
     call = _Call(network, patches, replaced, seen | {"original_shape": list(shape)})
     with call.hooks:
-        if replaced or patches.keys() & _ATTENTION:
+        if replaced or overridden or patches.keys() & _ATTENTION:
             call.patch_attention()
         call.patch_blocks()
         yield

@@ -180,18 +180,27 @@ def sample(
     return guider.sample(noise, latent, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
 
 
-def sample_latent(
-    model: ModelHandle, latent: Mapping[str, Any], *, seed: int, **options: Any
-) -> dict[str, Any]:
-    """models.sampling.sample.sample_latent for handles, with all that packs put into them.
+def fit_channels(model: Any, latent: Tensor) -> Tensor:
+    """Give an all-zero latent [B, C, ...] the number of channels of a model (a ModelPatcher)."""
+    channels = model.get_model_object("latent_format").latent_channels
+    if latent.shape[1] == channels or latent.count_nonzero():
+        return latent
+    return latent.new_zeros(latent.shape[0], channels, *latent.shape[2:])
 
-    A handle that nobody changed takes the short way; both give the same latent.
+
+def sample_latent(
+    model: Any, latent: Mapping[str, Any], *, seed: int, **options: Any
+) -> dict[str, Any]:
+    """models.sampling.sample.sample_latent for any ModelPatcher, with all that packs put into it.
+
+    A handle of ours that nobody changed takes the short way; both give the same latent.
     """
     conds = (*options["positive"], *options["negative"])
-    ours = options["sampler_name"] in SAMPLERS and options["scheduler"] in SCHEDULERS
-    if ours and not model.is_customised and not any(_is_customised(cond) for _, cond in conds):
+    ours = isinstance(model, ModelHandle) and not model.is_customised
+    known = options["sampler_name"] in SAMPLERS and options["scheduler"] in SCHEDULERS
+    if ours and known and not any(_is_customised(cond) for _, cond in conds):
         return plain.sample_latent(model, latent, seed=seed, **options)
-    samples = plain.fit_empty_latent(model, latent["samples"])
+    samples = fit_channels(model, latent["samples"])
     if options.pop("disable_noise", False):
         noise = torch.zeros_like(samples)
     else:

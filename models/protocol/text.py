@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from models.errors import InvalidInput
-from models.protocol.patcher import ModelPatcher
+from models.protocol.network_patcher import NetworkPatcher
 from models.text.chunks import Token
 
 if TYPE_CHECKING:
@@ -99,12 +98,12 @@ def weight_names(handle: TextHandle) -> dict[str, str]:
     }
 
 
-class TextPatcher(ModelPatcher):
+class TextPatcher(NetworkPatcher):
     """The patcher of a text handle: its patches are the handle's."""
 
     def __init__(self, handle: TextHandle) -> None:
+        super().__init__(handle.network, handle.policy.text_device)
         self._handle = handle
-        super().__init__(None, handle.policy.text_device, torch.device("cpu"))
         self.is_clip = True
         self.patches = handle.patches
 
@@ -113,26 +112,9 @@ class TextPatcher(ModelPatcher):
         """The text model."""
         return self._handle.cond_stage_model
 
-    @property
-    def current_device(self) -> torch.device:
-        """Where its weights are now."""
-        return self._handle.network.device
-
-    def model_size(self) -> int:
-        """Bytes of all weights."""
-        return self._handle.network.size()
-
-    def model_dtype(self) -> torch.dtype:
-        """The type of its weights."""
-        return self._handle.network.dtype
-
     def weight_names(self) -> Mapping[str, str]:
         """Names that packs know -> names in the network."""
         return weight_names(self._handle)
-
-    def weight(self, name: str) -> Tensor:
-        """A weight as the file has it."""
-        return self._handle.network.stored(name)
 
     def add_patches(
         self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
@@ -142,19 +124,3 @@ class TextPatcher(ModelPatcher):
         used = super().add_patches(patches, strength_patch, strength_model)
         self._handle.patches = self.patches
         return used
-
-    def patch_model(
-        self,
-        device_to: torch.device | None = None,
-        lowvram_model_memory: int = 0,
-        load_weights: bool = True,
-        force_patch_weights: bool = False,
-    ) -> Any:
-        """Have the patches in the network."""
-        self._handle.network.patch(self._handle.patches)
-        return self.model
-
-    def unpatch_model(
-        self, device_to: torch.device | None = None, unpatch_weights: bool = True
-    ) -> None:
-        """Nothing: weights change back when another handle computes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,28 @@ def _residuals(
     }
 
 
+class FittedFormat(SD15):
+    """A latent space whose preview colours are fitted to the VAE, if the model came with one."""
+
+    colours: Any = None  # models.previews.LatentColours
+
+    @property
+    def latent_rgb_factors(self) -> list[list[float]] | None:  # type: ignore[override]
+        """Colours in -1..1 for each channel."""
+        if self.colours is None:
+            return None
+        factors: list[list[float]] = (self.colours.weights[:-1] * 2).tolist()
+        return factors
+
+    @property
+    def latent_rgb_factors_bias(self) -> list[float] | None:  # type: ignore[override]
+        """The colour of a latent of zeros."""
+        if self.colours is None:
+            return None
+        bias: list[float] = (self.colours.weights[-1] * 2 - 1).tolist()
+        return bias
+
+
 def base_model(
     family: str,
     network: Network[UNet2DConditionModel],
@@ -156,17 +179,18 @@ def base_model(
     policy: Policy,
 ) -> BaseModel:
     """The model that packs see in a handle on a network; one for each network."""
-    found = network.view
+    found = None if network.view is None else network.view()
     if isinstance(found, BaseModel):
         return found
-    format_seen = SD15(latent_format.scale)
+    format_seen = FittedFormat(latent_format.scale)
     format_seen.latent_channels = latent_format.channels
     format_seen.shift_factor = latent_format.shift
     config = our_config(family, format_seen, int(network.module.config.in_channels))
     made = BaseModel(config, _type_of(schedule), device=policy.device)
     made.model_sampling = sampling_object(schedule)
     made.diffusion_model = UNetModel(network, policy)
-    network.view = made
+    # Weak: a circle would keep the weights in memory until Python looks for circles.
+    network.view = weakref.ref(made)
     return made
 
 

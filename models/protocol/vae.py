@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.memory import Policy
+from models.protocol.network_patcher import NetworkPatcher
 from models.tiles import scale_in_tiles
 
 
@@ -32,6 +33,11 @@ class VaeProtocol:
     def first_stage_model(self) -> Any:
         """The network."""
         return self.network.module
+
+    @property
+    def patcher(self) -> NetworkPatcher:
+        """The patcher of its weights."""
+        return NetworkPatcher(self.network, self.policy.vae_device)
 
     @property
     def device(self) -> torch.device:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from nodes.pixel_space import PixelSpaceVae
 from nodes.registry import NODE_CLASSES
 from nodes.vae import VAEDecode
 
+ROOT = Path(__file__).parent.parent.parent
 EXTRA_CLASSES = [(module, name) for module, names in CLASSES.items() for name in names.split()]
 
 
@@ -126,3 +129,23 @@ def test_the_log_is_the_servers() -> None:
     setup_logger()
     with pytest.raises(NotYetSupported, match="get_logs"):
         get_logs()
+
+
+def test_modules_are_there_after_an_import_of_their_package_alone() -> None:
+    code = """
+import sys, tests.compat, comfy
+assert "torch" not in sys.modules
+import comfy_extras
+comfy.float.stochastic_rounding
+comfy_extras.nodes_mask.MaskComposite
+for package, name in ((comfy, "no_such_module"), (comfy_extras, "nodes_none")):
+    assert not hasattr(package, name)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=ROOT)
+
+
+def test_users_and_the_queue_are_known_by_their_names() -> None:
+    from app.user_manager import UserManager
+
+    assert hasattr(UserManager, "get_request_user_id")
+    assert hasattr(execution.PromptQueue, "get_tasks_remaining")

@@ -27,10 +27,10 @@ class Single:
     @classmethod
     def INPUT_TYPES(cls):
         return {"required": {"number": ("INT", {"default": 1, "max": 10**30})}}
-    RETURN_TYPES = ("INT",)
+    RETURN_TYPES = ("INT", "TYPE_OF_SINGLE")
     FUNCTION = "run"
     def run(self, number):
-        return (number,)
+        return (number, -number)
 NODE_CLASS_MAPPINGS = {"Single": Single}
 """
 
@@ -381,6 +381,11 @@ def test_lists_are_mapped_and_joined(client: Client) -> None:
         "show": node("FlowPackShow", value=["sum", 0]),
     }
     assert shown(client, graph) == [46]
+
+
+def test_a_type_that_fits_all_takes_types_of_other_packs(client: Client) -> None:
+    graph = {"one": node("Single", number=7), "show": node("FlowPackShow", value=["one", 1])}
+    assert shown(client, graph) == [-7]
 
 
 def test_only_the_chosen_side_of_a_switch_runs(client: Client) -> None:

@@ -49,3 +49,17 @@ def test_names_that_nobody_knows_are_still_errors() -> None:
         _ = controlnet.no_such_name
     with pytest.raises(ImportError):
         importlib.import_module("comfy.no_such_module")
+
+
+def test_modules_of_a_package_need_no_import_of_their_own() -> None:
+    import subprocess
+    import sys
+
+    from tests.compat import COMPAT
+
+    code = (
+        "import comfy; comfy.ldm.modules.attention.default(None, 1); comfy.k_diffusion.sampling;"
+        "assert not hasattr(comfy, 'no_such_module')"
+    )
+    environment = {"PYTHONPATH": f"{COMPAT}/..:{COMPAT}", "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)

@@ -118,3 +118,31 @@ def test_a_checkpoint_tells_where_its_model_begins(checkpoint_file: Path) -> Non
     assert prefix == "model.diffusion_model."
     config = model_detection.detect_unet_config(tensors, prefix)
     assert config is not None and config["model_channels"] == 16 and config["context_dim"] == 16
+
+
+def test_a_pack_gets_previews_of_our_latents(model: ModelHandle) -> None:
+    import latent_preview
+
+    latent = torch.randn(1, 4, 3, 5, generator=torch.Generator().manual_seed(3))
+    space = model.model.latent_format
+    assert space.latent_rgb_factors is not None
+    previewer = latent_preview.Latent2RGBPreviewer(
+        space.latent_rgb_factors, space.latent_rgb_factors_bias
+    )
+    picture = previewer.decode_latent_to_preview(latent)
+    assert picture.size == (5, 3)
+    ours = model.preview(latent)
+    assert ours is not None
+    # Ours is the same map, made as large as the picture and a little smoothed by that.
+    corner, wanted = picture.getpixel((0, 0)), ours.getpixel((0, 0))
+    assert isinstance(corner, tuple) and isinstance(wanted, tuple)
+    assert all(abs(a - b) <= 2 for a, b in zip(corner, wanted, strict=True))
+
+
+def test_patchers_of_clip_and_vae_can_be_loaded(clip: TextHandle, vae: VaeHandle) -> None:
+    from comfy import model_management
+
+    model_management.load_models_gpu([clip.patcher, vae.patcher])
+    assert clip.patcher.model_size() == clip.network.size()
+    assert vae.patcher.current_device == torch.device("cpu")
+    assert vae.patcher.model is vae.first_stage_model

@@ -114,9 +114,16 @@ def test_a_denoise_mask_function_makes_the_mask_of_each_step(model: ModelHandle)
 
 @pytest.mark.parametrize(
     "kind",
-    ["OUTER_SAMPLE", "SAMPLER_SAMPLE", "PREDICT_NOISE", "CALC_COND_BATCH", "APPLY_MODEL",
-     "DIFFUSION_MODEL"],
-)  # fmt: skip
+    [
+        "OUTER_SAMPLE",
+        "PREPARE_SAMPLING",
+        "SAMPLER_SAMPLE",
+        "PREDICT_NOISE",
+        "CALC_COND_BATCH",
+        "APPLY_MODEL",
+        "DIFFUSION_MODEL",
+    ],
+)
 def test_wrappers_stand_around_each_call(model: ModelHandle, kind: str) -> None:
     plain = run(model)
     calls: list[str] = []
@@ -134,7 +141,7 @@ def test_wrappers_stand_around_each_call(model: ModelHandle, kind: str) -> None:
     model.add_wrapper(wrapper_type, inner)
     assert torch.allclose(run(model), plain, atol=1e-5)
     assert calls[:2] == ["outer", "inner"]
-    assert len(calls) == (2 if kind in ("OUTER_SAMPLE", "SAMPLER_SAMPLE") else 6)
+    assert len(calls) == (2 if kind.endswith(("_SAMPLE", "_SAMPLING")) else 6)
     model.remove_wrappers_with_key(wrapper_type, "mine")
     calls.clear()
     run(model)

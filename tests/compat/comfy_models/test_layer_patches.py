@@ -64,6 +64,18 @@ def test_a_replacement_computes_the_attention_of_its_block(model: ModelHandle) -
     assert not same(run(model), plain)
 
 
+def test_an_attention_of_a_pack_takes_the_place_of_all(model: ModelHandle) -> None:
+    plain = run(model, steps=1)
+    heads: list[int] = []
+
+    def override(func: Any, q: Tensor, k: Tensor, v: Tensor, n: int, **options: Any) -> Any:
+        heads.append(n)
+        return func(q, k, v, n, **options)
+
+    model.model_options["transformer_options"]["optimized_attention_override"] = override
+    assert same(run(model, steps=1), plain) and heads == [4] * 8
+
+
 @pytest.mark.parametrize("kind", ["attn1", "attn2"])
 def test_output_patches_are_as_good_as_replacements(model: ModelHandle, kind: str) -> None:
     replaced, patched = model.clone(), model.clone()

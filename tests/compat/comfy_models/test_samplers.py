@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from comfy import model_sampling, sample, samplers
+from comfy.controlnet import ControlBase
 from comfy.k_diffusion import sampling as k_diffusion
 from torch import Tensor
 
@@ -205,23 +206,49 @@ def test_options_that_no_sampler_has_are_refused(model: ModelHandle) -> None:
         )  # fmt: skip
 
 
+class Constant(ControlBase):
+    """Adds a constant in the middle."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+        self.calls: list[tuple[float, ...]] = []
+
+    def get_control(self, x_noisy: Tensor, t: Tensor, *args: Any) -> Any:
+        before = None
+        if self.previous_controlnet is not None:
+            before = self.previous_controlnet.get_control(x_noisy, t, *args)
+        sigma = float(t[0])
+        self.calls.append((sigma, len(x_noisy)))
+        if not self.is_active(sigma):
+            return before
+        middle = torch.full((1, 32, 4, 4), self.value)
+        return self.control_merge({"middle": [middle]}, before, torch.float32)
+
+
+def controlled(control: ControlBase) -> list[list[Any]]:
+    return [[POSITIVE[0][0], {"control": control}]]
+
+
 def test_a_packs_control_adds_to_the_network(model: ModelHandle) -> None:
-    class Control:
-        """Adds a constant in the middle."""
+    plain = run(model)
+    control = Constant(0.5)
+    changed = run(model, positive=controlled(control))
+    assert not torch.allclose(changed, plain, atol=1e-3)
+    assert len(control.calls) == 3 and control.timestep_range is None
+    control.strength = 0.0
+    assert torch.allclose(run(model, positive=controlled(control)), plain, rtol=1e-4, atol=1e-3)
 
-        events: list[str] = []  # noqa: RUF012
 
-        def pre_run(self, model: Any, percent_to_timestep_function: Any) -> None:
-            self.events.append("pre_run")
+def test_controls_that_hang_together_add_up(model: ModelHandle) -> None:
+    both = Constant(0.2)
+    both.set_previous_controlnet(Constant(0.3))
+    together = run(model, positive=controlled(both))
+    one = run(model, positive=controlled(Constant(0.5)))
+    assert torch.allclose(together, one, rtol=1e-4, atol=1e-3)
 
-        def get_control(self, x: Tensor, *args: Any) -> dict[str, list[Any]]:
-            self.events.append("get")
-            return {"middle": [torch.full((1, 32, 4, 4), 0.5)], "output": []}
 
-        def cleanup(self) -> None:
-            self.events.append("cleanup")
-
-    control = Control()
-    changed = run(model, positive=[[POSITIVE[0][0], {"control": control}]])
-    assert not torch.allclose(changed, run(model), atol=1e-3)
-    assert control.events == ["pre_run", "get", "get", "get", "cleanup"]
+def test_a_control_acts_in_its_part_of_the_run(model: ModelHandle) -> None:
+    never = Constant(0.5)
+    never.set_cond_hint(torch.zeros(1, 3, 8, 8), 1.0, (1.0, 1.0))
+    assert torch.allclose(run(model, positive=controlled(never)), run(model), rtol=1e-4, atol=1e-3)

@@ -12,7 +12,17 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from executor.messages import Call, Emit, Event, Finished, Preview, Progress, Ready, Reply
+from executor.messages import (
+    Call,
+    Emit,
+    Event,
+    Finished,
+    Heartbeat,
+    Preview,
+    Progress,
+    Ready,
+    Reply,
+)
 from executor.worker_config import WorkerConfig
 from tests.executor.worker.client import Client, worker
 from tests.executor.worker.harness import node
@@ -294,3 +304,14 @@ def test_the_check_of_an_image_name_is_answered(client: Client, name: str, ok: b
     result = client.wait_for(Reply).result
     assert result["ok"] is ok
     assert ok or name in result["text"]
+
+
+def test_the_private_folder_goes_with_a_server_that_dies(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = WorkerConfig(base=str(tmp_path), cpu=True, run_folder=str(folder))
+    with worker("executor.worker", "--config", config.to_json()) as client:
+        client.wait_for(Heartbeat)
+        client.hang_up()
+        client.process.wait(60)
+    assert not folder.exists()

@@ -205,10 +205,6 @@ class FlowPackShow:
     def INPUT_TYPES(cls):
         return {"required": {"value": (any_type, {})}}
 
-    @classmethod
-    def VALIDATE_INPUTS(cls, input_types):
-        return True
-
     INPUT_IS_LIST = True
     RETURN_TYPES = ()
     FUNCTION = "run"
