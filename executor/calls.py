@@ -4,7 +4,7 @@
 |-------------------|-------------------------|---------------------------------|
 | `validate_inputs` | `CheckRequest`          | `CheckResult`                   |
 | `device_stats`    | none                    | device entries of /system_stats |
-| `describe_inputs` | `{"classes": [name]}`   | class -> its inputs now         |
+| `describe`        | `names` of classes      | their definitions, made anew    |
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 VALIDATE_INPUTS: Final = "validate_inputs"
 DEVICE_STATS: Final = "device_stats"
-DESCRIBE_INPUTS: Final = "describe_inputs"
+DESCRIBE: Final = "describe"
 
 
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):

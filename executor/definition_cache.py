@@ -7,9 +7,9 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -53,6 +53,22 @@ class Definitions:
         async with asyncio.timeout(wait_s):
             await self._known.wait()
 
+    def update(self, definitions: Iterable[NodeDefinition]) -> bool:
+        """Take over the inputs of some classes that are known; whether that changed anything."""
+        by_name = dict(self.by_name)
+        for new in definitions:
+            if new.name in by_name:
+                by_name[new.name] = msgspec.structs.replace(
+                    by_name[new.name],
+                    info=new.info,
+                    file_options=new.file_options,
+                    choices_before_files=new.choices_before_files,
+                )
+        published = Published(
+            fingerprint=self.fingerprint, definitions=list(by_name.values()), packs=self.packs
+        )
+        return self.replace(published)
+
     def replace(self, published: Published) -> bool:
         """Put others in force; whether that changed any definition."""
         by_name = {definition.name: definition for definition in published.definitions}
@@ -62,30 +78,10 @@ class Definitions:
         self._known.set()
         if is_same:
             return False
-        self._put_in_force(by_name)
-        return True
-
-    def replace_inputs(self, inputs: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Take other inputs of known classes; whether that changed anything."""
-        changed = {
-            name: _with_inputs(self.by_name[name], sections)
-            for name, sections in inputs.items()
-            if name in self.by_name and self.by_name[name].info["input"] != sections
-        }
-        if changed:
-            self._put_in_force({**self.by_name, **changed})
-        return bool(changed)
-
-    def _put_in_force(self, by_name: Mapping[str, NodeDefinition]) -> None:
         self.by_name = by_name
         self.book = RuleBook(by_name)
         self.revision += 1
-
-
-def _with_inputs(definition: NodeDefinition, inputs: Mapping[str, Any]) -> NodeDefinition:
-    order = {section: list(names) for section, names in inputs.items()}
-    info = definition.info | {"input": dict(inputs), "input_order": order}
-    return msgspec.structs.replace(definition, info=info)
+        return True
 
 
 def load_cached(folder: Path, fingerprint: str) -> Published | None:

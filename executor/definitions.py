@@ -27,9 +27,10 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     check: ClassCheck | None = None
     # input name -> where its options come from: a model folder kind such as "checkpoints", or
     # "input_images". The server fills these lists in from disk: fresh, and without a worker
-    # (executor.file_options). What `info` lists for them are choices that are no files; these
-    # follow.
+    # (executor.file_options). What `info` lists for them are choices that are no files.
     file_options: dict[str, str] = {}
+    # input name -> how many of those choices stand before the files, where not all follow.
+    choices_before_files: dict[str, int] = {}
     # What its pack says about older classes that it stands for (executor.node_replacement).
     replaces: list[dict[str, Any]] = []
     # Types among its inputs and outputs that fit others than those of their name: type -> names.

@@ -19,6 +19,7 @@ from executor.messages import (
     Event,
     Execute,
     Finished,
+    FoldersChanged,
     Log,
     NodeText,
     PackMessage,
@@ -74,6 +75,7 @@ class Dispatcher:
     ) -> None:
         # What node packs ask for; the server, which knows, sets it.
         self.on_ask: Callable[[Ask], Awaitable[Any]] = _cannot_answer
+        self.on_folders: Callable[[FoldersChanged], None] = lambda event: None
         self._store = store
         self._pool = pool
         self._listener = listener
@@ -205,6 +207,8 @@ class Dispatcher:
                 self._listener.on_preview(self._client_of(slot), event)
             case NodeText():
                 self._listener.on_text(self._client_of(slot), event)
+            case FoldersChanged():
+                self.on_folders(event)
             case PackMessage():
                 self._listener.on_pack_message(event)
             case Ask():

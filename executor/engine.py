@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,12 +16,13 @@ from executor.definition_cache import Definitions, Published, load_cached, save_
 from executor.definitions import NodeDefinition
 from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
+from executor.kinds import KindTable
 from executor.listener import Listener
 from executor.messages import Ready
 from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
+from executor.pack_lists import PackLists, names_what_is_not_listed
 from executor.pool import Pool
-from executor.renewal import Renewal
 from executor.store import Store
 from executor.validation import PromptRejected, ValidatedPrompt, validate_prompt
 from executor.worker_interface import CallFailed, Worker
@@ -29,6 +30,7 @@ from executor.worker_interface import CallFailed, Worker
 log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "darkroom.db"
+LISTS_S: Final = 5.0  # that a worker has to list anew what a prompt names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +65,13 @@ class Engine:
         self.pool = pool
         self.definitions = Definitions()
         self.options = FileOptions(config.folders)
+        self.lists = PackLists(self.definitions, pool)
+        self._kinds = KindTable(config.folders)
         self.replacements = Replacements()
-        self.renewal = Renewal(self.definitions, pool)
         self.dispatcher = Dispatcher(
             store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
         )
+        self.dispatcher.on_folders = lambda event: self._kinds.put(event.kinds)
 
     @classmethod
     async def start(
@@ -103,14 +107,19 @@ class Engine:
         if not self.definitions.are_known:
             await self.definitions.wait(self._config.startup_wait_s)
         try:
-            valid = await self._validate(prompt, targets)
+            validated = await self._validate(prompt, targets)
         except PromptRejected as rejected:
-            if await self.renewal.renew_refused(rejected.node_errors):
-                return await self._validate(prompt, targets)
-            raise
-        if await self.renewal.renew_refused(valid.node_errors):
-            return await self._validate(prompt, targets)
-        return valid
+            if not await self._lists_changed(rejected.node_errors):
+                raise
+        else:
+            if not await self._lists_changed(validated.node_errors):
+                return validated
+        return await self._validate(prompt, targets)
+
+    async def _lists_changed(self, node_errors: Mapping[str, Any]) -> bool:
+        """Whether a value that was refused may be in a list of a pack by now."""
+        is_about_lists = names_what_is_not_listed(node_errors)
+        return is_about_lists and await self.lists.refresh(LISTS_S)
 
     async def _validate(self, prompt: object, targets: Collection[str] | None) -> ValidatedPrompt:
         return await validate_prompt(
@@ -140,7 +149,7 @@ class Engine:
         cached = await asyncio.to_thread(lambda: load_cached(folder, self.pool.fingerprint()))
         if cached is not None:
             self.definitions.replace(cached)
-            self._add_model_kinds()
+            self._kinds.put(cached.packs.model_kinds)
             self._take_replacements()
 
     def _take_replacements(self) -> None:
@@ -151,6 +160,7 @@ class Engine:
 
     def _take_definitions(self, ready: Ready) -> None:
         """A worker is ready: its definitions hold from now on, and are kept for the next start."""
+        self._kinds.put(ready.packs.model_kinds)
         if ready.definitions is None:
             return
         published = Published(
@@ -161,17 +171,9 @@ class Engine:
         known = self.definitions
         is_new = (ready.fingerprint, ready.packs) != (known.fingerprint, known.packs)
         has_changed = known.replace(published)
-        self._add_model_kinds()
         self._take_replacements()
         if has_changed or is_new:
             folder = self._config.definitions_folder
             task = asyncio.create_task(asyncio.to_thread(save_cached, folder, published))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
-
-    def _add_model_kinds(self) -> None:
-        """Look for models where packs, which live in the workers, have said."""
-        folders = self._config.folders
-        for name, kind in self.definitions.packs.model_kinds.items():
-            folders.extensions[name] = frozenset(kind.extensions)
-            folders.models[name] = [Path(folder) for folder in kind.folders]

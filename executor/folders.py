@@ -6,7 +6,7 @@ Standard library only, so that the server process can list model files without t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -149,9 +149,9 @@ class Folders:
     temp: Path  # previews; emptied at start
     user: Path  # settings and workflows of users
     models_root: Path  # holds one folder a kind
-    models: dict[str, list[Path]]  # kind -> folders in search order
-    extensions: dict[str, frozenset[str]]  # kind -> lower-case extensions; empty: every file
-    _listings: dict[str, tuple[tuple[Path, ...], Listing]] = field(
+    models: MutableMapping[str, list[Path]]  # kind -> folders in search order
+    extensions: MutableMapping[str, frozenset[str]]  # kind -> in lower case; empty: every file
+    _listings: dict[str, tuple[tuple[Path, ...], frozenset[str], Listing]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -207,13 +207,14 @@ class Folders:
     def add(self, extra: ExtraPath) -> None:
         """Search one more folder; a default one before the others. New kinds list every file."""
         kind = KIND_ALIASES.get(extra.kind, extra.kind)
-        paths = self.models.setdefault(kind, [])
         self.extensions.setdefault(kind, frozenset())
+        paths = list(self.models.get(kind, ()))
         if extra.path in paths:
             if not extra.is_default:
                 return
             paths.remove(extra.path)
         paths.insert(0 if extra.is_default else len(paths), extra.path)
+        self.models[kind] = paths
 
     def make(self) -> None:
         """Make what is missing: input, output, temp, user, one folder a kind."""
@@ -237,11 +238,12 @@ class Folders:
         """
         folders = tuple(self.kind_folders(kind))
         kind = KIND_ALIASES.get(kind, kind)
+        extensions = self.extensions.get(kind, frozenset())
         known = self._listings.get(kind)
-        if known is None or known[0] != folders or not known[1].is_current():
-            known = (folders, list_files(folders, self.extensions.get(kind, frozenset())))
+        if known is None or known[:2] != (folders, extensions) or not known[2].is_current():
+            known = (folders, extensions, list_files(folders, extensions))
             self._listings[kind] = known
-        return list(known[1].names)
+        return list(known[2].names)
 
     def find(self, kind: str, name: str) -> Path | None:
         """The first file of that name, or None. Raises OutsideFolder for a name that leaves."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from executor.kinds import ModelKind
 from executor.packs import LoadedPacks
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -106,6 +107,12 @@ class NodeText(msgspec.Struct, tag_field="kind", tag="text", frozen=True, kw_onl
     text: str
 
 
+class FoldersChanged(msgspec.Struct, tag_field="kind", tag="folders", frozen=True, kw_only=True):
+    """Node packs have added or changed kinds of model folders since the worker was ready."""
+
+    kinds: dict[str, ModelKind]
+
+
 class PackMessage(msgspec.Struct, tag_field="kind", tag="pack_message", frozen=True, kw_only=True):
     """What a node pack sends to clients: the content of one WebSocket message, as it is."""
 
@@ -169,6 +176,7 @@ Event: TypeAlias = (
     | Emit
     | Preview
     | NodeText
+    | FoldersChanged
     | PackMessage
     | Ask
     | Progress

@@ -41,7 +41,11 @@ class FileOptions:
         info = dict(definition.info)
         info["input"] = {
             section: {
-                name: self._filled(declared, definition.file_options.get(name))
+                name: self._filled(
+                    declared,
+                    definition.file_options.get(name),
+                    definition.choices_before_files.get(name, 0),
+                )
                 for name, declared in inputs.items()
             }
             for section, inputs in info["input"].items()
@@ -52,9 +56,14 @@ class FileOptions:
         """`names` of several sources."""
         return {source: self.names(source) for source in sources}
 
-    def _filled(self, declared: Any, source: str | None) -> Any:
-        """An input's declaration; what it lists itself comes after the files."""
+    def _filled(self, declared: Any, source: str | None, before: int) -> Any:
+        """An input's declaration with the files among what it lists itself."""
         if source is None:
             return declared
-        extra = declared[0] if isinstance(declared[0], list) else []
-        return [[*self.names(source), *extra], *declared[1:]]
+        kind, *options = declared
+        if kind == "COMBO":
+            own = options[0]["options"]
+            names = [*own[:before], *self.names(source), *own[before:]]
+            return [kind, {**options[0], "options": names}]
+        own = kind if isinstance(kind, list) else []
+        return [[*own[:before], *self.names(source), *own[before:]], *options]

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from executor.kinds import ModelKind
+
 MODULE_PREFIX: Final = "custom_nodes"  # packs are imported, and shown to clients, below this name
 ENTRY_FILE: Final = "__init__.py"
 START_SCRIPT: Final = "prestartup_script.py"  # run before anything is imported
@@ -65,20 +67,13 @@ class PackRoute(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str  # regular expression of the whole path, percent-encoded as it is sent
 
 
-class ModelKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of model folders that a pack has added or changed."""
-
-    folders: list[str]
-    extensions: list[str]  # of its files; none: every file
-
-
 class LoadedPacks(msgspec.Struct, frozen=True, kw_only=True):
     """All that the server must know of a worker's packs."""
 
     reports: list[PackReport] = []
     routes: list[PackRoute] = []
     has_prompt_hooks: bool = False  # a pack wants to see prompts before they are checked
-    model_kinds: dict[str, ModelKind] = {}
+    model_kinds: dict[str, ModelKind] = {}  # that packs have added or changed
 
     @property
     def web(self) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from executor.definitions import NodeDefinition
+from executor.file_options import INPUT_IMAGES
 
 # Types of inputs that bring others along, which have dotted names: `images.image0`.
 _GROWING: Final = "COMFY_AUTOGROW_V3"
@@ -190,12 +191,14 @@ class RuleBook(Mapping[str, NodeRules]):
 def node_rules(definition: NodeDefinition) -> NodeRules:
     """Work out the rules of one class.
 
-    A check of nothing but files is left out: whether these are there is seen from here as well,
+    A check of nothing but images is left out: whether these are there is seen from here as well,
     and needs no worker.
     """
     check = definition.check
     if check and check.arguments and not check.takes_all:
-        check = None if definition.file_options.keys() >= set(check.arguments) else check
+        images = {k for k, source in definition.file_options.items() if source == INPUT_IMAGES}
+        if images >= set(check.arguments):
+            check = None
     takes = frozenset(check.arguments) if check else frozenset()
     takes_all = check is not None and check.takes_all
     sections = definition.info["input"]

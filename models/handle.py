@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,30 +13,45 @@ from torch import Tensor
 
 from models.latent_format import LatentFormat
 from models.memory import Policy
-from models.network import Network, Patches, WeightPatch
+from models.network import Network, Patches
 from models.previews import LatentColours, latent_preview
+from models.protocol.base_model import BaseModel
+from models.protocol.model_sampling import ObjectSchedule
+from models.protocol.options import Options, empty_options
+from models.protocol.patcher import ModelPatcher
+from models.protocol.unet import base_model
 from models.sampling.schedule import Schedule
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelHandle:
+@dataclass(kw_only=True, eq=False)
+class ModelHandle(ModelPatcher):
     """A reference to a loaded diffusion model, with patches and options of its own.
 
-    Handles are values: a change makes a new one, and all share the weights. Implements
-    models.sampling.model.DiffusionModel.
+    A node changes nothing but a clone that it made; all clones share the weights. Implements
+    models.sampling.model.DiffusionModel, and the protocol of models.protocol for packs.
     """
 
     family: str  # name of the model family
     network: Network[UNet2DConditionModel]
-    schedule: Schedule
+    own_schedule: Schedule  # unless another one was put in
     latent_format: LatentFormat
     policy: Policy
     patches: Patches = field(default_factory=dict)  # weight name -> LoRA and the like
     colours: LatentColours | None = None  # for previews; None without a VAE to ask
-    options: Mapping[str, Any] = field(default_factory=dict)  # settings that nodes attach
+    model_options: Options = field(default_factory=empty_options)  # what nodes attach
+
+    def __post_init__(self) -> None:
+        self.size = 0
+        self.backup = {}
+        self._prepare()
+        self._base = base_model(
+            self.family, self.network, self.own_schedule, self.latent_format, self.policy
+        )
+        if self.colours is not None:
+            self._base.latent_format.colours = self.colours
 
     @property
     def device(self) -> torch.device:
@@ -47,16 +63,20 @@ class ModelHandle:
         """The number type it computes in."""
         return self.network.dtype
 
-    def clone(self, **changes: Any) -> ModelHandle:
-        """A handle on the same weights, with some fields replaced."""
-        return replace(self, **changes)
+    @property
+    def schedule(self) -> Schedule:
+        """Noise levels and parametrisation, those that a node put in counted."""
+        sampling = self.object_patches.get("model_sampling")
+        return self.own_schedule if sampling is None else ObjectSchedule(sampling)
 
-    def with_patches(self, patches: Patches) -> ModelHandle:
-        """A handle whose weights also have these patches, made after those it has."""
-        merged: dict[str, tuple[WeightPatch, ...]] = {k: tuple(v) for k, v in self.patches.items()}
-        for name, changes in patches.items():
-            merged[name] = (*merged.get(name, ()), *changes)
-        return replace(self, patches=merged)
+    @property
+    def is_customised(self) -> bool:
+        """Whether nodes attached anything beside patches of weights."""
+        tables = (
+            self.object_patches, self.wrappers, self.callbacks, self.injections,
+            self.additional_models, self.model_options["transformer_options"],
+        )  # fmt: skip
+        return any(tables) or len(self.model_options) > 1
 
     def preview(self, latent: Tensor) -> Image | None:
         """A quick picture of the first latent [B, C, h, w] in model space, or None."""
@@ -82,3 +102,74 @@ class ModelHandle:
                 return_dict=False,
             )[0]
         return self.schedule.denoised(x, sigma, output.to(x.device, torch.float32))
+
+    # As a ModelPatcher
+
+    @property
+    def model(self) -> BaseModel:
+        """The model as packs see it; clones share it."""
+        return self._base
+
+    @property
+    def load_device(self) -> torch.device:
+        """Where it computes."""
+        return self.policy.device
+
+    @property
+    def offload_device(self) -> torch.device:
+        """Where it waits."""
+        return torch.device("cpu")
+
+    @property
+    def current_device(self) -> torch.device:
+        """Where its weights are now."""
+        return self.network.device
+
+    def model_size(self) -> int:
+        """Bytes of all weights."""
+        return self.network.size()
+
+    def weight_names(self) -> Mapping[str, str]:
+        """Names in the original layout, below `diffusion_model.`, -> names in the network."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {
+            f"diffusion_model.{self.network.original(name)}": name for name in self.network.names()
+        }
+
+    def weight(self, name: str) -> Tensor:
+        """A weight as the file has it."""
+        return self.network.stored(name)
+
+    def patch_model(
+        self,
+        device_to: torch.device | None = None,
+        lowvram_model_memory: int = 0,
+        load_weights: bool = True,
+        force_patch_weights: bool = False,
+    ) -> BaseModel:
+        """Have the patches in the model, for packs that call it themselves."""
+        self.patch_objects()
+        if load_weights:
+            self.network.patch(self.patches)
+            self.model.diffusion_model.patches = self.patches
+            self.policy.residents.use(self.network, self.policy.device)
+        self.inject_model()
+        return self.model
+
+    def unpatch_model(
+        self, device_to: torch.device | None = None, unpatch_weights: bool = True
+    ) -> None:
+        """Undo `patch_model`; weights change back when the next handle computes."""
+        self.eject_model()
+        if unpatch_weights:
+            self.model.diffusion_model.patches = {}
+        if device_to is not None and device_to.type == "cpu":
+            self.policy.residents.evict(self.network)
+        self.unpatch_objects()
+
+    def model_patches_models(self) -> Sequence[Any]:
+        """Models that patches bring along; none."""
+        return ()

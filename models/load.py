@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import PartMissing, UnknownModelFamily
 from models.families import families
+from models.families.clip_text import build_clip_text
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
 from models.handle import ModelHandle
@@ -50,27 +51,58 @@ def load_checkpoint(
 
     Raises ModelFileError (see models.errors) for a file that cannot be used.
     """
-    weights = open_weights(path)
+    return checkpoint_of(open_weights(path), policy, embedding_folders)
+
+
+def checkpoint_of(
+    weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()
+) -> Checkpoint:
+    """All parts of an opened checkpoint."""
     family = recognise(weights)
-    unet = family.build_unet(weights, policy.unet_dtype)
-    if unet is None:
-        raise PartMissing(path, "diffusion model")
+    unet = _unet(weights, family, policy)
     text = family.build_text(weights, policy.text_dtype)
     vae = family.build_vae(weights, policy.vae_dtype)
     vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
-    model = ModelHandle(
-        family=family.name,
-        network=unet,
-        schedule=family.schedule(weights),
-        latent_format=family.latent_format,
-        policy=policy,
-        colours=None if vae_handle is None else LatentColours(vae_handle, family.latent_format),
-    )
     return Checkpoint(
-        model=model,
+        model=_model_handle(unet, weights, family, policy, vae_handle),
         text=None if text is None else _text_handle(text, policy, embedding_folders),
         vae=vae_handle,
     )
+
+
+def unet_of(weights: Weights, policy: Policy) -> ModelHandle:
+    """The diffusion model of an opened file."""
+    family = recognise(weights)
+    return _model_handle(_unet(weights, family, policy), weights, family, policy, None)
+
+
+def _unet(weights: Weights, family: Family, policy: Policy) -> Network[Any]:
+    unet = family.build_unet(weights, policy.unet_dtype)
+    if unet is None:
+        raise PartMissing(weights.path, "diffusion model")
+    return unet
+
+
+def _model_handle(
+    unet: Network[Any], weights: Weights, family: Family, policy: Policy, vae: VaeHandle | None
+) -> ModelHandle:
+    return ModelHandle(
+        family=family.name,
+        network=unet,
+        own_schedule=family.schedule(weights),
+        latent_format=family.latent_format,
+        policy=policy,
+        colours=None if vae is None else LatentColours(vae, family.latent_format),
+    )
+
+
+def text_of(weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()) -> TextHandle:
+    """The CLIP-L text encoder of an opened file, whatever it is prefixed with."""
+    prefixes = ("cond_stage_model.transformer.", "clip_l.transformer.", "")
+    network = build_clip_text(weights, policy.text_dtype, *prefixes)
+    if network is None:
+        raise PartMissing(weights.path, "CLIP-L text encoder")
+    return _text_handle(network, policy, embedding_folders)
 
 
 def _text_handle(
@@ -84,7 +116,12 @@ def _text_handle(
 
 def load_vae(path: Path, policy: Policy) -> VaeHandle:
     """The VAE of a file that holds only it, or of a checkpoint. Raises ModelFileError."""
-    network = build_vae(open_weights(path), policy.vae_dtype)
+    return vae_of(open_weights(path), policy)
+
+
+def vae_of(weights: Weights, policy: Policy) -> VaeHandle:
+    """The VAE of an opened file."""
+    network = build_vae(weights, policy.vae_dtype)
     if network is None:
-        raise PartMissing(path, "VAE")
+        raise PartMissing(weights.path, "VAE")
     return VaeHandle(network=network, policy=policy)

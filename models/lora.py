@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from models.errors import CheckpointUnreadable
-from models.handle import ModelHandle
 from models.network import Network, WeightPatch
-from models.text.handle import TextHandle
 from models.weights import open_weights
+
+if TYPE_CHECKING:
+    from models.handle import ModelHandle
+    from models.text.handle import TextHandle
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +87,20 @@ class Lora:
 
 def load_lora(path: Path) -> Lora:
     """Read a LoRA file; raises ModelFileError if it is none."""
-    groups: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in open_weights(path).tensors.items():
-        suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
-        if suffix is not None:
-            groups.setdefault(name.removesuffix(suffix), {})[SUFFIXES[suffix]] = tensor
+    groups = group_tensors(open_weights(path).tensors)
     if not groups:
         raise CheckpointUnreadable(path, "it holds no LoRA", "Check that it is a LoRA file.")
     return Lora(path=path, groups=groups)
+
+
+def group_tensors(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each layer, by what they are; tensors that are none of LoRA's are left out."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+        if suffix is not None:
+            groups.setdefault(name.removesuffix(suffix), {})[SUFFIXES[suffix]] = tensor
+    return groups
 
 
 def apply_lora(

@@ -26,7 +26,7 @@ def resize(samples: Tensor, width: int, height: int, method: str, *, crop: bool 
     if method == "bislerp":
         return bislerp(samples, width, height)
     if method == "lanczos":
-        return _lanczos(samples, width, height)
+        return lanczos(samples, width, height)
     return functional.interpolate(samples, size=(height, width), mode=method)
 
 
@@ -38,7 +38,8 @@ def _crop_to_aspect(samples: Tensor, width: int, height: int) -> Tensor:
     return samples[..., y : old_height - y, x : old_width - x]
 
 
-def _lanczos(samples: Tensor, width: int, height: int) -> Tensor:
+def lanczos(samples: Tensor, width: int, height: int) -> Tensor:
+    """Resize pictures [B, C, H, W] of 2 to 4 channels on 8 bits a channel."""
     if samples.shape[1] not in (2, 3, 4):
         raise ValueError(f"lanczos takes pictures of 3 or 4 channels, not {samples.shape[1]}")
     pixels = samples.movedim(1, -1).cpu().float().mul(255).clamp(0, 255).to(torch.uint8).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -47,15 +47,19 @@ class Residents:
             self._networks[id(network)] = network
             self._networks.move_to_end(id(network))
             if network.device != device:
-                self._make_room(network.size() + WORKING_BYTES, keep=network)
+                self.free(network.size() + WORKING_BYTES, keep=(network,))
         network.place(device)
 
-    def _make_room(self, wanted: int, keep: Network[Any]) -> None:
+    def free(self, wanted: int, keep: Collection[Network[Any]] = ()) -> list[Network[Any]]:
+        """Send networks home, least recently used first, until so much is free; which ones went."""
+        gone = []
         for network in list(self._networks.values()):
             if free_bytes(self.device) - self.reserve >= wanted:
-                return
-            if network is not keep:
+                break
+            if not any(network is kept for kept in keep):
                 self.evict(network)
+                gone.append(network)
+        return gone
 
     def evict(self, network: Network[Any]) -> None:
         """Send a network home."""

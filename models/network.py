@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -45,6 +46,8 @@ class Network(Generic[N]):
         self.device = torch.device("cpu")
         self._source = source
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
+        # What models.protocol shows of it: handles share it, and it goes with the last of them.
+        self.view: weakref.ref[nn.Module] | None = None
 
     def place(self, device: torch.device) -> None:
         """Have the module on a device. Coming home to the CPU drops the copy that was away."""

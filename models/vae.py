@@ -11,13 +11,14 @@ from torch import Tensor
 from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network
+from models.protocol.vae import VaeProtocol
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeHandle:
+class VaeHandle(VaeProtocol):
     """A reference to a loaded autoencoder."""
 
     network: Network[AutoencoderKL]

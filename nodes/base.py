@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from nodes.context import NodeContext, current_context, installed_files
+from nodes.context import NodeContext, installed_files, surroundings
+from nodes.file_choices import FileChoices
+from nodes.method_names import CORE, EXTRA
 
 MAX_RESOLUTION = 16384  # pixels, the bound of every size input
 
@@ -22,9 +24,10 @@ class FileOptions:
     source: str  # a model folder kind such as "checkpoints", or "input_images"
     extra: tuple[str, ...] = ()  # choices that are no files, after them
 
-    def names(self) -> list[str]:
+    def names(self) -> FileChoices:
         """All choices now."""
-        return [*installed_files().names(self.source), *self.extra]
+        files = installed_files().names(self.source)
+        return FileChoices(self.source, files, after=self.extra)
 
 
 # What an input is: `("INT", {"default": 1})`, `("IMAGE",)`, `(["a", "b"],)`, `(FileOptions(...),)`.
@@ -53,6 +56,21 @@ class Node:
     FUNCTION: ClassVar[str] = "run"
     run: Callable[..., Any]  # the work: inputs as keyword arguments
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have a class of ours go by the method that packs call: they may override it, too."""
+        super().__init_subclass__(**options)
+        if not cls.__module__.startswith("nodes."):
+            return
+        name = CORE.get(cls.__name__) or EXTRA.get(cls.__name__)
+        if name is not None:
+            cls.FUNCTION = name
+            setattr(cls, name, cls.run)
+
+    @classmethod
+    def execute(cls, *arguments: Any, **named: Any) -> Any:
+        """The work, called on the class, as packs do with V3 nodes."""
+        return getattr(cls(), cls.FUNCTION)(*arguments, **named)
+
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
         """The inputs in V1 form, with file lists as they are on disk now."""
@@ -65,18 +83,10 @@ class Node:
             types["hidden"] = dict(cls.HIDDEN)
         return types
 
-    @classmethod
-    def file_options(cls) -> dict[str, FileOptions]:
-        """The inputs whose choices are files."""
-        declared = {**cls.REQUIRED, **cls.OPTIONAL}
-        return {
-            name: spec[0] for name, spec in declared.items() if isinstance(spec[0], FileOptions)
-        }
-
     @property
     def context(self) -> NodeContext:
         """The surroundings of the running call."""
-        return current_context()
+        return surroundings()
 
 
 def _as_v1(spec: Declared) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ class CLIPTextEncode(Node):
     )
     RETURN_TYPES = ("CONDITIONING",)
 
-    def run(self, text: str, clip: TextHandle | None) -> tuple[Conditioning]:
+    def run(self, clip: TextHandle | None, text: str) -> tuple[Conditioning]:
         """Weights such as (word:1.2) and embedding:name are understood."""
         return (need_text_encoder(clip).encode_text(text),)
 

@@ -6,11 +6,11 @@ third-party pack) finds it without being handed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,6 +63,8 @@ class Services:
     folders: NodeFolders
     settings: NodeSettings = field(default_factory=NodeSettings)
     model_policy: Policy | None = None  # None: a process that runs no models
+    flags: Mapping[str, Any] = field(default_factory=dict)  # the worker's settings by name
+    interrupt: Callable[[str], None] = lambda prompt_id: None  # have a prompt stop
 
     @property
     def policy(self) -> Policy:
@@ -129,9 +131,85 @@ class NodeContext:
 CURRENT: ContextVar[NodeContext] = ContextVar("node_context")
 
 
+class _Process:
+    """What holds for this process, outside of calls and in threads that nodes start."""
+
+    services: Services | None = None
+    latest: NodeContext | None = None  # of the call made last in the prompt that runs
+
+
+def use_services(services: Services | None) -> None:
+    """Say what this process offers to nodes: once, before packs are imported."""
+    _Process.services = services
+
+
+def process_services() -> Services:
+    """What this process offers; raises LookupError before `use_services`."""
+    if _Process.services is None:
+        raise LookupError("this process was not set up to run nodes")
+    return _Process.services
+
+
+def enter(context: NodeContext) -> None:
+    """A call begins."""
+    CURRENT.set(context)
+    _Process.latest = context
+
+
+def leave() -> None:
+    """A prompt is over: its calls are surroundings for nobody any more."""
+    _Process.latest = None
+
+
 def current_context() -> NodeContext:
-    """The context of the node that is running; raises LookupError outside of one."""
-    return CURRENT.get()
+    """The context of the node that is running; raises LookupError outside of a prompt.
+
+    Threads that a node has started get that of the call made last.
+    """
+    context = CURRENT.get(None) or _Process.latest
+    if context is None:
+        raise LookupError("no node is running")
+    return context
+
+
+def surroundings() -> NodeContext:
+    """The current context, or outside of a prompt one that reports to nobody.
+
+    Raises LookupError in a process that was not set up for nodes.
+    """
+    context = CURRENT.get(None) or _Process.latest
+    if context is not None:
+        return context
+    return NodeContext(
+        prompt_id="", node_id="", list_index=0, services=process_services(), reporter=_Silent()
+    )
+
+
+def interrupt_prompt() -> None:
+    """Have the prompt that runs stop, from any thread."""
+    context = CURRENT.get(None) or _Process.latest
+    if context is not None:
+        context.services.interrupt(context.prompt_id)
+
+
+def is_in_call() -> bool:
+    """Whether a node is running, as far as this thread can tell."""
+    return (CURRENT.get(None) or _Process.latest) is not None
+
+
+class _Silent:
+    """Reports to nobody, is never interrupted."""
+
+    def report(
+        self, node_id: str, value: float, total: float, preview: PreviewSource | None
+    ) -> None:
+        pass
+
+    def text(self, node_id: str, text: str) -> None:
+        pass
+
+    def check_interrupted(self) -> None:
+        pass
 
 
 class InstalledFiles(Protocol):

@@ -21,7 +21,7 @@ class EmptyImage(Node):
     )
     RETURN_TYPES = ("IMAGE",)
 
-    def run(self, width: int, height: int, batch_size: int, color: int) -> tuple[Tensor]:
+    def run(self, width: int, height: int, batch_size: int = 1, color: int = 0) -> tuple[Tensor]:
         """`color` is 0xRRGGBB."""
         rgb = [(color >> shift & 0xFF) / 255 for shift in (16, 8, 0)]
         return (torch.tensor(rgb).expand(batch_size, height, width, 3).contiguous(),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from models.handle import ModelHandle
 from models.load import load_checkpoint, load_vae
 from models.lora import apply_lora, load_lora
@@ -41,6 +43,11 @@ class VAELoader(Node):
     REQUIRED = inputs(vae_name=(FileOptions("vae", extra=(PIXEL_SPACE,)),))
     RETURN_TYPES = ("VAE",)
 
+    @classmethod
+    def vae_list(cls, s: object = None) -> list[str]:
+        """The choices, for packs that offer them as well."""
+        return FileOptions("vae", extra=(PIXEL_SPACE,)).names()
+
     def run(self, vae_name: str) -> tuple[VaeHandle | PixelSpaceVae]:
         """`pixel_space` is no file: its latents are the pictures themselves."""
         if vae_name == PIXEL_SPACE:
@@ -61,6 +68,8 @@ class LoraLoader(Node):
         strength_clip=("FLOAT", _STRENGTH),
     )
     RETURN_TYPES = ("MODEL", "CLIP")
+
+    loaded_lora: Any = None  # packs that derive from this class keep theirs here
 
     def run(
         self,

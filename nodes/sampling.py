@@ -8,11 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from models.handle import ModelHandle
+from models.protocol.sampling import SAMPLER_NAMES, SCHEDULER_NAMES, sample_latent
 from models.sampling.conditioning import Conditioning
 from models.sampling.run import Progress
-from models.sampling.sample import sample_latent
-from models.sampling.samplers import SAMPLERS
-from models.sampling.schedulers import SCHEDULERS
 from nodes.base import Node, inputs
 from nodes.context import NodeContext
 
@@ -24,7 +22,8 @@ _CFG = ("FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0, "step": 0.1, "round"
 def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
     """Reports every step, and stops the run when it is interrupted."""
 
-    with_preview = context.settings.preview_method != "none"
+    can_draw = hasattr(model, "preview")  # models that packs build cannot
+    with_preview = can_draw and context.settings.preview_method != "none"
 
     def callback(step: int, total: int, denoised: Tensor, x: Tensor) -> None:
         picture = (lambda: model.preview(denoised)) if with_preview else None
@@ -42,8 +41,8 @@ class KSampler(Node):
         seed=_SEED,
         steps=_STEPS,
         cfg=_CFG,
-        sampler_name=(list(SAMPLERS), {}),
-        scheduler=(list(SCHEDULERS), {}),
+        sampler_name=(SAMPLER_NAMES, {}),
+        scheduler=(SCHEDULER_NAMES, {}),
         positive=("CONDITIONING", {}),
         negative=("CONDITIONING", {}),
         latent_image=("LATENT", {}),
@@ -92,8 +91,8 @@ class KSamplerAdvanced(Node):
         noise_seed=_SEED,
         steps=_STEPS,
         cfg=_CFG,
-        sampler_name=(list(SAMPLERS),),
-        scheduler=(list(SCHEDULERS),),
+        sampler_name=(SAMPLER_NAMES,),
+        scheduler=(SCHEDULER_NAMES,),
         positive=("CONDITIONING",),
         negative=("CONDITIONING",),
         latent_image=("LATENT",),

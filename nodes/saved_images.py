@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,11 +17,11 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nodes.context import NodeFolders
+from nodes.file_names import fill_in_prefix, numbers_in
 
 Write: TypeAlias = Callable[[BinaryIO], object]  # writes the content of one file
 
 _REMEMBERED_FOLDERS = 64
-_NUMBER = re.compile(r"_([0-9]+)(?=_)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,35 +39,29 @@ class SaveTarget:
 
 
 def save_target(
-    folders: NodeFolders, file_type: str, prefix: str, width: int = 0, height: int = 0
+    folders: NodeFolders,
+    file_type: str,
+    prefix: str,
+    width: int = 0,
+    height: int = 0,
+    root: str | None = None,
 ) -> SaveTarget:
-    """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it."""
-    relative = os.path.normpath(_fill_in(prefix, width, height))
+    """Resolve a file name prefix; makes the folder. Raises an error if it leads out of it.
+
+    `root` stands in for the folder of the type.
+    """
+    relative = os.path.normpath(fill_in_prefix(prefix, width, height))
     subfolder, name = os.path.split(relative)
-    folder = folders.file_path(file_type, subfolder)
+    if root is None:
+        folder = folders.file_path(file_type, subfolder)
+    elif Path(subfolder).is_absolute() or os.pardir in Path(subfolder).parts:
+        raise ValueError(f"the prefix {prefix!r} leads out of its folder")
+    else:
+        folder = Path(root) / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     return SaveTarget(
         folder=folder, subfolder=subfolder.replace(os.sep, "/"), name=name, file_type=file_type
     )
-
-
-def _fill_in(prefix: str, width: int, height: int) -> str:
-    if "%" not in prefix:
-        return prefix
-    now = time.localtime()
-    values = {
-        "width": str(width),
-        "height": str(height),
-        "year": str(now.tm_year),
-        "month": f"{now.tm_mon:02}",
-        "day": f"{now.tm_mday:02}",
-        "hour": f"{now.tm_hour:02}",
-        "minute": f"{now.tm_min:02}",
-        "second": f"{now.tm_sec:02}",
-    }
-    for key, value in values.items():
-        prefix = prefix.replace(f"%{key}%", value)
-    return prefix
 
 
 @dataclass(slots=True)
@@ -93,7 +86,7 @@ class _Counters:
         known = self._folders.get(folder)
         modified_ns = folder.stat().st_mtime_ns
         if known is None or known.modified_ns != modified_ns:
-            known = self._folders[folder] = _FolderNumbers(modified_ns, _numbers_in(folder))
+            known = self._folders[folder] = _FolderNumbers(modified_ns, numbers_in(folder))
         self._folders.move_to_end(folder)
         if len(self._folders) > _REMEMBERED_FOLDERS:
             self._folders.popitem(last=False)
@@ -111,16 +104,6 @@ class _Counters:
 
 
 _counters = _Counters()
-
-
-def _numbers_in(folder: Path) -> dict[str, int]:
-    """For every entry `<name>_<digits>_...` its name with the highest number."""
-    highest: dict[str, int] = {}
-    for entry in os.listdir(folder):  # noqa: PTH208  (names are all it takes)
-        for match in _NUMBER.finditer(entry):
-            name = os.path.normcase(entry[: match.start()])
-            highest[name] = max(highest.get(name, 0), int(match[1]))
-    return highest
 
 
 def save_images(

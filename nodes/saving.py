@@ -6,7 +6,7 @@ import random
 import string
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -37,8 +37,11 @@ class SaveImage(Node):
     HIDDEN = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
     OUTPUT_NODE = True
 
-    FILE_TYPE: ClassVar[str] = "output"
-    COMPRESS_LEVEL: ClassVar[int] = 4  # of zlib
+    # Packs that derive from this class set these on their objects.
+    type: str = "output"
+    output_dir: str | None = None  # None: the folder of `type`
+    prefix_append: str = ""
+    compress_level: int = 4  # of zlib
 
     def run(
         self,
@@ -49,19 +52,21 @@ class SaveImage(Node):
     ) -> dict[str, Any]:
         """`ui.images` lists the files; the workflow goes into them unless that is off."""
         context = self.context
-        if context.settings.date_folder is not None and self.FILE_TYPE == "output":
+        filename_prefix += self.prefix_append
+        if context.settings.date_folder is not None and self.type == "output":
             filename_prefix = f"{time.strftime(context.settings.date_folder)}/{filename_prefix}"
         target = save_target(
             context.folders,
-            self.FILE_TYPE,
+            self.type,
             filename_prefix,
             width=images.shape[2],
             height=images.shape[1],
+            root=self.output_dir,
         )
         metadata = None
         if not context.settings.disable_metadata:
             metadata = _png_text(prompt, extra_pnginfo)
-        saved = save_images(target, images, metadata=metadata, compress_level=self.COMPRESS_LEVEL)
+        saved = save_images(target, images, metadata=metadata, compress_level=self.compress_level)
         return {"ui": {"images": saved}}
 
 
@@ -71,19 +76,9 @@ class PreviewImage(SaveImage):
     DISPLAY_NAME = "Preview Image"
     REQUIRED = inputs(images=("IMAGE",))
 
-    FILE_TYPE = "temp"
-    COMPRESS_LEVEL = 1
+    type = "temp"
+    compress_level = 1
 
     def __init__(self) -> None:
         letters = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=5))
-        self._prefix = f"ComfyUI_temp_{letters}"
-
-    def run(
-        self,
-        images: Tensor,
-        filename_prefix: str | None = None,
-        prompt: Any = None,
-        extra_pnginfo: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """As SaveImage; `filename_prefix` is not offered to clients."""
-        return super().run(images, filename_prefix or self._prefix, prompt, extra_pnginfo)
+        self.prefix_append = f"_temp_{letters}"

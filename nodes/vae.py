@@ -22,7 +22,7 @@ class VAEDecode(Node):
     REQUIRED = inputs(samples=("LATENT", {}), vae=("VAE", {}))
     RETURN_TYPES = ("IMAGE",)
 
-    def run(self, samples: Mapping[str, Any], vae: Vae | None) -> tuple[Tensor]:
+    def run(self, vae: Vae | None, samples: Mapping[str, Any]) -> tuple[Tensor]:
         """[B, H, W, 3] in 0..1."""
         return (need_vae(vae).decode(samples["samples"]),)
 
@@ -35,7 +35,7 @@ class VAEEncode(Node):
     REQUIRED = inputs(pixels=("IMAGE",), vae=("VAE",))
     RETURN_TYPES = ("LATENT",)
 
-    def run(self, pixels: Tensor, vae: Vae | None) -> tuple[dict[str, Any]]:
+    def run(self, vae: Vae | None, pixels: Tensor) -> tuple[dict[str, Any]]:
         """Sides are cut to what the VAE divides."""
         return ({"samples": need_vae(vae).encode(pixels)},)
 
@@ -54,7 +54,7 @@ class VAEEncodeForInpaint(Node):
     RETURN_TYPES = ("LATENT",)
 
     def run(
-        self, pixels: Tensor, vae: Vae | None, mask: Tensor, grow_mask_by: int = 6
+        self, vae: Vae | None, pixels: Tensor, mask: Tensor, grow_mask_by: int = 6
     ) -> tuple[dict[str, Any]]:
         """The masked part becomes grey; the noise mask is the mask, grown by a box."""
         encoder = need_vae(vae)

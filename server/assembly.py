@@ -45,6 +45,6 @@ async def start_core(
         engine.definitions,
         engine.options,
         wait_s=settings.startup_wait,
-        renew=engine.renewal.renew_all,
+        refresh=engine.lists.refresh,
     )
     return Core(engine=engine, catalogue=catalogue)

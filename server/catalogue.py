@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,12 @@ from executor.definition_cache import Definitions
 from executor.options import FileOptions
 from server.encoded import EncodedBody
 from server.errors import NotReady
+
+_REFRESH_S: Final = 0.5
+
+
+async def _nothing_to_refresh(wait_s: float) -> None:
+    pass
 
 
 class Catalogue:
@@ -22,10 +29,9 @@ class Catalogue:
         options: FileOptions,
         *,
         wait_s: float,
-        renew: Callable[[], Awaitable[None]] | None = None,
+        refresh: Callable[[float], Awaitable[object]] = _nothing_to_refresh,
     ) -> None:
-        """`renew` brings definitions up to date that only workers can."""
-        self._renew = renew
+        self._refresh = refresh  # lists that only a worker can make; waits so long at most
         self._definitions = definitions
         self._options = options
         self._wait_s = wait_s
@@ -36,16 +42,14 @@ class Catalogue:
     async def all(self) -> EncodedBody:
         """The JSON object of all classes; raises NotReady."""
         await self.wait()
-        if self._renew is not None:
-            await self._renew()
+        await self._refresh(_REFRESH_S)
         async with self._encoding:
             return await asyncio.to_thread(self._encode_all)
 
     async def one(self, name: str) -> bytes:
         """The JSON object of one class, `{}` if there is none; raises NotReady."""
         await self.wait()
-        if self._renew is not None:
-            await self._renew()
+        await self._refresh(_REFRESH_S)
         definition = self._definitions.by_name.get(name)
         if definition is None:
             return b"{}"

@@ -16,6 +16,10 @@ import pytest
 
 from tests.client import Client, wait_until
 
+# Before torch is imported. Threads that wait for each other are many times slower where other
+# programs run on the same cores, and these tensors are small.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 START_S = 90.0  # generous: machines that run tests may be busy
 STOP_S = 10.0
@@ -75,7 +79,7 @@ def start_server(base: Path, *flags: str, environ: dict[str, str] | None = None)
     process = subprocess.Popen(
         command,
         cwd=base,
-        env={"OMP_NUM_THREADS": "2"} | clean | {"PYTHONPATH": str(ROOT)} | (environ or {}),
+        env={"OMP_NUM_THREADS": "1"} | clean | {"PYTHONPATH": str(ROOT)} | (environ or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from executor.worker.graph import PromptGraph, literal
 from executor.worker.reporting import RunReporter
 from executor.worker.tasks import ParkedTasks, is_task
 from nodes.blocker import ExecutionBlocker
-from nodes.context import CURRENT, Interrupted, NodeContext, Services
+from nodes.context import Interrupted, NodeContext, Services, enter
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Caller:
             if blocker is not None:
                 returned.append(blocked(blocker))
                 continue
-            CURRENT.set(self._context(node_id, index))
+            enter(self._context(node_id, index))
             value = method(**kwargs)
             returned.append(self._tasks.start(value) if inspect.iscoroutine(value) else value)
         return returned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,8 +12,8 @@ import msgspec
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.node_replacement import FROM_PACKS
 from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.file_inputs import FileInput, take_files
 from executor.worker.plain_info import declared_types, equal_types, further_output, plain
-from nodes.base import Node
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +44,6 @@ def describe_each(
         except (Exception, SystemExit):
             log.exception("node class %s cannot be described and is left out", name)
     return definitions
-
-
-def describe_inputs(classes: Mapping[str, NodeClass], names: Iterable[str]) -> dict[str, Any]:
-    """What classes take now, as in GET /object_info; those that cannot say are left out."""
-    described: dict[str, Any] = {}
-    for name in names:
-        try:
-            described[name] = describe(name, classes[name], name).info["input"]
-        except (Exception, SystemExit):
-            log.warning("node class %s cannot be described again", name, exc_info=True)
-    return described
 
 
 def with_equal_types(
@@ -94,28 +83,32 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
     """One class; raises whatever its INPUT_TYPES raises."""
     if is_v3_class(node_class):
         info = node_class.GET_NODE_INFO_V1() | {"name": name}
+        types, files = take_files(info["input"])
         return NodeDefinition(
             name=name,
-            info=plain(info),
+            info=plain(info | {"input": types}),
             check=_class_check(node_class),
             replaces=_replaced_by(name),
-            equal_types=equal_types(declared_types(info["input"], info["output"])),
+            equal_types=equal_types(declared_types(types, info["output"])),
+            **_file_fields(files),
         )
-    is_ours = isinstance(node_class, type) and issubclass(node_class, Node)
-    files = node_class.file_options() if is_ours else {}
-    types = node_class.INPUT_TYPES()
-    for section in types.values():
-        for key in section.keys() & files.keys():
-            section[key] = (list(files[key].extra), *section[key][1:])
+    types, files = take_files(node_class.INPUT_TYPES())
     return NodeDefinition(
         name=name,
         info=plain(_info(name, node_class, display_name, types)),
         check=_class_check(node_class),
-        file_options={key: options.source for key, options in files.items()},
         replaces=_replaced_by(name),
         equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
         further_output=further_output(node_class.RETURN_TYPES),
+        **_file_fields(files),
     )
+
+
+def _file_fields(files: Mapping[str, FileInput]) -> dict[str, Any]:
+    return {
+        "file_options": {key: taken.source for key, taken in files.items()},
+        "choices_before_files": {key: taken.before for key, taken in files.items() if taken.before},
+    }
 
 
 def _replaced_by(name: str) -> list[dict[str, Any]]:

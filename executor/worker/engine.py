@@ -19,7 +19,7 @@ from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
-from nodes.context import Interrupted, Services
+from nodes.context import Interrupted, Services, leave
 
 PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
 
@@ -91,6 +91,7 @@ class Engine:
             final, body = copy_context().run(self._run, run, command, graph, reporter, messages)
         finally:
             self._reporter = None
+            leave()
             self._interruptions.forget(command.prompt_id)
         reporter.close()
         body = {"prompt_id": command.prompt_id, **body, "timestamp": now_ms()}

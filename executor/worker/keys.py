@@ -82,21 +82,23 @@ class Keys:
             for name, value in sorted(node.get("inputs", {}).items())
         ]
         identity = node_id if contract.key_has_id else None
-        parts = (contract.name, changed, identity, inputs)
         try:
-            try:
-                text = _encode(parts)
-            except (TypeError, OverflowError):
-                text = _encode(_encodable(parts))
+            text = _encode(_encodable((contract.name, changed, identity, inputs)))
         except (TypeError, ValueError, OverflowError, RecursionError):
             return unique_key()  # a value that is not plain data, such as a tensor
         return blake2b(text, digest_size=_DIGEST_BYTES).digest()
 
 
 def _encodable(value: Any) -> Any:
-    """Plain data with numbers of more than 64 bits, and with strings and numbers of own classes."""
-    if value is None or isinstance(value, bool | bytes):
+    """Plain data as msgpack has it; raises TypeError for all else, also for what msgspec knows.
+
+    Numbers may have more than 64 bits, strings and numbers may be of classes of their own.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind in (bool, float, bytes):
         return value
+    if kind in (list, tuple):
+        return [_encodable(item) for item in value]
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -108,7 +110,7 @@ def _encodable(value: Any) -> Any:
         return {_encodable(key): _encodable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encodable(item) for item in value]
-    raise TypeError(f"{type(value).__name__} is not plain data")
+    raise TypeError(f"{kind.__name__} is not plain data")
 
 
 def _is_nan(value: object) -> bool:

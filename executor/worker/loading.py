@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import torch
 
-from executor.calls import DESCRIBE_INPUTS, DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
+from executor.calls import DESCRIBE, DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
 from executor.fingerprint import definitions_fingerprint
 from executor.messages import Call, Event, Execute, Free, Ready
 from executor.worker.cache import (
@@ -23,15 +23,15 @@ from executor.worker.cache import (
 )
 from executor.worker.checks import validate_inputs
 from executor.worker.contract import NodeClass
-from executor.worker.describe import describe_each, describe_inputs, with_equal_types
+from executor.worker.describe import describe_each, with_equal_types
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
 from executor.worker.pack_host import PackHost
 from executor.worker_config import WorkerConfig
 from models.memory import Policy, choose_policy
-from nodes.context import NodeSettings, Services
-from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
+from nodes.context import NodeSettings, Services, use_services
+from nodes.registry import ALL_CLASSES, ALL_DISPLAY_NAMES, NODE_CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,9 @@ class LoadedNodes:
         link.begin(command)
         self.engine.execute(command, emit_and_see)
         link.end()
+        news = self.host.folder_news()
+        if news is not None:
+            emit(news)
 
     def free(self, command: Free) -> None:
         """Give memory back. Only between prompts."""
@@ -71,19 +74,34 @@ class LoadedNodes:
             return msgspec.to_builtins(validate_inputs(self.classes, request))
         if call.method == DEVICE_STATS:
             return device_entries(self.config.cpu, self.config.device)
-        if call.method == DESCRIBE_INPUTS:
-            return describe_inputs(self.classes, call.arguments["classes"])
+        if call.method == DESCRIBE:
+            return self._describe(call.arguments["names"])
         raise ValueError(f"unknown call '{call.method}'")
+
+    def _describe(self, names: list[str]) -> list[Any]:
+        known = {name: self.classes[name] for name in names if name in self.classes}
+        return [msgspec.to_builtins(x) for x in describe_each(known, ALL_DISPLAY_NAMES)]
 
 
 def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> LoadedNodes:
     """Load everything; takes seconds."""
-    folders = host.folders
-    disabled = frozenset(config.disabled_nodes)
-    classes: dict[str, NodeClass] = {
-        name: node for name, node in NODE_CLASSES.items() if name not in disabled
-    }
-    display_names = dict(DISPLAY_NAMES)
+    policy = _make_policy(config)
+    services = Services(
+        folders=host.folders,
+        settings=NodeSettings(
+            preview_method=config.preview_method,
+            preview_size=config.preview_size,
+            disable_metadata=config.disable_metadata,
+            date_folder=config.date_folder,
+        ),
+        model_policy=policy,
+        flags=msgspec.structs.asdict(config),
+        interrupt=interruptions.interrupt,
+    )
+    use_services(services)
+    classes, display_names = ALL_CLASSES, ALL_DISPLAY_NAMES
+    for name in config.disabled_nodes:
+        classes.pop(name, None)
     own = dict(classes)
     of_packs = host.load(classes, display_names, describe_each)
     fingerprint = definitions_fingerprint(config)
@@ -92,19 +110,9 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
     if of_packs or fingerprint != config.known_fingerprint:
         described = [*describe_each(own, display_names), *of_packs]
         definitions = [msgspec.to_builtins(x) for x in with_equal_types(described, classes)]
-    policy = _make_policy(config)
     engine = Engine(
         classes,
-        services=Services(
-            folders=folders,
-            settings=NodeSettings(
-                preview_method=config.preview_method,
-                preview_size=config.preview_size,
-                disable_metadata=config.disable_metadata,
-                date_folder=config.date_folder,
-            ),
-            model_policy=policy,
-        ),
+        services=services,
         cache=_make_cache(config),
         fixed_classes=frozenset(NODE_CLASSES),
         node_scope=torch.inference_mode,

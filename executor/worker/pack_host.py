@@ -21,13 +21,23 @@ from executor.definitions import NodeDefinition
 from executor.file_options import FileOptionLists
 from executor.fingerprint import wanted_packs
 from executor.folders import Folders
-from executor.messages import Answer, Ask, Emit, Event, Execute, Loading, PackMessage
-from executor.packs import LoadedPacks, ModelKind
+from executor.kinds import ModelKind, changed_kinds, kinds_of
+from executor.messages import (
+    Answer,
+    Ask,
+    Emit,
+    Event,
+    Execute,
+    FoldersChanged,
+    Loading,
+    PackMessage,
+)
+from executor.packs import LoadedPacks
 from executor.worker.contract import NodeClass
 from executor.worker.packs import DescribeClasses, NodeTables, PackLoader
 from executor.worker.reporting import encode_json
 from executor.worker_config import WorkerConfig
-from nodes.context import use_files
+from nodes.context import Services, use_files, use_services
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +132,10 @@ class PackHost:
         self._config = config
         self.folders = config.folders()
         use_files(FileOptionLists(self.folders))
+        # Start-up scripts look for folders and flags as well. What computes comes later.
+        use_services(Services(folders=self.folders, flags=msgspec.structs.asdict(config)))
+        self._configured = kinds_of(self.folders)
+        self._reported: dict[str, ModelKind] = {}
         self.link = ServerLink(config, self.folders, send)
         self.loaded = LoadedPacks()
         self.site: str | None = None  # the path of the socket
@@ -167,37 +181,36 @@ class PackHost:
             return []
         from executor.worker.pack_site import run_to_end  # aiohttp is not for workers without packs
 
-        tables, kinds = self._tables, self._kinds()
+        tables = self._tables
         tables.classes, tables.display_names = classes, display_names
         _show_tables(tables)
         run_to_end(self.link.loop, self._loader.load())
         definitions = self._loader.describe(describe)
         self._loader.log_times()
-        changed = {kind: now for kind, now in self._kinds().items() if now != kinds.get(kind)}
-        self._open_site(self._loader, changed)
+        self._open_site(self._loader)
         return definitions
 
-    def _kinds(self) -> dict[str, ModelKind]:
-        """The kinds of model folders as they are now; packs add some."""
-        folders = self.folders
-        return {
-            kind: ModelKind(
-                folders=[str(path) for path in paths],
-                extensions=sorted(folders.extensions.get(kind, ())),
-            )
-            for kind, paths in folders.models.items()
-        }
+    def folder_news(self) -> FoldersChanged | None:
+        """What packs have done to the folders of models since the server was told last."""
+        if self._loader is None:
+            return None
+        kinds = changed_kinds(self._configured, self.folders)
+        if kinds == self._reported:
+            return None
+        self._reported = kinds
+        return FoldersChanged(kinds=kinds)
 
-    def _open_site(self, loader: PackLoader, kinds: dict[str, ModelKind]) -> None:
+    def _open_site(self, loader: PackLoader) -> None:
         from executor.worker.pack_site import PackSite
 
         server = importlib.import_module(_FACADE).PromptServer.instance
         site = PackSite(self.link.loop, server.app, server.routes)
         site.add_routes()
+        self._reported = changed_kinds(self._configured, self.folders)
         self.loaded = LoadedPacks(
             reports=loader.reports,
             routes=site.routes,
-            model_kinds=kinds,
+            model_kinds=self._reported,
             has_prompt_hooks=bool(server.on_prompt_handlers),
         )
         if self._config.run_folder is not None:

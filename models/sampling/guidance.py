@@ -91,7 +91,7 @@ class Predictor:
         results: dict[int, Tensor] = {}
         for call in calls:
             for member, denoised in zip(call.members, self._evaluate(call, x, sigma), strict=True):
-                _add(results, member, denoised, x)
+                add_member(results, member, denoised, x)
         return [results[side] if side in results else torch.zeros_like(x) for side in sides]
 
     def _evaluate(self, call: Call, x: Tensor, sigma: float) -> Sequence[Tensor]:
@@ -113,7 +113,7 @@ class Predictor:
     def _plan(self, active: Mapping[int, Sequence[Entry]], x: Tensor) -> list[Call]:
         groups: list[_Group] = []
         for side, entries in active.items():
-            for entry, weight in zip(entries, _shares(entries, x), strict=True):
+            for entry, weight in zip(entries, shares(entries, x), strict=True):
                 part = x if entry.window is None else entry.window.crop(x)
                 batch = x.shape[0]
                 context = repeat_to_batch(entry.context, batch)
@@ -131,7 +131,7 @@ class Predictor:
         return [group.call() for group in groups]
 
 
-def _shares(entries: Sequence[Entry], x: Tensor) -> list[Tensor | float]:
+def shares(entries: Sequence[Entry], x: Tensor) -> list[Tensor | float]:
     """Each entry's weight divided by the sum of all, pixel by pixel where they differ."""
     weights = [entry.weight(x.shape[2:]) for entry in entries]
     numbers = [weight for weight in weights if not isinstance(weight, Tensor)]
@@ -152,7 +152,8 @@ def _shares(entries: Sequence[Entry], x: Tensor) -> list[Tensor | float]:
     ]
 
 
-def _add(results: dict[int, Tensor], member: Member, denoised: Tensor, x: Tensor) -> None:
+def add_member(results: dict[int, Tensor], member: Member, denoised: Tensor, x: Tensor) -> None:
+    """Add an entry's prediction to that of its side."""
     whole = member.window is None
     if whole and member.side not in results:
         is_all = not isinstance(member.weight, Tensor) and member.weight == 1.0

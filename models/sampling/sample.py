@@ -43,7 +43,7 @@ def sample(
     euler and simple, as in ComfyUI; nodes check them earlier. If no step is left to do, the
     latent comes back as it is.
     """
-    sigmas = _cut(
+    sigmas = cut(
         sigmas_for_run(
             model.schedule, scheduler, steps, sampler_name=sampler_name, denoise=denoise
         ),
@@ -64,7 +64,7 @@ def sample(
     )
 
 
-def _cut(
+def cut(
     sigmas: Tensor, start_step: int | None, last_step: int | None, force_full_denoise: bool
 ) -> Tensor:
     """The part of a schedule between two steps; empty if nothing is left."""

@@ -119,6 +119,11 @@ class DiscreteSchedule(Schedule):
         sigmas = sigmas_from_betas(scaled_linear_betas())
         return cls(zero_terminal_snr(sigmas) if zero_snr else sigmas, prediction)
 
+    @property
+    def log_sigmas(self) -> Tensor:
+        """The logarithms of all known noise levels, on the CPU."""
+        return self._log_sigmas[torch.device("cpu")]
+
     def timestep(self, sigma: Tensor) -> Tensor:
         """The index of the nearest log sigma, int64 on sigma's device."""
         table = self._table(sigma.device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from models.memory import Policy
 from models.network import Network, Patches, WeightPatch
+from models.protocol.text import TextModel, TextPatcher, Tokens, as_chunks, as_tokens
 from models.text.chunks import Token
 from models.text.clip import encode_clip
 from models.text.tokenizer import PromptTokenizer
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 Conditioning = list[list[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class TextHandle:
-    """A reference to a loaded CLIP text encoder and its tokenizer; a change makes a new handle."""
+    """A reference to a loaded CLIP text encoder and its tokenizer.
+
+    A node changes nothing but a clone that it made; all clones share the weights.
+    """
 
     network: Network[CLIPTextModel]
     tokenizer: PromptTokenizer
@@ -35,24 +40,27 @@ class TextHandle:
 
     def clone(self, **changes: Any) -> TextHandle:
         """A handle on the same weights, with some fields replaced."""
-        return replace(self, **changes)
+        made = copy.copy(self)
+        for name, value in changes.items():
+            setattr(made, name, value)
+        return made
 
     def with_layer(self, layer: int) -> TextHandle:
         """A handle that uses the n-th last layer, written -n."""
-        return replace(self, layer=layer)
+        return self.clone(layer=layer)
 
     def with_patches(self, patches: Patches) -> TextHandle:
         """A handle whose weights also have these patches, made after those it has."""
         merged: dict[str, tuple[WeightPatch, ...]] = {k: tuple(v) for k, v in self.patches.items()}
         for name, changes in patches.items():
             merged[name] = (*merged.get(name, ()), *changes)
-        return replace(self, patches=merged)
+        return self.clone(patches=merged)
 
-    def tokenize(self, text: str) -> list[list[Token]]:
+    def chunks(self, text: str) -> list[list[Token]]:
         """Chunks of 77 tokens."""
         return self.tokenizer.tokenize(text)
 
-    def encode(self, tokens: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
+    def encode_chunks(self, tokens: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
         """(cond [1, 77 chunks, D], pooled [1, D]) of chunks; float32 on the CPU."""
         self.network.patch(self.patches)
         with self.policy.using(self.network, self.policy.text_device) as model:
@@ -70,5 +78,76 @@ class TextHandle:
 
     def encode_text(self, text: str, options: Mapping[str, Any] | None = None) -> Conditioning:
         """The CONDITIONING of a prompt."""
-        cond, pooled = self.encode(self.tokenize(text))
+        cond, pooled = self.encode_chunks(self.chunks(text))
         return [[cond, {"pooled_output": pooled, **(options or {})}]]
+
+    # As packs know it
+
+    @property
+    def patcher(self) -> TextPatcher:
+        """The patcher of its weights."""
+        return TextPatcher(self)
+
+    @property
+    def cond_stage_model(self) -> TextModel:
+        """The model inside."""
+        return TextModel(self)
+
+    @property
+    def layer_idx(self) -> int | None:
+        """Which layer speaks; None: the last."""
+        return None if self.layer == -1 else self.layer
+
+    def clip_layer(self, layer_idx: int) -> None:
+        """Use the n-th last layer, written -n."""
+        self.layer = layer_idx
+
+    def set_tokenizer_option(self, option_name: str, value: Any) -> None:
+        """Options of tokenizers; the CLIP tokenizer has none."""
+
+    def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
+        """``{"l": [[(id or embedding, weight), ...], ...]}``."""
+        return as_tokens(self.chunks(text), return_word_ids)
+
+    def encode_from_tokens(
+        self, tokens: Tokens, return_pooled: bool | str = False, return_dict: bool = False
+    ) -> Any:
+        """cond, or (cond, pooled), or a dict of both."""
+        cond, pooled = self.encode_chunks(as_chunks(tokens))
+        if return_dict:
+            return {"cond": cond, "pooled_output": pooled}
+        return (cond, pooled) if return_pooled else cond
+
+    def encode_from_tokens_scheduled(
+        self,
+        tokens: Tokens,
+        unprojected: bool = False,
+        add_dict: Mapping[str, Any] | None = None,
+        show_pbar: bool = True,
+    ) -> Conditioning:
+        """The CONDITIONING of tokens."""
+        cond, pooled = self.encode_chunks(as_chunks(tokens))
+        return [[cond, {"pooled_output": pooled, **(add_dict or {})}]]
+
+    def encode(self, text: str) -> Tensor:
+        """The encoded prompt alone."""
+        cond: Tensor = self.encode_from_tokens(self.tokenize(text))
+        return cond
+
+    def add_patches(
+        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
+    ) -> list[Any]:
+        """Patch weights; returns the names that it has."""
+        return self.patcher.add_patches(patches, strength_patch, strength_model)
+
+    def get_key_patches(self) -> dict[str, Any]:
+        """Every weight with its patches, for `add_patches` of another encoder."""
+        return self.patcher.get_key_patches()
+
+    def load_model(self, tokens: Any = None) -> TextPatcher:
+        """The patcher; models.memory loads the network when it computes."""
+        return self.patcher
+
+    def get_sd(self) -> dict[str, Tensor]:
+        """The weights without patches."""
+        return self.cond_stage_model.state_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -27,6 +28,24 @@ class PromptTokenizer:
         """The chunks of a prompt; each piece of it is a group of tokens."""
         pieces = parse_prompt(prompt, use_weights)
         return self.chunk_format.chunks(group for piece in pieces for group in self._groups(piece))
+
+    def tokenize_with_weights(
+        self, text: str, return_word_ids: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """As packs know tokens: ``{"l": [[(id or embedding, weight), ...], ...]}``."""
+        from models.protocol.text import as_tokens
+
+        return as_tokens(self.tokenize(text), return_word_ids)
+
+    @property
+    def embedding_directory(self) -> list[str]:
+        """The folders of embeddings."""
+        return [str(folder) for folder in self.embedding_folders]
+
+    @property
+    def clip_l(self) -> PromptTokenizer:
+        """The tokenizer of the one encoder."""
+        return self
 
     def _groups(self, piece: Piece) -> Iterator[list[Token]]:
         if not piece.is_embedding:

@@ -37,9 +37,10 @@ def test_the_network_is_told_the_index_of_the_nearest_sigma(tiny: Checkpoint) ->
 
 
 def test_a_clone_shares_the_weights(tiny: Checkpoint) -> None:
-    clone = tiny.model.clone(options={"some": 1})
+    clone = tiny.model.clone()
+    clone.model_options["transformer_options"]["some"] = 1
     assert clone.network is tiny.model.network
-    assert clone.options == {"some": 1} and tiny.model.options == {}
+    assert tiny.model.model_options == {"transformer_options": {}}
 
 
 def test_patches_of_one_handle_do_not_show_in_another(tiny: Checkpoint) -> None:

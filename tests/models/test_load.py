@@ -47,7 +47,7 @@ def test_the_configuration_follows_from_the_shapes(
     assert loaded.vae.network.module.config.block_out_channels == tiny.vae_channels
     assert loaded.vae.downscale == 2 ** (len(tiny.vae_channels) - 1)
     assert loaded.text.network.module.config.num_hidden_layers == tiny.text_layers
-    cond, pooled = loaded.text.encode(loaded.text.tokenize("a cat"))
+    cond, pooled = loaded.text.encode_chunks(loaded.text.chunks("a cat"))
     assert cond.shape == (1, 77, tiny.context) and pooled.shape == (1, tiny.context)
     x = torch.randn(2, tiny.in_channels, 8, 8)
     if tiny.in_channels == 4:

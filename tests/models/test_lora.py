@@ -122,8 +122,8 @@ def test_a_lora_on_the_text_encoder_changes_the_conditioning(
     _, text = apply_lora(lora, tiny.model, tiny.text, strength_model=1.0, strength_text=1.0)
     assert text is not None and tiny.text is not None
     assert set(text.patches) == {"encoder.layers.0.mlp.fc1.weight", "encoder.layers.0.mlp.fc1.bias"}
-    chunks = text.tokenize("a cat")
-    assert not torch.allclose(text.encode(chunks)[0], tiny.text.encode(chunks)[0])
+    chunks = text.chunks("a cat")
+    assert not torch.allclose(text.encode_chunks(chunks)[0], tiny.text.encode_chunks(chunks)[0])
 
 
 def test_names_that_fit_nothing_are_counted(

@@ -23,7 +23,7 @@ __all__ = ["policy", "tiny", "tiny_file"]
 
 def sample(tiny: Checkpoint) -> torch.Tensor:
     """A latent of two steps."""
-    (positive,) = CLIPTextEncode().run("a circle", tiny.text)
+    (positive,) = CLIPTextEncode().run(tiny.text, "a circle")
     latent = {"samples": torch.zeros(1, 4, 4, 4)}
     (result,) = KSampler().run(tiny.model, 1, 2, 2.0, "euler", "normal", positive, positive, latent)
     samples: torch.Tensor = result["samples"]
@@ -52,7 +52,7 @@ def test_sampling_stops_when_it_is_interrupted(tmp_path: Path, tiny: Checkpoint)
 
 def test_clip_skip_changes_the_conditioning(tiny: Checkpoint) -> None:
     (skipping,) = CLIPSetLastLayer().run(tiny.text, -2)
-    (plain,), (other,) = (CLIPTextEncode().run("a", clip) for clip in (tiny.text, skipping))
+    (plain,), (other,) = (CLIPTextEncode().run(clip, "a") for clip in (tiny.text, skipping))
     assert not torch.equal(plain[0][0], other[0][0])
 
 
@@ -60,7 +60,7 @@ def test_inpainting_greys_the_masked_part_and_grows_the_mask() -> None:
     pixels = torch.ones(1, 16, 16, 3)
     mask = torch.zeros(1, 16, 16)
     mask[:, 8:, :] = 1
-    (latent,) = VAEEncodeForInpaint().run(pixels, PixelSpaceVae(), mask, 4)
+    (latent,) = VAEEncodeForInpaint().run(PixelSpaceVae(), pixels, mask, 4)
     decoded = PixelSpaceVae().decode(latent["samples"])
     assert torch.all(decoded[:, :8] == 1)
     assert torch.all(decoded[:, 8:] == 0.5)
@@ -70,16 +70,16 @@ def test_inpainting_greys_the_masked_part_and_grows_the_mask() -> None:
 
 def test_pixel_space_keeps_pictures() -> None:
     picture = torch.rand(1, 5, 7, 3)
-    (latent,) = VAEEncode().run(picture, PixelSpaceVae())
-    (back,) = VAEDecode().run(latent, PixelSpaceVae())
+    (latent,) = VAEEncode().run(PixelSpaceVae(), picture)
+    (back,) = VAEDecode().run(PixelSpaceVae(), latent)
     assert torch.allclose(back, picture, atol=1e-6)
 
 
 def test_a_missing_part_is_named() -> None:
     with pytest.raises(PartMissingHere, match="text encoder"):
-        CLIPTextEncode().run("a", None)
+        CLIPTextEncode().run(None, "a")
     with pytest.raises(PartMissingHere, match="VAE"):
-        VAEDecode().run({"samples": torch.zeros(1, 4, 2, 2)}, None)
+        VAEDecode().run(None, {"samples": torch.zeros(1, 4, 2, 2)})
 
 
 def test_a_context_without_models_says_so(tmp_path: Path, policy: Policy) -> None:

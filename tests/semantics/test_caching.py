@@ -6,6 +6,7 @@ import gc
 import logging
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,6 +80,20 @@ def test_large_integers_are_values_like_others(value: Any) -> None:
     bench.run({"1": node("Show", value=value)})
     assert bench.run({"1": node("Show", value=value)}).cached == ["1"]
     assert bench.run({"1": node("Show", value=2**100 + 1)}).cached == []
+
+
+@dataclass
+class Point:
+    """A value that is no JSON, though it is equal to others."""
+
+    x: int
+
+
+@pytest.mark.parametrize("value", [Point(1), {1, 2}, [Point(1)], {"a": Point(1)}, object()])
+def test_what_is_no_json_never_matches(value: Any) -> None:
+    bench = Bench(BASIC)
+    bench.run({"1": node("Show", value=value)})
+    assert bench.run({"1": node("Show", value=value)}).cached == []
 
 
 def asking(answer: Callable[..., Any], **attributes: Any) -> type[Show]:

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from executor.calls import DESCRIBE_INPUTS
+from executor.calls import DESCRIBE
 from executor.definitions import NodeDefinition
 from executor.engine import Engine, EngineConfig
 from executor.folders import Folders
 from executor.memory_worker import MemoryWorker
 from executor.validation import PromptRejected
-from executor.worker.describe import describe_all, describe_inputs
+from executor.worker.describe import describe_all
 from executor.worker_interface import CallFailed
 from server.catalogue import Catalogue
 from tests.executor.listening import RecordingListener
@@ -56,7 +56,8 @@ class Setting:
         await asyncio.sleep(0)
         if not self.is_answering:
             raise CallFailed("the worker has other things to do")
-        return msgspec.to_builtins(describe_inputs({"Picks": self.picks}, arguments["classes"]))
+        assert arguments == {"names": ["Picks"]}
+        return [msgspec.to_builtins(x) for x in describe_all({"Picks": self.picks}, {})]
 
     async def start(self) -> Engine:
         """The engine, with a worker that is ready."""
@@ -66,7 +67,7 @@ class Setting:
             EngineConfig(folders=Folders.build(self.base), startup_wait_s=5),
             RecordingListener(),
             lambda name: MemoryWorker(
-                name, definitions=definitions, answers={DESCRIBE_INPUTS: self._describe}
+                name, definitions=definitions, answers={DESCRIBE: self._describe}
             ),
         )
         await engine.definitions.wait(5)
@@ -105,7 +106,7 @@ async def test_good_choices_cost_no_question(setting: tuple[Setting, Engine]) ->
 async def test_clients_see_the_choices_of_the_moment(setting: tuple[Setting, Engine]) -> None:
     engine = setting[1]
     catalogue = Catalogue(
-        engine.definitions, engine.options, wait_s=5, renew=engine.renewal.renew_all
+        engine.definitions, engine.options, wait_s=5, refresh=engine.lists.refresh
     )
     assert b'["a"]' in await catalogue.one("Picks")
     (setting[0].folder / "b").touch()
@@ -122,7 +123,7 @@ async def test_a_worker_that_does_not_answer_leaves_what_is_known(
     setting[0].is_answering = False
     (setting[0].folder / "b").touch()
     catalogue = Catalogue(
-        setting[1].definitions, setting[1].options, wait_s=5, renew=setting[1].renewal.renew_all
+        setting[1].definitions, setting[1].options, wait_s=5, refresh=setting[1].lists.refresh
     )
     assert b'["a"]' in await catalogue.one("Picks")
     with pytest.raises(PromptRejected):

@@ -142,11 +142,11 @@ def test_a_check_that_leaves_does_not_keep_the_next_one_from_being_answered(clie
 
 
 def test_a_class_says_anew_what_it_offers(client: Client) -> None:
-    offered = ask(client, "describe_inputs", classes=["Chooses"])
-    assert offered == {"Chooses": {"required": {"value": [["one"]]}}}
+    (described,) = ask(client, "describe", names=["Chooses"])
+    assert described["info"]["input"] == {"required": {"value": [["one"]]}}
     assert finish(client.run({"1": node("Chooses", value="one")}, "1")).succeeded
-    offered = ask(client, "describe_inputs", classes=["Chooses", "Smart"])
-    assert offered["Chooses"]["required"]["value"] == [["one", "two"]]
+    described = ask(client, "describe", names=["Chooses", "Smart"])[0]
+    assert described["info"]["input"]["required"]["value"] == [["one", "two"]]
 
 
 def test_types_of_own_classes_are_published(started: tuple[Client, Ready]) -> None:

@@ -28,6 +28,8 @@ def encode_sound(
 
     if format not in _CODECS:
         raise ValueError(f"sound cannot be saved as '{format}'; choose among {sorted(_CODECS)}")
+    if not waveform.shape[-1]:
+        raise ValueError("a sound without a single sample cannot be saved")
     container_name, codec = _CODECS[format]
     target_rate = _fitting_rate(rate, format)
     buffer = io.BytesIO()

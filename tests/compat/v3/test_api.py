@@ -251,6 +251,15 @@ def test_videos_can_follow_each_other() -> None:
     assert both.get_components().audio["waveform"].shape[-1] == 16000
 
 
+def test_sound_that_cannot_be_saved_is_refused_with_a_reason() -> None:
+    from comfy_api.latest._sound import encode_sound
+
+    with pytest.raises(ValueError, match="choose among"):
+        encode_sound(torch.zeros(1, 8), 8000, "ra", "", {})
+    with pytest.raises(ValueError, match="without a single sample"):
+        encode_sound(torch.zeros(1, 0), 8000, "flac", "", {})
+
+
 def test_a_file_without_pictures_is_refused(tmp_path: Path) -> None:
     from comfy_api.latest._sound import encode_sound
 

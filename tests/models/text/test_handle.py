@@ -24,19 +24,19 @@ def test_a_long_prompt_makes_several_chunks(text: TextHandle) -> None:
 
 
 def test_the_output_is_that_of_transformers_own_forward(text: TextHandle) -> None:
-    chunks = text.tokenize("a photo of a cat")
+    chunks = text.chunks("a photo of a cat")
     ids = torch.tensor([[int(token.value) for token in chunk] for chunk in chunks])
     with torch.no_grad():
         output = text.network.module(input_ids=ids)
-    cond, pooled = text.encode(chunks)
+    cond, pooled = text.encode_chunks(chunks)
     assert torch.allclose(cond, output.last_hidden_state, atol=1e-5)
     assert torch.allclose(pooled, output.pooler_output, atol=1e-5)
 
 
 def test_a_weight_moves_only_its_own_tokens(text: TextHandle) -> None:
-    plain, _ = text.encode(text.tokenize("a cat"))
-    weighted, _ = text.encode(text.tokenize("a (cat:1.5)"))
-    empty, _ = text.encode(text.tokenize(""))
+    plain, _ = text.encode_chunks(text.chunks("a cat"))
+    weighted, _ = text.encode_chunks(text.chunks("a (cat:1.5)"))
+    empty, _ = text.encode_chunks(text.chunks(""))
     changed = (plain != weighted).any(dim=-1)[0]
     assert changed.nonzero().flatten().tolist() == [2]
     expected = empty[0, 2] + 1.5 * (plain[0, 2] - empty[0, 2])
@@ -44,19 +44,19 @@ def test_a_weight_moves_only_its_own_tokens(text: TextHandle) -> None:
 
 
 def test_an_earlier_layer_can_be_chosen(text: TextHandle) -> None:
-    chunks = text.tokenize("a cat")
-    last, pooled = text.encode(chunks)
-    earlier, same_pooled = text.with_layer(-2).encode(chunks)
+    chunks = text.chunks("a cat")
+    last, pooled = text.encode_chunks(chunks)
+    earlier, same_pooled = text.with_layer(-2).encode_chunks(chunks)
     assert not torch.allclose(last, earlier)
     assert torch.equal(pooled, same_pooled)
     with pytest.raises(InvalidInput, match="2 layers"):
-        text.with_layer(-3).encode(chunks)
+        text.with_layer(-3).encode_chunks(chunks)
 
 
 def test_embeddings_of_another_width_are_dropped(text: TextHandle) -> None:
-    cat = text.tokenize("cat")[0]
+    cat = text.chunks("cat")[0]
     wrong = [cat[0], Token(torch.zeros(5)), *cat[1:-1]]
-    assert torch.equal(text.encode([wrong])[0], text.encode([cat])[0])
+    assert torch.equal(text.encode_chunks([wrong])[0], text.encode_chunks([cat])[0])
 
 
 def test_embeddings_take_the_place_of_a_token(text: TextHandle, tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_embeddings_take_the_place_of_a_token(text: TextHandle, tmp_path: Path) 
         )
     )
     assert torch.equal(
-        handle.encode(handle.tokenize("a embedding:feline"))[0],
-        text.encode(text.tokenize("a cat"))[0],
+        handle.encode_chunks(handle.chunks("a embedding:feline"))[0],
+        text.encode_chunks(text.chunks("a cat"))[0],
     )
 
 

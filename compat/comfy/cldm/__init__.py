@@ -1,0 +1,5 @@
+"""Control networks."""
+
+from darkroom_compat.lazy import submodules
+
+__getattr__ = submodules(__name__)

@@ -1,0 +1,5 @@
+"""Networks."""
+
+from darkroom_compat.lazy import submodules
+
+__getattr__ = submodules(__name__)

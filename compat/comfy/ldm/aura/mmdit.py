@@ -1,0 +1,8 @@
+"""AuraFlow networks."""
+
+from comfy.not_yet import absent
+
+__getattr__ = absent(
+    __name__,
+    layers="MMDiT DiTBlock MMDiTBlock SingleAttention DoubleAttention",
+)

@@ -1,0 +1,5 @@
+"""Flux."""
+
+from darkroom_compat.lazy import submodules
+
+__getattr__ = submodules(__name__)

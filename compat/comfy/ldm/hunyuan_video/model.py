@@ -1,0 +1,8 @@
+"""Hunyuan video networks."""
+
+from comfy.not_yet import absent
+
+__getattr__ = absent(
+    __name__,
+    layers="HunyuanVideo HunyuanVideoParams TokenRefiner",
+)

@@ -1,0 +1,8 @@
+"""Control networks of HunyuanDiT."""
+
+from comfy.not_yet import absent
+
+__getattr__ = absent(
+    __name__,
+    layers="HunYuanControlNet",
+)

@@ -1,0 +1,8 @@
+"""Lumina networks."""
+
+from comfy.not_yet import absent
+
+__getattr__ = absent(
+    __name__,
+    layers="NextDiT JointTransformerBlock JointAttention",
+)

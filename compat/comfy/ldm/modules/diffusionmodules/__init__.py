@@ -1,0 +1,5 @@
+"""Parts of UNets."""
+
+from darkroom_compat.lazy import submodules
+
+__getattr__ = submodules(__name__)

@@ -1,0 +1,134 @@
+"""Sampling from steps and names, for nodes that are given a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from comfy import samplers
+from torch import Tensor
+
+from models.protocol.sampling import fit_channels
+from models.sampling.noise import prepare_noise as _prepare_noise
+
+
+def prepare_noise(
+    latent_image: Tensor, seed: int, noise_inds: Sequence[int] | None = None
+) -> Tensor:
+    """The initial noise of a seed, on the CPU."""
+    indices = None if noise_inds is None else [int(index) for index in noise_inds]
+    return _prepare_noise(latent_image, seed, indices)
+
+
+def prepare_noise_inner(
+    latent_image: Tensor, generator: torch.Generator, noise_inds: Sequence[int] | None = None
+) -> Tensor:
+    """The noise of a generator."""
+    if noise_inds is None:
+        return torch.randn(latent_image.shape, generator=generator, dtype=latent_image.dtype)
+    shape = (1, *latent_image.shape[1:])
+    draws = [torch.randn(shape, generator=generator) for _ in range(max(noise_inds) + 1)]
+    return torch.cat([draws[index] for index in noise_inds])
+
+
+def fix_empty_latent_channels(
+    model: Any, latent_image: Tensor, downscale_ratio_spacial: int | None = None
+) -> Tensor:
+    """An all-zero latent with the model's number of channels."""
+    return fit_channels(model, latent_image)
+
+
+def prepare_sampling(
+    model: Any, noise_shape: Sequence[int], positive: Any, negative: Any, noise_mask: Any
+) -> tuple[Any, Any, Any, Any, list[Any]]:
+    """(model, positive, negative, mask, further models): nothing has to be loaded beforehand."""
+    return model, positive, negative, noise_mask, []
+
+
+def cleanup_additional_models(models: Sequence[Any]) -> None:
+    """Tell models that a run is over."""
+    for model in models:
+        if hasattr(model, "cleanup"):
+            model.cleanup()
+
+
+def sample(
+    model: Any,
+    noise: Tensor,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    positive: Sequence[Any],
+    negative: Sequence[Any],
+    latent_image: Tensor,
+    denoise: float = 1.0,
+    disable_noise: bool = False,
+    start_step: int | None = None,
+    last_step: int | None = None,
+    force_full_denoise: bool = False,
+    noise_mask: Tensor | None = None,
+    sigmas: Tensor | None = None,
+    callback: Callable[..., Any] | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """The finished latent in raw VAE units; what the KSampler nodes do."""
+    run = samplers.KSampler(
+        model,
+        steps=steps,
+        device=model.load_device,
+        sampler=sampler_name,
+        scheduler=scheduler,
+        denoise=denoise,
+        model_options=model.model_options,
+    )
+    return run.sample(
+        torch.zeros_like(noise) if disable_noise else noise,
+        positive,
+        negative,
+        cfg=cfg,
+        latent_image=latent_image,
+        start_step=start_step,
+        last_step=last_step,
+        force_full_denoise=force_full_denoise,
+        denoise_mask=noise_mask,
+        sigmas=sigmas,
+        callback=callback,
+        disable_pbar=disable_pbar,
+        seed=seed,
+    )
+
+
+def sample_custom(
+    model: Any,
+    noise: Tensor,
+    cfg: float,
+    sampler: Any,
+    sigmas: Tensor,
+    positive: Sequence[Any],
+    negative: Sequence[Any],
+    latent_image: Tensor,
+    noise_mask: Tensor | None = None,
+    callback: Callable[..., Any] | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """The same with a sampler object along sigmas."""
+    return samplers.sample(
+        model,
+        noise,
+        positive,
+        negative,
+        cfg,
+        model.load_device,
+        sampler,
+        sigmas,
+        model_options=model.model_options,
+        latent_image=latent_image,
+        denoise_mask=noise_mask,
+        callback=callback,
+        disable_pbar=disable_pbar,
+        seed=seed,
+    )

@@ -1,0 +1,225 @@
+"""Loaders of models, and the classes of what they give."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy.not_yet import NotYetSupported, absent
+from darkroom_compat.models import folders_of, policy
+from torch import Tensor
+
+from models.handle import ModelHandle
+from models.load import checkpoint_of, load_checkpoint, text_of, unet_of, vae_of
+from models.lora import Lora, apply_lora, group_tensors
+from models.text.handle import TextHandle
+from models.vae import VaeHandle
+from models.weights import Weights, open_weights
+
+CLIP = TextHandle
+
+
+class CLIPType(Enum):
+    """What a text encoder is for."""
+
+    STABLE_DIFFUSION = 1
+    STABLE_CASCADE = 2
+    SD3 = 3
+    STABLE_AUDIO = 4
+    HUNYUAN_DIT = 5
+    FLUX = 6
+    MOCHI = 7
+    LTXV = 8
+    HUNYUAN_VIDEO = 9
+    PIXART = 10
+    COSMOS = 11
+    LUMINA2 = 12
+    WAN = 13
+    HIDREAM = 14
+    CHROMA = 15
+    ACE = 16
+    OMNIGEN2 = 17
+    QWEN_IMAGE = 18
+    HUNYUAN_IMAGE = 19
+    HUNYUAN_VIDEO_15 = 20
+    OVIS = 21
+    KANDINSKY5 = 22
+    KANDINSKY5_IMAGE = 23
+    NEWBIE = 24
+    FLUX2 = 25
+
+
+class _VaeType(type):
+    """Every VAE of ours is an instance of the class VAE, whoever loaded it."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return (
+            isinstance(instance, VaeHandle) if cls is VAE else super().__instancecheck__(instance)
+        )
+
+
+class VAE(VaeHandle, metaclass=_VaeType):
+    """A VAE from the tensors of a file."""
+
+    def __init__(
+        self,
+        sd: Mapping[str, Tensor] | None = None,
+        device: Any = None,
+        config: Any = None,
+        dtype: torch.dtype | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        if sd is None or config is not None:
+            raise NotYetSupported("comfy.sd.VAE", "it is made from a state dict without a config")
+        loaded = vae_of(_in_memory(sd, metadata), policy())
+        object.__setattr__(self, "network", loaded.network)
+        object.__setattr__(self, "policy", loaded.policy)
+
+
+def _in_memory(sd: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Weights:
+    return Weights(path=Path("<state dict>"), tensors=dict(sd), metadata=dict(metadata or {}))
+
+
+def load_checkpoint_guess_config(
+    ckpt_path: str,
+    output_vae: bool = True,
+    output_clip: bool = True,
+    output_clipvision: bool = False,
+    embedding_directory: Any = None,
+    output_model: bool = True,
+    model_options: dict[str, Any] | None = None,
+    te_model_options: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> tuple[ModelHandle | None, TextHandle | None, VaeHandle | None, None]:
+    """(model, clip, vae, clip vision) of a checkpoint."""
+    if output_clipvision:
+        raise NotYetSupported("comfy.sd.load_checkpoint_guess_config", "clip vision")
+    loaded = load_checkpoint(Path(ckpt_path), policy(), folders_of(embedding_directory))
+    return (
+        loaded.model if output_model else None,
+        loaded.text if output_clip else None,
+        loaded.vae if output_vae else None,
+        None,
+    )
+
+
+def load_state_dict_guess_config(
+    sd: Mapping[str, Tensor],
+    output_vae: bool = True,
+    output_clip: bool = True,
+    output_clipvision: bool = False,
+    embedding_directory: Any = None,
+    output_model: bool = True,
+    model_options: dict[str, Any] | None = None,
+    te_model_options: dict[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    **kwargs: Any,
+) -> tuple[ModelHandle | None, TextHandle | None, VaeHandle | None, None]:
+    """(model, clip, vae, clip vision) of a checkpoint's tensors."""
+    loaded = checkpoint_of(_in_memory(sd, metadata), policy(), folders_of(embedding_directory))
+    return (
+        loaded.model if output_model else None,
+        loaded.text if output_clip else None,
+        loaded.vae if output_vae else None,
+        None,
+    )
+
+
+def load_diffusion_model(
+    unet_path: str, model_options: dict[str, Any] | None = None, **kwargs: Any
+) -> ModelHandle:
+    """The diffusion model of a file."""
+    return unet_of(open_weights(Path(unet_path)), policy())
+
+
+def load_unet(unet_path: str, dtype: torch.dtype | None = None) -> ModelHandle:
+    """The diffusion model of a file."""
+    return load_diffusion_model(unet_path)
+
+
+def load_diffusion_model_state_dict(
+    sd: Mapping[str, Tensor],
+    model_options: dict[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    **kwargs: Any,
+) -> ModelHandle:
+    """The diffusion model of a file's tensors."""
+    return unet_of(_in_memory(sd, metadata), policy())
+
+
+def load_unet_state_dict(sd: Mapping[str, Tensor], dtype: Any = None) -> ModelHandle:
+    """The diffusion model of a file's tensors."""
+    return load_diffusion_model_state_dict(sd)
+
+
+def load_clip(
+    ckpt_paths: list[str],
+    embedding_directory: Any = None,
+    clip_type: CLIPType = CLIPType.STABLE_DIFFUSION,
+    model_options: dict[str, Any] | None = None,
+) -> TextHandle:
+    """The text encoder of a file."""
+    return load_text_encoder_state_dicts(
+        [open_weights(Path(path)).tensors for path in ckpt_paths], embedding_directory, clip_type
+    )
+
+
+def load_text_encoder_state_dicts(
+    state_dicts: list[Mapping[str, Tensor]],
+    embedding_directory: Any = None,
+    clip_type: CLIPType = CLIPType.STABLE_DIFFUSION,
+    model_options: dict[str, Any] | None = None,
+) -> TextHandle:
+    """The text encoder of a file's tensors."""
+    if len(state_dicts) != 1 or clip_type is not CLIPType.STABLE_DIFFUSION:
+        raise NotYetSupported("comfy.sd.load_clip", f"text encoders of {clip_type.name}")
+    return text_of(_in_memory(state_dicts[0]), policy(), folders_of(embedding_directory))
+
+
+def load_lora_for_models(
+    model: ModelHandle | None,
+    clip: TextHandle | None,
+    lora: Mapping[str, Tensor],
+    strength_model: float,
+    strength_clip: float,
+) -> tuple[Any, Any]:
+    """Clones with a LoRA in their weights, from the tensors of its file."""
+    from comfy.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
+
+    if isinstance(model, ModelHandle):
+        found = Lora(path=Path("<state dict>"), groups=group_tensors(lora))
+        return apply_lora(
+            found, model, clip, strength_model=strength_model, strength_text=strength_clip
+        )
+    keys: dict[str, str] = {}
+    if model is not None:
+        keys = model_lora_keys_unet(model.model, keys)
+    if clip is not None:
+        keys = model_lora_keys_clip(clip.cond_stage_model, keys)
+    patches = load_lora(lora, keys)
+    made: list[Any] = []
+    for part, strength in ((model, strength_model), (clip, strength_clip)):
+        clone = None if part is None else part.clone()
+        if clone is not None and not clone.add_patches(patches, strength):
+            logging.getLogger(__name__).info("a LoRA changes nothing in %s", type(clone).__name__)
+        made.append(clone)
+    return made[0], made[1]
+
+
+def load_bypass_lora_for_models(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    """As `load_lora_for_models`."""
+    return load_lora_for_models(*args, **kwargs)
+
+
+__getattr__ = absent(
+    __name__,
+    classes="TEModel StyleModel",
+    functions=(
+        "load_checkpoint load_style_model load_gligen save_checkpoint load_model_weights "
+        "load_clip_weights detect_te_model model_detection_error_hint t5xxl_detect llama_detect"
+    ),
+)

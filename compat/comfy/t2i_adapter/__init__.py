@@ -1,0 +1,1 @@
+"""T2I adapters."""

@@ -1,0 +1,8 @@
+"""Tiny autoencoders."""
+
+from comfy.not_yet import absent
+
+__getattr__ = absent(
+    __name__,
+    layers="TAESD",
+)

@@ -1,0 +1,10 @@
+"""Text encoders of Flux."""
+
+from comfy.not_yet import absent
+
+__getattr__ = absent(
+    __name__,
+    classes="FluxTokenizer T5XXLTokenizer Mistral3Tokenizer Flux2Tokenizer",
+    layers="FluxClipModel Flux2TEModel Mistral3_24BModel",
+    functions="flux_clip flux2_te",
+)

@@ -1,0 +1,3 @@
+"""Patches of weights as objects."""
+
+from comfy.weight_adapter import GLoRAAdapter as GLoRAAdapter

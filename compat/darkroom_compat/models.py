@@ -1,0 +1,32 @@
+"""The process that these modules run in: its policy for models, its folders, its interruptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from models.memory import Policy
+from nodes.context import CURRENT, process_services
+
+
+def policy() -> Policy:
+    """Devices and number types of models."""
+    return process_services().policy
+
+
+def check_interrupted() -> None:
+    """Raise if the prompt that runs is to stop."""
+    context = CURRENT.get(None)
+    if context is not None:
+        context.check_interrupted()
+
+
+def folders_of(directory: Any) -> list[Path]:
+    """Folders of embeddings as packs hand them: None, one path or a list."""
+    if directory is None:
+        return []
+    if isinstance(directory, (str, Path)):
+        return [Path(directory)]
+    found: Iterable[Any] = directory
+    return [Path(folder) for folder in found]

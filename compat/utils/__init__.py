@@ -1,0 +1,1 @@
+"""ComfyUI's `utils`: small things of its server that packs use."""

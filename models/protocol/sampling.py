@@ -1,0 +1,238 @@
+"""Sampling by names and steps, for models with the object protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from models.handle import ModelHandle
+from models.protocol.guider import CFGGuider
+from models.protocol.k_samplers import sampler_object
+from models.protocol.model_sampling import ObjectSchedule
+from models.sampling import sample as plain
+from models.sampling import schedulers
+from models.sampling.noise import prepare_noise
+from models.sampling.samplers import SAMPLERS
+from models.sampling.schedule import Schedule
+from models.sampling.schedulers import SCHEDULERS, SKIPS_PENULTIMATE
+
+# Lists of names that packs add to; nodes offer these very lists.
+SAMPLER_NAMES: list[str] = list(SAMPLERS)
+SCHEDULER_NAMES: list[str] = list(SCHEDULERS)
+
+
+@dataclass
+class SchedulerHandler:
+    """A scheduler by name; without `use_ms` it takes n, sigma_min and sigma_max."""
+
+    handler: Callable[..., Tensor]
+    use_ms: bool = True
+
+
+def _ours(scheduler: Callable[[Schedule, int], Tensor]) -> Callable[..., Tensor]:
+    def sigmas(model_sampling: Any, steps: int, **options: Any) -> Tensor:
+        return scheduler(ObjectSchedule(model_sampling), steps, **options)
+
+    sigmas.__name__, sigmas.__doc__ = f"{scheduler.__name__}_scheduler", scheduler.__doc__
+    return sigmas
+
+
+simple_scheduler = _ours(schedulers.simple)
+ddim_scheduler = _ours(schedulers.ddim_uniform)
+beta_scheduler = _ours(schedulers.beta)
+linear_quadratic_schedule = _ours(schedulers.linear_quadratic)
+
+
+def normal_scheduler(
+    model_sampling: Any, steps: int, sgm: bool = False, floor: bool = False
+) -> Tensor:
+    """Equal distances in time; `sgm` leaves the last one to 0."""
+    scheduler = schedulers.sgm_uniform if sgm else schedulers.normal
+    return scheduler(ObjectSchedule(model_sampling), steps)
+
+
+def kl_optimal_scheduler(n: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Equal distances in atan sigma (Sabour et al. 2024)."""
+    ends = torch.tensor([float(sigma_max), float(sigma_min)]).atan()
+    fraction = torch.arange(n) / (n - 1)
+    return torch.cat([(fraction * ends[1] + (1 - fraction) * ends[0]).tan(), torch.zeros(1)])
+
+
+SCHEDULER_HANDLERS: dict[str, SchedulerHandler] = {
+    name: SchedulerHandler(_ours(scheduler)) for name, scheduler in SCHEDULERS.items()
+}
+
+
+def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Tensor:
+    """The sigmas of a named scheduler; ValueError for a name that nobody knows."""
+    handler = SCHEDULER_HANDLERS.get(scheduler_name)
+    if handler is None:
+        raise ValueError(f"there is no scheduler '{scheduler_name}'")
+    if handler.use_ms:
+        return handler.handler(model_sampling, steps)
+    return handler.handler(
+        n=steps,
+        sigma_min=float(model_sampling.sigma_min),
+        sigma_max=float(model_sampling.sigma_max),
+    )
+
+
+class KSampler:
+    """A run by names and steps."""
+
+    SCHEDULERS = SCHEDULER_NAMES
+    SAMPLERS = SAMPLER_NAMES
+    DISCARD_PENULTIMATE_SIGMA_SAMPLERS: ClassVar[set[str]] = set(SKIPS_PENULTIMATE)
+
+    def __init__(
+        self,
+        model: Any,
+        steps: int,
+        device: Any,
+        sampler: str | None = None,
+        scheduler: str | None = None,
+        denoise: float | None = None,
+        model_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.device = device
+        # Unknown names mean the first ones, as in ComfyUI; nodes check them earlier.
+        self.scheduler = scheduler if scheduler in self.SCHEDULERS else self.SCHEDULERS[0]
+        self.sampler = sampler if sampler in self.SAMPLERS else self.SAMPLERS[0]
+        self.denoise = denoise
+        self.model_options = model_options if model_options is not None else {}
+        self.set_steps(steps, denoise)
+
+    def calculate_sigmas(self, steps: int) -> Tensor:
+        """The sigmas of so many steps, as the sampler wants them."""
+        sampling = self.model.get_model_object("model_sampling")
+        if self.sampler not in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS:
+            return calculate_sigmas(sampling, self.scheduler, steps)
+        sigmas = calculate_sigmas(sampling, self.scheduler, steps + 1)
+        return torch.cat([sigmas[:-2], sigmas[-1:]])
+
+    def set_steps(self, steps: int, denoise: float | None = None) -> None:
+        """Set `sigmas`: the last `steps` of steps / denoise."""
+        self.steps = steps
+        if denoise is None or denoise > 0.9999:
+            self.sigmas = self.calculate_sigmas(steps)
+        elif denoise <= 0.0:
+            self.sigmas = torch.empty(0)
+        else:
+            self.sigmas = self.calculate_sigmas(int(steps / denoise))[-(steps + 1) :]
+
+    def sample(
+        self,
+        noise: Tensor,
+        positive: Sequence[Any],
+        negative: Sequence[Any],
+        cfg: float,
+        latent_image: Tensor | None = None,
+        start_step: int | None = None,
+        last_step: int | None = None,
+        force_full_denoise: bool = False,
+        denoise_mask: Tensor | None = None,
+        sigmas: Tensor | None = None,
+        callback: Callable[..., Any] | None = None,
+        disable_pbar: bool = False,
+        seed: int | None = None,
+    ) -> Tensor:
+        """The finished latent in raw VAE units, on the CPU."""
+        part = plain.cut(
+            self.sigmas if sigmas is None else sigmas, start_step, last_step, force_full_denoise
+        )
+        if len(part) == 0:
+            return torch.zeros_like(noise) if latent_image is None else latent_image
+        return sample(
+            self.model, noise, positive, negative, cfg, self.device, sampler_object(self.sampler),
+            part.clone(), self.model_options, latent_image, denoise_mask, callback, disable_pbar,
+            seed,
+        )  # fmt: skip
+
+
+def sample(
+    model: Any,
+    noise: Tensor,
+    positive: Sequence[Any],
+    negative: Sequence[Any],
+    cfg: float,
+    device: Any,
+    sampler: Any,
+    sigmas: Tensor,
+    model_options: dict[str, Any] | None = None,
+    latent_image: Tensor | None = None,
+    denoise_mask: Tensor | None = None,
+    callback: Callable[..., Any] | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """A run with classifier-free guidance."""
+    guider = CFGGuider(model)
+    if model_options:
+        guider.model_options = model_options
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    latent = torch.zeros_like(noise) if latent_image is None else latent_image
+    return guider.sample(noise, latent, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
+
+
+def fit_channels(model: Any, latent: Tensor) -> Tensor:
+    """Give an all-zero latent [B, C, ...] the number of channels of a model (a ModelPatcher)."""
+    channels = model.get_model_object("latent_format").latent_channels
+    if latent.shape[1] == channels or latent.count_nonzero():
+        return latent
+    return latent.new_zeros(latent.shape[0], channels, *latent.shape[2:])
+
+
+def sample_latent(
+    model: Any, latent: Mapping[str, Any], *, seed: int, **options: Any
+) -> dict[str, Any]:
+    """models.sampling.sample.sample_latent for any ModelPatcher, with all that packs put into it.
+
+    A handle of ours that nobody changed takes the short way; both give the same latent.
+    """
+    conds = (*options["positive"], *options["negative"])
+    ours = isinstance(model, ModelHandle) and not model.is_customised
+    known = options["sampler_name"] in SAMPLERS and options["scheduler"] in SCHEDULERS
+    if ours and known and not any(_is_customised(cond) for _, cond in conds):
+        return plain.sample_latent(model, latent, seed=seed, **options)
+    samples = fit_channels(model, latent["samples"])
+    if options.pop("disable_noise", False):
+        noise = torch.zeros_like(samples)
+    else:
+        noise = prepare_noise(samples, seed, latent.get("batch_index"))
+    progress = options.pop("callback", None)
+
+    def report(step: int, denoised: Tensor, x: Tensor, total: int) -> None:
+        if progress is not None:
+            progress(step, total, denoised, x)
+
+    run = KSampler(
+        model,
+        options.pop("steps"),
+        model.load_device,
+        sampler=options.pop("sampler_name"),
+        scheduler=options.pop("scheduler"),
+        denoise=options.pop("denoise", 1.0),
+        model_options=model.model_options,
+    )
+    result = run.sample(
+        noise,
+        options.pop("positive"),
+        options.pop("negative"),
+        latent_image=samples,
+        denoise_mask=latent.get("noise_mask"),
+        callback=report,
+        seed=seed,
+        **options,
+    )
+    return {**latent, "samples": result}
+
+
+def _is_customised(options: Mapping[str, Any]) -> bool:
+    """Whether a conditioning says things that only the long way reads."""
+    return any(options.get(name) is not None for name in ("control", "hooks", "model_conds"))
