@@ -22,6 +22,15 @@ _WORDS: Final[dict[type, str]] = {
 }
 
 
+def header_text(value: str) -> str:
+    """What a header says; its bytes are Latin-1 if they are no UTF-8, as clients of old send it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode(errors="surrogateescape").decode("latin-1")
+    return value
+
+
 async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
     """The body as a JSON object, whatever its content type. `optional`: no body reads as `{}`."""
     raw = await _read(request)

@@ -17,6 +17,7 @@ from aiohttp import BodyPartReader, web
 
 from executor.folders import FolderError, Folders, inside
 from server.atomic import replacing
+from server.body import header_text
 from server.errors import BadRequest, TooLarge
 
 _IN_MEMORY: Final = 2 * 1024 * 1024  # smaller uploads never touch the disk before they have a name
@@ -78,14 +79,15 @@ async def _read_parts(
                 raise BadRequest("'image' must be sent as a file", field="image")
             if has_file:
                 raise BadRequest("the form has more than one file 'image'", field="image")
-            name, has_file = part.filename, True
+            name, has_file = header_text(part.filename), True
             left -= await receive(part.read_chunk, file, left, limit)
         elif part.name is not None:
-            text = await _read_text(part, part.name)
-            left -= len(part.name) + len(text)
+            field = header_text(part.name)
+            text = await _read_text(part, field)
+            left -= len(field) + len(text)
             if left < 0:
                 raise TooLarge(limit)
-            fields[part.name] = text.decode(errors="replace")
+            fields[field] = text.decode(errors="replace")
     if not name:
         raise BadRequest("the form has no file 'image' with a name", field="image")
     return name, fields

@@ -15,7 +15,7 @@ from executor.jobs import Job, is_prompt_id
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
-from server.body import field, flag, read_object
+from server.body import field, flag, header_text, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptRejected
 from server.responses import json_response
 from server.services import SERVICES, Route
@@ -79,7 +79,8 @@ async def submit(request: web.Request) -> web.Response:
         body = await services.prompt_hooks.apply(engine, await read_object(request))
     except BadRequest as error:
         raise PromptRejected(error.body()["error"], {}) from None
-    accepted = await submit_prompt(engine, body, request.headers.get(_USAGE_SOURCE))
+    source = request.headers.get(_USAGE_SOURCE)
+    accepted = await submit_prompt(engine, body, None if source is None else header_text(source))
     services.hub.submitted(accepted.job.client_id)
     return json_response(accepted.answer)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client
+from tests.server.graphs import fresh_graph
 
 
 def send(address: str, request: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -139,3 +140,20 @@ def test_clients_that_leave_and_bodies_that_are_broken_fill_no_log(server: Clien
     for _ in range(20):
         assert server.get("/features").status == 200
     assert "Traceback" not in server.get("/internal/logs").json()
+
+
+def test_header_text_that_is_no_utf_8_is_latin_1(server: Client) -> None:
+    disposition = b"--b\r\nContent-Disposition: form-data; "
+    body = disposition + b'name="image"; filename="\xe9.png"\r\n\r\nx\r\n--b--'
+    status, _, answer = send(server.address, post(FORM, body=body, path=b"/upload/image"))
+    assert (status, json.loads(answer)["name"]) == (200, "\xe9.png")
+    assert server.get("/view", filename="\xe9.png", type="input").body == b"x"
+    long = disposition + b'name="\xe9"\r\n\r\n' + b"x" * 70_000 + b"\r\n--b--"
+    assert send(server.address, post(FORM, body=long, path=b"/upload/image"))[0] == 400
+    prompt = json.dumps({"prompt": fresh_graph()}).encode()
+    status, _, answer = send(
+        server.address, post(b"Comfy-Usage-Source: caf\xe9", body=prompt, path=b"/prompt")
+    )
+    assert status == 200, answer
+    entry = server.wait(json.loads(answer)["prompt_id"])
+    assert entry["prompt"][3]["comfy_usage_source"] == "caf\xe9"
