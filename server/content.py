@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
 
 UNKNOWN: Final = "application/octet-stream"
 
@@ -85,11 +88,34 @@ def _quoted(name: str) -> str:
     return printable.replace("\\", "\\\\").replace('"', '\\"')
 
 
+def _entity_tag(file: Path) -> str | None:
+    """The ETag that aiohttp gives a file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+
+
 class PlainFile(web.FileResponse):
     """A file with ranges and conditional answers; `x.png.gz` is never sent in place of `x.png`."""
 
     def __init__(self, file: Path, headers: dict[str, str]) -> None:
         super().__init__(file, headers=headers)
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it; whole, if the part that is asked for belongs to a file that was replaced."""
+        condition = request.headers.get(hdrs.IF_RANGE, "")
+        is_tag = condition.startswith(('"', "W/"))  # aiohttp compares dates only
+        if (
+            is_tag
+            and hdrs.RANGE in request.headers
+            and condition != await asyncio.to_thread(_entity_tag, self._path)
+        ):
+            kept = CIMultiDict(request.headers)
+            del kept[hdrs.RANGE]
+            request = request.clone(headers=kept)
+        return await super().prepare(request)
 
     def _make_response(self, request: web.BaseRequest, accept_encoding: str) -> Any:
         return super()._make_response(request, "")

@@ -217,6 +217,14 @@ def test_parts_of_a_file_and_conditional_answers(server: Client, name: str) -> N
     assert (part.status, part.body) == (206, png()[1:4])
     assert server.get(query, {"If-None-Match": whole.headers["etag"]}).status == 304
     assert server.get(query, {"If-Modified-Since": whole.headers["last-modified"]}).status == 304
+    for tag, status in (
+        (whole.headers["etag"], 206),
+        ('"of-another"', 200),
+        ("W/" + whole.headers["etag"], 200),
+        (whole.headers["last-modified"], 206),
+    ):
+        reply = server.get(query, {"Range": "bytes=1-3", "If-Range": tag})
+        assert (reply.status, reply.body) == (status, png()[1:4] if status == 206 else png()), tag
     head = server.request("HEAD", query)
     assert (head.status, head.headers["content-length"], head.body) == (200, str(len(png())), b"")
 
