@@ -17,7 +17,7 @@ from torch import Tensor
 from models.errors import InvalidInput
 from models.protocol import options as model_option
 from models.protocol.calculate import mark_level
-from models.protocol.model_sampling import ObjectSchedule
+from models.protocol.object_schedule import ObjectSchedule
 from models.sampling.noise import NoiseSampler, brownian_noise, step_noise
 from models.sampling.samplers import SAMPLERS, Sampler
 from models.sampling.samplers.ancestral import additive_split

@@ -12,7 +12,7 @@ from torch import Tensor
 from models.handle import ModelHandle
 from models.protocol.guider import CFGGuider
 from models.protocol.k_samplers import sampler_object
-from models.protocol.model_sampling import ObjectSchedule
+from models.protocol.object_schedule import ObjectSchedule
 from models.sampling import sample as plain
 from models.sampling import schedulers
 from models.sampling.noise import prepare_noise
