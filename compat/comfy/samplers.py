@@ -1,5 +1,7 @@
 """Guiders, samplers and schedulers by name."""
 
+import sys
+
 from darkroom_compat.models import check_interrupted
 
 from models.protocol.calculate import before_each_call
@@ -13,6 +15,7 @@ from models.protocol.k_samplers import Sampler as Sampler
 from models.protocol.k_samplers import ksampler as ksampler
 from models.protocol.k_samplers import sampler_object as sampler_object
 from models.protocol.process import process_conds as process_conds
+from models.protocol.replaced import show
 from models.protocol.sampling import SAMPLER_NAMES as SAMPLER_NAMES
 from models.protocol.sampling import SCHEDULER_HANDLERS as SCHEDULER_HANDLERS
 from models.protocol.sampling import SCHEDULER_NAMES as SCHEDULER_NAMES
@@ -32,3 +35,18 @@ KSAMPLER_NAMES = [n for n in SAMPLER_NAMES if n not in ("ddim", "uni_pc", "uni_p
 
 if check_interrupted not in before_each_call:
     before_each_call.append(check_interrupted)
+
+show(
+    sys.modules[__name__],
+    "CFGGuider",
+    "KSampler",
+    "calc_cond_batch",
+    "calculate_sigmas",
+    "cfg_function",
+    "sample",
+    "sampler_object",
+    "sampling_function",
+)
+show(KSampler, "__init__", "set_steps", "calculate_sigmas", "sample")
+show(CFGGuider, "__init__", "set_conds", "sample", "outer_sample", "inner_sample", "predict_noise")
+show(KSAMPLER, "sample")
