@@ -2,6 +2,7 @@
 
 import sys
 
+from comfy.k_diffusion import sampling
 from darkroom_compat.models import check_interrupted
 
 from models.protocol.calculate import before_each_call
@@ -29,6 +30,8 @@ from models.protocol.sampling import linear_quadratic_schedule as linear_quadrat
 from models.protocol.sampling import normal_scheduler as normal_scheduler
 from models.protocol.sampling import sample as sample
 from models.protocol.sampling import simple_scheduler as simple_scheduler
+
+k_diffusion_sampling = sampling
 
 # The names that k-diffusion has a function for; ddim and uni_pc are made in other ways.
 KSAMPLER_NAMES = [n for n in SAMPLER_NAMES if n not in ("ddim", "uni_pc", "uni_pc_bh2")]

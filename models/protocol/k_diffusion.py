@@ -6,6 +6,7 @@ of their own to this module, which then are samplers by that name.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -309,5 +310,7 @@ def sample_dpm_adaptive(
     return run(SAMPLERS["dpm_adaptive"], model, x, ends, extra_args, callback, disable, **options)
 
 
-def __getattr__(name: str) -> Any:  # for type checkers: functions are added to this module
+def __getattr__(name: str) -> Any:  # for type checkers, too: functions are added to this module
+    if name in ("trange", "tqdm"):  # packs' samplers show their steps with what k-diffusion uses
+        return getattr(importlib.import_module("tqdm.auto"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
