@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import inspect
 import os
 import random
 
@@ -89,6 +90,40 @@ class FlowPackSwitch:
 
     def run(self, on, if_on=None, if_off=None):
         return (if_on if on else if_off,)
+
+
+class EveryInput:
+    """Contains whatever is asked for, but lists nothing: no dict."""
+
+    def __contains__(self, key):
+        return True
+
+    def __getitem__(self, key):
+        return any_type, {"lazy": True}
+
+
+class FlowPackSelect:
+    """One of any number of inputs; the others are not evaluated.
+
+    Looks who asks, so that the interface shows one input and the engine takes all for lazy.
+    """
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        optional = {"input1": (any_type, {"lazy": True})}
+        if inspect.stack()[2].function == "get_input_info":
+            optional = EveryInput()
+        return {"required": {"select": ("INT", {"default": 1, "min": 1})}, "optional": optional}
+
+    RETURN_TYPES = (any_type,)
+    FUNCTION = "run"
+    CATEGORY = "flow pack"
+
+    def check_lazy_status(self, select, **kwargs):
+        return [f"input{select}"]
+
+    def run(self, select, **kwargs):
+        return (kwargs[f"input{select}"],)
 
 
 class FlowPackFail:
@@ -222,6 +257,7 @@ NODE_CLASS_MAPPINGS = {
         FlowPackSum,
         FlowPackAdd,
         FlowPackSwitch,
+        FlowPackSelect,
         FlowPackFail,
         FlowPackSlow,
         FlowPackRepeat,
