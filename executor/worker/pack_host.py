@@ -36,6 +36,7 @@ from executor.packs import LoadedPacks
 from executor.worker.contract import NodeClass
 from executor.worker.packs import DescribeClasses, NodeTables, PackLoader
 from executor.worker.reporting import encode_json
+from executor.worker.shared_names import share_names
 from executor.worker_config import WorkerConfig
 from nodes.context import Services, use_files, use_services
 
@@ -152,6 +153,7 @@ class PackHost:
         if not self._packs:
             return
         sys.path.insert(0, str(_COMPAT))
+        share_names()
         with contextlib.suppress(OSError):
             os.chdir(self.folders.base)  # where packs expect to be
         facade = importlib.import_module(_FACADE).PromptServer
