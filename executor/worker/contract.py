@@ -113,7 +113,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
         dynamic=_dynamic(types) if is_v3 else None,
         takes_undeclared=(is_v3 and bool(node_class.ACCEPT_ALL_INPUTS))
-        or any(has_every_key(types.get(x)) for x in ("required", "optional")),
+        or any(has_every_key(types.get(x)) for x in ("required", "optional", "hidden")),
     )
 
 

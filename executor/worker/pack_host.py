@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import importlib
 import itertools
@@ -201,6 +202,16 @@ class PackHost:
             return None
         self._reported = kinds
         return FoldersChanged(kinds=kinds)
+
+    def stop(self) -> None:
+        """Run what packs have registered for the end of the process, which ends without it."""
+        if self._loader is None:
+            return
+        with contextlib.suppress(BaseException):  # each failure has been printed
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # packs put theirs in these places
+                stream.flush()
 
     def _open_site(self, loader: PackLoader) -> None:
         from executor.worker.pack_site import PackSite

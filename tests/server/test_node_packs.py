@@ -412,6 +412,31 @@ def test_inputs_that_a_class_does_not_list_are_lazy_if_it_says_so(client: Client
     assert shown(client, graph) == [2]
 
 
+def test_literals_that_only_a_dict_of_hidden_inputs_contains_are_passed(client: Client) -> None:
+    graph = {
+        "widgets": node("FlowPackWidgets", crf=19, unique_id="not this"),
+        "show": node("FlowPackShow", value=["widgets", 0]),
+    }
+    assert shown(client, graph) == ["widgets: {'crf': 19}"]
+
+
+def test_what_packs_registered_for_the_end_runs_when_the_server_stops(
+    new_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    base, ended = tmp_path / "base", tmp_path / "ended"
+    install(
+        base,
+        a_fails="import atexit\natexit.register(lambda: 1 / 0)\n" + SINGLE,
+        b_ends=f"import atexit, pathlib\natexit.register(pathlib.Path({str(ended)!r}).touch)\n"
+        + SINGLE.replace("Single", "Other"),
+    )
+    server = new_server(base=base)
+    assert reports(server.client)["b_ends"]["error"] is None
+    assert not ended.exists()
+    server.stop()
+    assert ended.exists()
+
+
 def test_a_loop_by_expansion_runs_to_its_end(client: Client) -> None:
     graph = {
         "one": node("Single", number=1),

@@ -126,6 +126,31 @@ class FlowPackSelect:
         return (kwargs[f"input{select}"],)
 
 
+class HasAll(dict):
+    """Contains whatever is asked for."""
+
+    def __contains__(self, key):
+        return True
+
+    def __getitem__(self, key):
+        return super().get(key, (None, {}))
+
+
+class FlowPackWidgets:
+    """Takes what widgets of its script put into the graph: nothing lists these."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "hidden": HasAll({"unique_id": "UNIQUE_ID"})}
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "run"
+    CATEGORY = "flow pack"
+
+    def run(self, unique_id, **kwargs):
+        return (f"{unique_id}: {kwargs}",)
+
+
 class FlowPackFail:
     @classmethod
     def INPUT_TYPES(cls):
@@ -258,6 +283,7 @@ NODE_CLASS_MAPPINGS = {
         FlowPackAdd,
         FlowPackSwitch,
         FlowPackSelect,
+        FlowPackWidgets,
         FlowPackFail,
         FlowPackSlow,
         FlowPackRepeat,
