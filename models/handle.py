@@ -16,7 +16,7 @@ from models.memory import Policy
 from models.network import Network, Patches
 from models.previews import LatentColours, latent_preview
 from models.protocol.base_model import BaseModel
-from models.protocol.model_sampling import ObjectSchedule
+from models.protocol.object_schedule import ObjectSchedule
 from models.protocol.options import Options, empty_options
 from models.protocol.patcher import ModelPatcher
 from models.protocol.unet import base_model

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
@@ -102,6 +103,19 @@ NAMES: Final[dict[str, Any]] = {
     },
 }
 
+# Modules that packs reach through this one, because ComfyUI's imports them.
+_REACHED_THROUGH: Final[Mapping[str, str]] = {
+    "np": "numpy",
+    **{
+        name: name
+        for name in (
+            "comfy", "folder_paths", "hashlib", "importlib", "json", "latent_preview", "logging",
+            "math", "node_helpers", "os", "random", "safetensors", "sys", "time", "torch",
+            "traceback",
+        )
+    },
+}  # fmt: skip
+
 
 def find(name: str) -> Any:
     """What goes by that name; raises AttributeError."""
@@ -109,6 +123,8 @@ def find(name: str) -> Any:
         return NAMES[name]
     if name in NODE_CLASSES:
         return NODE_CLASSES[name]
+    if name in _REACHED_THROUGH:
+        return importlib.import_module(_REACHED_THROUGH[name])
     if name in CORE:
         return NAMES.setdefault(name, missing_node("nodes", name, CORE[name]))
     raise AttributeError(f"module 'nodes' has no attribute '{name}'")

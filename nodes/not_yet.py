@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from nodes.declared import declared_attributes, declared_inputs, is_declared
+
 
 class NotYetSupported(NotImplementedError):
     """A node pack used a host name that Darkroom knows and has no working part for."""
@@ -16,7 +18,7 @@ class NotYetSupported(NotImplementedError):
 def missing_node(module: str, name: str, function: str | None = None) -> type[Any]:
     """A node class that is not there yet: packs can derive from it and make one.
 
-    To use anything of it raises.
+    A core class declares what it will; to use anything else of it raises.
     """
     full = f"{module}.{name}"
 
@@ -28,7 +30,11 @@ def missing_node(module: str, name: str, function: str | None = None) -> type[An
             raise AttributeError(attribute)
         raise NotYetSupported(full)
 
-    def describe(cls: type[Any]) -> NoReturn:
+    has_declaration = module == "nodes" and is_declared(name)
+
+    def describe(cls: type[Any]) -> dict[str, dict[str, Any]]:
+        if has_declaration:
+            return declared_inputs(name)
         raise NotYetSupported(full)
 
     body: dict[str, Any] = {
@@ -39,6 +45,8 @@ def missing_node(module: str, name: str, function: str | None = None) -> type[An
         "CATEGORY": "not supported yet",
         "INPUT_TYPES": classmethod(describe),
     }
+    if has_declaration:
+        body |= declared_attributes(name)
     if function is not None:
         body |= {"FUNCTION": function, function: use}
     return type(name, (), body)

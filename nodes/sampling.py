@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
+import nodes
 from models.handle import ModelHandle
 from models.protocol.sampling import SAMPLER_NAMES, SCHEDULER_NAMES, sample_latent
 from models.sampling.conditioning import Conditioning
@@ -30,6 +31,12 @@ def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
         context.report(step + 1, total, picture)
 
     return callback
+
+
+def replaced_common_ksampler() -> Callable[..., tuple[dict[str, Any]]] | None:
+    """What a pack has put in the place of `nodes.common_ksampler`, which the nodes then call."""
+    theirs: Callable[..., tuple[dict[str, Any]]] | None = vars(nodes).get("common_ksampler")
+    return theirs
 
 
 class KSampler(Node):
@@ -64,6 +71,12 @@ class KSampler(Node):
         denoise: float = 1.0,
     ) -> tuple[dict[str, Any]]:
         """`denoise` below 1 keeps that much of the latent: image to image."""
+        theirs = replaced_common_ksampler()
+        if theirs is not None:
+            return theirs(
+                model, seed, steps, cfg, sampler_name, scheduler, positive, negative, latent_image,
+                denoise=denoise,
+            )  # fmt: skip
         latent = sample_latent(
             model,
             latent_image,
@@ -119,6 +132,13 @@ class KSamplerAdvanced(Node):
         return_with_leftover_noise: str,
     ) -> tuple[dict[str, Any]]:
         """Without leftover noise the last of these steps removes all that is left."""
+        theirs = replaced_common_ksampler()
+        if theirs is not None:
+            return theirs(
+                model, noise_seed, steps, cfg, sampler_name, scheduler, positive, negative,
+                latent_image, disable_noise=add_noise == "disable", start_step=start_at_step,
+                last_step=end_at_step, force_full_denoise=return_with_leftover_noise != "enable",
+            )  # fmt: skip
         latent = sample_latent(
             model,
             latent_image,

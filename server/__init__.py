@@ -14,9 +14,18 @@ _OF_PACKS = {
     "BinaryEventTypes": "protocol",
     "web": "aiohttp.web",
 }
+# Modules that packs reach through this one, because ComfyUI's imports them.
+_REACHED_THROUGH = frozenset(
+    (
+        "aiohttp", "asyncio", "glob", "json", "logging", "mimetypes", "os", "random", "struct",
+        "sys", "time", "traceback", "urllib", "uuid",
+    )
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name in _REACHED_THROUGH:
+        return importlib.import_module(name)
     module = _OF_PACKS.get(name)
     if module is None:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,11 @@ import torch
 from comfy import samplers
 from torch import Tensor
 
-from models.protocol.sampling import fit_channels
+from models.protocol.replaced import show
+from models.protocol.sampling import fit_channels, sample_by_names
 from models.sampling.noise import prepare_noise as _prepare_noise
+
+sample = sample_by_names
 
 
 def prepare_noise(
@@ -53,54 +57,6 @@ def cleanup_additional_models(models: Sequence[Any]) -> None:
             model.cleanup()
 
 
-def sample(
-    model: Any,
-    noise: Tensor,
-    steps: int,
-    cfg: float,
-    sampler_name: str,
-    scheduler: str,
-    positive: Sequence[Any],
-    negative: Sequence[Any],
-    latent_image: Tensor,
-    denoise: float = 1.0,
-    disable_noise: bool = False,
-    start_step: int | None = None,
-    last_step: int | None = None,
-    force_full_denoise: bool = False,
-    noise_mask: Tensor | None = None,
-    sigmas: Tensor | None = None,
-    callback: Callable[..., Any] | None = None,
-    disable_pbar: bool = False,
-    seed: int | None = None,
-) -> Tensor:
-    """The finished latent in raw VAE units; what the KSampler nodes do."""
-    run = samplers.KSampler(
-        model,
-        steps=steps,
-        device=model.load_device,
-        sampler=sampler_name,
-        scheduler=scheduler,
-        denoise=denoise,
-        model_options=model.model_options,
-    )
-    return run.sample(
-        torch.zeros_like(noise) if disable_noise else noise,
-        positive,
-        negative,
-        cfg=cfg,
-        latent_image=latent_image,
-        start_step=start_step,
-        last_step=last_step,
-        force_full_denoise=force_full_denoise,
-        denoise_mask=noise_mask,
-        sigmas=sigmas,
-        callback=callback,
-        disable_pbar=disable_pbar,
-        seed=seed,
-    )
-
-
 def sample_custom(
     model: Any,
     noise: Tensor,
@@ -132,3 +88,6 @@ def sample_custom(
         disable_pbar=disable_pbar,
         seed=seed,
     )
+
+
+show(sys.modules[__name__], "sample", "prepare_noise", "fix_empty_latent_channels")

@@ -1,5 +1,8 @@
 """Guiders, samplers and schedulers by name."""
 
+import sys
+
+from comfy.k_diffusion import sampling
 from darkroom_compat.models import check_interrupted
 
 from models.protocol.calculate import before_each_call
@@ -13,6 +16,7 @@ from models.protocol.k_samplers import Sampler as Sampler
 from models.protocol.k_samplers import ksampler as ksampler
 from models.protocol.k_samplers import sampler_object as sampler_object
 from models.protocol.process import process_conds as process_conds
+from models.protocol.replaced import show
 from models.protocol.sampling import SAMPLER_NAMES as SAMPLER_NAMES
 from models.protocol.sampling import SCHEDULER_HANDLERS as SCHEDULER_HANDLERS
 from models.protocol.sampling import SCHEDULER_NAMES as SCHEDULER_NAMES
@@ -27,8 +31,25 @@ from models.protocol.sampling import normal_scheduler as normal_scheduler
 from models.protocol.sampling import sample as sample
 from models.protocol.sampling import simple_scheduler as simple_scheduler
 
+k_diffusion_sampling = sampling
+
 # The names that k-diffusion has a function for; ddim and uni_pc are made in other ways.
 KSAMPLER_NAMES = [n for n in SAMPLER_NAMES if n not in ("ddim", "uni_pc", "uni_pc_bh2")]
 
 if check_interrupted not in before_each_call:
     before_each_call.append(check_interrupted)
+
+show(
+    sys.modules[__name__],
+    "CFGGuider",
+    "KSampler",
+    "calc_cond_batch",
+    "calculate_sigmas",
+    "cfg_function",
+    "sample",
+    "sampler_object",
+    "sampling_function",
+)
+show(KSampler, "__init__", "set_steps", "calculate_sigmas", "sample")
+show(CFGGuider, "__init__", "set_conds", "sample", "outer_sample", "inner_sample", "predict_noise")
+show(KSAMPLER, "sample")

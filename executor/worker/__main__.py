@@ -64,6 +64,7 @@ def main() -> None:
         load,
         heartbeat_s=config.heartbeat_s,
         on_answer=host.link.answered,
+        on_stop=host.stop,
         on_end=clean_up,
     ).run()
 

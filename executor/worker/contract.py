@@ -55,7 +55,7 @@ class Contract:
     def for_inputs(self, given: Mapping[str, Any]) -> Contract:
         """The contract of one node: with the parts of dynamic inputs that it has."""
         if self.dynamic is None:
-            return self
+            return self._with_undeclared(given)
         rules = expand_rules(self.dynamic, given)
         return replace(
             self,
@@ -63,6 +63,19 @@ class Contract:
             lazy=self.lazy | {rule.name for rule in rules if rule.options.get("lazy")},
             raw_links=self.raw_links | {rule.name for rule in rules if rule.options.get("rawLink")},
         )
+
+    def _with_undeclared(self, given: Mapping[str, Any]) -> Contract:
+        """With what the class says of inputs that it does not list, if there are any."""
+        unlisted = given.keys() - self.visible - self.hidden.keys() - self.hidden_values
+        if self.is_v3 or not unlisted:
+            return self
+        types = get_input_info(self.node_class)
+        specs = {name: _spec(types, name) for name in unlisted}
+        lazy = {name for name, spec in specs.items() if _option(spec, "lazy")}
+        raw_links = {name for name, spec in specs.items() if _option(spec, "rawLink")}
+        if not lazy and not raw_links:
+            return self
+        return replace(self, lazy=self.lazy | lazy, raw_links=self.raw_links | raw_links)
 
     def callee(self, node: Any, hidden: Callable[[], Mapping[str, Any]]) -> Any:
         """What the methods of a node are looked up on: the object, or a copy of a V3 class."""
@@ -100,8 +113,25 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
         dynamic=_dynamic(types) if is_v3 else None,
         takes_undeclared=(is_v3 and bool(node_class.ACCEPT_ALL_INPUTS))
-        or any(has_every_key(types.get(x)) for x in ("required", "optional")),
+        or any(has_every_key(types.get(x)) for x in ("required", "optional", "hidden")),
     )
+
+
+def get_input_info(node_class: NodeClass, *, again: bool = True) -> Any:
+    """The INPUT_TYPES of a class that is asked about an input it need not have listed.
+
+    Packs look who asks, up to two calls up the stack, and by this name: then they answer with
+    sections that contain every input, and say that it is lazy.
+    """
+    return get_input_info(node_class, again=False) if again else node_class.INPUT_TYPES()
+
+
+def _spec(types: Any, name: str) -> Any:
+    """What sections, of which it is only known that they can be asked, say of an input."""
+    for section in ("required", "optional"):
+        if section in types and name in types[section]:
+            return types[section][name]
+    return ()
 
 
 def is_v3_class(node_class: NodeClass) -> bool:

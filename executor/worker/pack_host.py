@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import importlib
 import itertools
@@ -36,6 +37,7 @@ from executor.packs import LoadedPacks
 from executor.worker.contract import NodeClass
 from executor.worker.packs import DescribeClasses, NodeTables, PackLoader
 from executor.worker.reporting import encode_json
+from executor.worker.shared_names import share_names
 from executor.worker_config import WorkerConfig
 from nodes.context import Services, use_files, use_services
 
@@ -152,6 +154,7 @@ class PackHost:
         if not self._packs:
             return
         sys.path.insert(0, str(_COMPAT))
+        share_names()
         with contextlib.suppress(OSError):
             os.chdir(self.folders.base)  # where packs expect to be
         facade = importlib.import_module(_FACADE).PromptServer
@@ -199,6 +202,16 @@ class PackHost:
             return None
         self._reported = kinds
         return FoldersChanged(kinds=kinds)
+
+    def stop(self) -> None:
+        """Run what packs have registered for the end of the process, which ends without it."""
+        if self._loader is None:
+            return
+        with contextlib.suppress(BaseException):  # each failure has been printed
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # packs put theirs in these places
+                stream.flush()
 
     def _open_site(self, loader: PackLoader) -> None:
         from executor.worker.pack_site import PackSite

@@ -70,9 +70,11 @@ class WorkerProcess:
         *,
         heartbeat_s: float,
         on_answer: Callable[[Answer], None] = lambda answer: None,
+        on_stop: Callable[[], None] = lambda: None,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._on_end = on_end
+        self._on_stop = on_stop  # the server asks the process to end, and waits for a moment
+        self._on_end = on_end  # the server is gone
         self._on_answer = on_answer
         self._channel = channel
         self._load = load
@@ -127,6 +129,7 @@ class WorkerProcess:
             case Answer():
                 self._on_answer(command)
             case Stop():
+                self._on_stop()
                 os._exit(0)  # files are written under other names first: nothing is left half done
             case Execute():
                 self._interruptions.accept(command.prompt_id)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 from torch.nn import functional
+
+# Tells functions wrapped for an override that the override itself calls them; packs pass it on.
+INSIDE_OVERRIDE: Final = "_inside_attn_wrapper"
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,8 @@ class PatchedAttention:
         override = self.patches.options.get("optimized_attention_override")
         if override is None:
             return attention(q, k, v, heads)
-        found: Tensor = override(
-            attention, q, k, v, heads, transformer_options=self.patches.options
-        )
+        options = {"transformer_options": self.patches.options, INSIDE_OVERRIDE: True}
+        found: Tensor = override(attention, q, k, v, heads, **options)
         return found
 
     def _told(self, attn: Any) -> dict[str, Any]:

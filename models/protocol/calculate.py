@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.errors import InvalidInput
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
+from models.protocol.replaced import current
 from models.sampling.conditioning import Entry
 from models.sampling.guidance import Member, add_member, shares
 from models.sampling.mask import fit_mask
@@ -233,12 +234,16 @@ def sampling_function(
     common = {"input": x, "sigma": timestep, "model": model, "model_options": options}
     calculate = options.get("sampler_calc_cond_batch_function")
     if calculate is None:
-        out = calc_cond_batch(model, conds, x, timestep, options)
+        batch = current("comfy.samplers.calc_cond_batch", calc_cond_batch)
+        out = batch(model, conds, x, timestep, options)
     else:
         out = calculate(common | {"conds": conds})
     for function in options.get("sampler_pre_cfg_function", ()):
         more = {"conds": conds, "conds_out": out, "cond_scale": cond_scale, "timestep": timestep}
         out = function(common | more)
-    return cfg_function(
-        model, out[0], out[1], cond_scale, x, timestep, options, cond=cond, uncond=uncond
-    )
+    guide = current("comfy.samplers.cfg_function", cfg_function)
+    guided: Tensor = guide(
+        model, out[0], out[1], cond_scale, x, timestep,
+        model_options=options, cond=cond, uncond=uncond,
+    )  # fmt: skip
+    return guided

@@ -12,6 +12,7 @@ from models.protocol.calculate import Cond, sampling_function
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.options import Options
 from models.protocol.process import convert_cond, prepare_mask, process_conds
+from models.protocol.replaced import current
 
 Conds = Mapping[str, Sequence[Cond]]
 
@@ -79,7 +80,8 @@ class CFGGuider:
         seed: int | None = None,
     ) -> Tensor:
         """The guided prediction of the clean latent; the name is older than what it says."""
-        return sampling_function(
+        predict = current("comfy.samplers.sampling_function", sampling_function)
+        result: Tensor = predict(
             self.inner_model,
             x,
             timestep,
@@ -89,6 +91,7 @@ class CFGGuider:
             model_options=model_options,
             seed=seed,
         )
+        return result
 
     def inner_sample(
         self,

@@ -6,6 +6,7 @@ of their own to this module, which then are samplers by that name.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor
 from models.errors import InvalidInput
 from models.protocol import options as model_option
 from models.protocol.calculate import mark_level
-from models.protocol.model_sampling import ObjectSchedule
+from models.protocol.object_schedule import ObjectSchedule
 from models.sampling.noise import NoiseSampler, brownian_noise, step_noise
 from models.sampling.samplers import SAMPLERS, Sampler
 from models.sampling.samplers.ancestral import additive_split
@@ -309,5 +310,7 @@ def sample_dpm_adaptive(
     return run(SAMPLERS["dpm_adaptive"], model, x, ends, extra_args, callback, disable, **options)
 
 
-def __getattr__(name: str) -> Any:  # for type checkers: functions are added to this module
+def __getattr__(name: str) -> Any:  # for type checkers, too: functions are added to this module
+    if name in ("trange", "tqdm"):  # packs' samplers show their steps with what k-diffusion uses
+        return getattr(importlib.import_module("tqdm.auto"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -17,15 +17,9 @@ from torch import Tensor, nn
 
 from models.network import WeightPatch
 from models.protocol import options as model_option
-from models.protocol.extension import (
-    CallbacksMP,
-    Hooks,
-    PatcherInjection,
-    add_hook,
-    all_hooks,
-    copy_nested_dicts,
-    merge_nested_dicts,
-)
+from models.protocol.attachable import Attachable
+from models.protocol.class_change import class_with
+from models.protocol.extension import CallbacksMP, merge_nested_dicts
 from models.protocol.option_setters import OptionSetters
 from models.protocol.paths import get_path, set_path
 from models.protocol.weights import ValuePatch, as_tuple
@@ -33,7 +27,7 @@ from models.protocol.weights import ValuePatch, as_tuple
 PatchTable = dict[str, tuple[WeightPatch, ...]]
 
 
-class ModelPatcher(OptionSetters):
+class ModelPatcher(Attachable, OptionSetters):
     """A module with what its user changed; see the module's docstring."""
 
     patches: Mapping[str, Sequence[WeightPatch]]
@@ -58,14 +52,16 @@ class ModelPatcher(OptionSetters):
     def _prepare(self) -> None:
         """The tables that every patcher has."""
         self.object_patches: dict[str, Any] = {}
-        self.wrappers: Hooks = {}
-        self.callbacks: Hooks = {}
-        self.attachments: dict[str, Any] = {}
-        self.injections: dict[str, list[PatcherInjection]] = {}
-        self.additional_models: dict[str, list[Any]] = {}
+        self._attach_nothing()
         self.patches_uuid = uuid.uuid4()
         self.parent: Any = None
         self.is_clip = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Packs turn a patcher into one of a class of theirs: it goes on doing what it did."""
+        if name == "__class__":
+            value = class_with(type(self), value, ModelPatcher)
+        super().__setattr__(name, value)
 
     # What it wraps
 
@@ -121,18 +117,7 @@ class ModelPatcher(OptionSetters):
         made.model_options = model_option.clone_options(self.model_options)
         made.patches = {name: tuple(changed) for name, changed in self.patches.items()}
         made.object_patches = dict(self.object_patches)
-        made.wrappers = copy_nested_dicts(self.wrappers)
-        made.callbacks = copy_nested_dicts(self.callbacks)
-        made.attachments = {
-            key: value.on_model_patcher_clone() if hasattr(value, "on_model_patcher_clone")
-            else value
-            for key, value in self.attachments.items()
-        }  # fmt: skip
-        made.injections = {key: list(found) for key, found in self.injections.items()}
-        made.additional_models = {
-            key: [found.clone() for found in models]
-            for key, models in self.additional_models.items()
-        }
+        made._attach_as(self)
         made.parent = self
         for name, value in changes.items():
             if not hasattr(made, name):
@@ -221,13 +206,8 @@ class ModelPatcher(OptionSetters):
         """Put object patches and weight patches into the module; returns it."""
         self.patch_objects()
         if load_weights:
-            for name, changes in self.patches.items():
-                original = self.weight(name)
-                self.backup.setdefault(name, original)
-                value = original.float()
-                for change in changes:
-                    value = change.apply(value)
-                set_path(self.model, name, _like(value, original))
+            for name in self.patches:
+                self._patch_weight(name)
         if device_to is not None:
             self.model.to(device_to)
         self.inject_model()
@@ -245,6 +225,50 @@ class ModelPatcher(OptionSetters):
         if device_to is not None:
             self.model.to(device_to)
         self.unpatch_objects()
+
+    def load(
+        self,
+        device_to: torch.device | None = None,
+        lowvram_model_memory: int = 0,
+        force_patch_weights: bool = False,
+        full_load: bool = False,
+    ) -> None:
+        """`patch_model`, under the name by which packs override it."""
+        self.patch_model(device_to, lowvram_model_memory, force_patch_weights=force_patch_weights)
+
+    def partially_load(
+        self, device_to: torch.device, extra_memory: int = 0, force_patch_weights: bool = False
+    ) -> int:
+        """Have all of it on a device; how many bytes that added."""
+        before = self.loaded_size()
+        self.load(device_to, extra_memory, force_patch_weights=force_patch_weights)
+        return self.loaded_size() - before
+
+    def partially_unload(
+        self,
+        device_to: torch.device | None,
+        memory_to_free: int = 0,
+        force_patch_weights: bool = False,
+    ) -> int:
+        """Send all of it away; how many bytes that freed."""
+        before = self.loaded_size()
+        self.unpatch_model(device_to)
+        return before - self.loaded_size()
+
+    def patch_weight_to_device(
+        self, key: str, device_to: torch.device | None = None, inplace_update: bool = False
+    ) -> None:
+        """Put the patches of one weight into the module."""
+        if key in self.patches:
+            self._patch_weight(key, device_to)
+
+    def _patch_weight(self, name: str, device: torch.device | None = None) -> None:
+        original = self.weight(name)
+        self.backup.setdefault(name, original)
+        value = original.float() if device is None else original.to(device).float()
+        for change in self.patches[name]:
+            value = change.apply(value)
+        set_path(self.model, name, _like(value, original))
 
     def detach(self, unpatch_all: bool = True) -> Any:
         """Take the module off its device."""
@@ -301,64 +325,6 @@ class ModelPatcher(OptionSetters):
             if weights is not None:
                 network.patches = weights
 
-    # Hooks
-
-    def add_wrapper(self, wrapper_type: str, wrapper: Callable[..., Any]) -> None:
-        """Add a wrapper (see WrappersMP)."""
-        self.add_wrapper_with_key(wrapper_type, None, wrapper)
-
-    def add_wrapper_with_key(
-        self, wrapper_type: str, key: str | None, wrapper: Callable[..., Any]
-    ) -> None:
-        """Add a wrapper under a key."""
-        add_hook(self.wrappers, wrapper_type, key, wrapper)
-
-    def remove_wrappers_with_key(self, wrapper_type: str, key: str | None) -> None:
-        """Remove all wrappers of a key."""
-        self.wrappers.get(wrapper_type, {}).pop(key, None)
-
-    def get_wrappers(self, wrapper_type: str, key: str | None = None) -> list[Any]:
-        """The wrappers of a key."""
-        return self.wrappers.get(wrapper_type, {}).get(key, [])
-
-    def get_all_wrappers(self, wrapper_type: str) -> list[Any]:
-        """The wrappers of all keys."""
-        return all_hooks(self.wrappers, wrapper_type)
-
-    def add_callback(self, call_type: str, callback: Callable[..., Any]) -> None:
-        """Add a callback (see CallbacksMP)."""
-        self.add_callback_with_key(call_type, None, callback)
-
-    def add_callback_with_key(
-        self, call_type: str, key: str | None, callback: Callable[..., Any]
-    ) -> None:
-        """Add a callback under a key."""
-        add_hook(self.callbacks, call_type, key, callback)
-
-    def remove_callbacks_with_key(self, call_type: str, key: str | None) -> None:
-        """Remove all callbacks of a key."""
-        self.callbacks.get(call_type, {}).pop(key, None)
-
-    def get_callbacks(self, call_type: str, key: str | None = None) -> list[Any]:
-        """The callbacks of a key."""
-        return self.callbacks.get(call_type, {}).get(key, [])
-
-    def get_all_callbacks(self, call_type: str) -> list[Any]:
-        """The callbacks of all keys."""
-        return all_hooks(self.callbacks, call_type)
-
-    def _call(self, call_type: str, *arguments: Any) -> None:
-        for callback in self.get_all_callbacks(call_type):
-            callback(self, *arguments)
-
-    def pre_run(self) -> None:
-        """Tell callbacks that a run begins."""
-        self._call(CallbacksMP.ON_PRE_RUN)
-
-    def cleanup(self) -> None:
-        """Tell callbacks that a run ended."""
-        self._call(CallbacksMP.ON_CLEANUP)
-
     def run_options(self, options: model_option.Options | None = None) -> model_option.Options:
         """`model_options` (or others) for a run: with this patcher's hooks in the transformer's."""
         made = model_option.clone_options(self.model_options if options is None else options)
@@ -367,69 +333,6 @@ class ModelPatcher(OptionSetters):
             if hooks or kind in transformer:
                 transformer[kind] = merge_nested_dicts(transformer.get(kind, {}), hooks)
         return made
-
-    # Things that packs hang on a model
-
-    def set_attachments(self, key: str, attachment: Any) -> None:
-        """Keep an object with this model; clones have it, too."""
-        self.attachments[key] = attachment
-
-    def get_attachment(self, key: str) -> Any:
-        """The object under a key, or None."""
-        return self.attachments.get(key)
-
-    def remove_attachments(self, key: str) -> None:
-        """Forget the object under a key."""
-        self.attachments.pop(key, None)
-
-    def set_injections(self, key: str, injections: list[PatcherInjection]) -> None:
-        """Functions that change the module before a run and change it back."""
-        self.injections[key] = injections
-
-    def get_injections(self, key: str) -> list[PatcherInjection] | None:
-        """The injections under a key."""
-        return self.injections.get(key)
-
-    def remove_injections(self, key: str) -> None:
-        """Forget the injections under a key."""
-        self.injections.pop(key, None)
-
-    def inject_model(self) -> None:
-        """Make the changes of all injections."""
-        for injections in self.injections.values():
-            for injection in injections:
-                injection.inject(self)
-        self._call(CallbacksMP.ON_INJECT_MODEL)
-
-    def eject_model(self) -> None:
-        """Undo them, the last one first."""
-        for injections in reversed(list(self.injections.values())):
-            for injection in reversed(injections):
-                injection.eject(self)
-        self._call(CallbacksMP.ON_EJECT_MODEL)
-
-    def set_additional_models(self, key: str, models: list[Any]) -> None:
-        """Models that must be ready when this one runs."""
-        self.additional_models[key] = models
-
-    def get_additional_models_with_key(self, key: str) -> list[Any]:
-        """The models under a key."""
-        return self.additional_models.get(key, [])
-
-    def get_additional_models(self) -> list[Any]:
-        """The models of all keys."""
-        return [model for models in self.additional_models.values() for model in models]
-
-    def get_nested_additional_models(self) -> list[Any]:
-        """These models and those that they need in turn."""
-        found: list[Any] = []
-        for model in self.get_additional_models():
-            found += [model, *model.get_nested_additional_models()]
-        return found
-
-    def remove_additional_models(self, key: str) -> None:
-        """Forget the models under a key."""
-        self.additional_models.pop(key, None)
 
 
 def _unchanged(weight: Tensor, **_: Any) -> Tensor:

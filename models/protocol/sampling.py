@@ -12,7 +12,8 @@ from torch import Tensor
 from models.handle import ModelHandle
 from models.protocol.guider import CFGGuider
 from models.protocol.k_samplers import sampler_object
-from models.protocol.model_sampling import ObjectSchedule
+from models.protocol.object_schedule import ObjectSchedule
+from models.protocol.replaced import current, is_any_replaced
 from models.sampling import sample as plain
 from models.sampling import schedulers
 from models.sampling.noise import prepare_noise
@@ -110,9 +111,11 @@ class KSampler:
     def calculate_sigmas(self, steps: int) -> Tensor:
         """The sigmas of so many steps, as the sampler wants them."""
         sampling = self.model.get_model_object("model_sampling")
-        if self.sampler not in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS:
-            return calculate_sigmas(sampling, self.scheduler, steps)
-        sigmas = calculate_sigmas(sampling, self.scheduler, steps + 1)
+        calculate = current("comfy.samplers.calculate_sigmas", calculate_sigmas)
+        discards = self.sampler in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+        sigmas: Tensor = calculate(sampling, self.scheduler, steps + discards)
+        if not discards:
+            return sigmas
         return torch.cat([sigmas[:-2], sigmas[-1:]])
 
     def set_steps(self, steps: int, denoise: float | None = None) -> None:
@@ -147,11 +150,14 @@ class KSampler:
         )
         if len(part) == 0:
             return torch.zeros_like(noise) if latent_image is None else latent_image
-        return sample(
-            self.model, noise, positive, negative, cfg, self.device, sampler_object(self.sampler),
-            part.clone(), self.model_options, latent_image, denoise_mask, callback, disable_pbar,
-            seed,
+        sampler = current("comfy.samplers.sampler_object", sampler_object)(self.sampler)
+        run = current("comfy.samplers.sample", sample)
+        result: Tensor = run(
+            self.model, noise, positive, negative, cfg, self.device, sampler, part.clone(),
+            self.model_options, latent_image=latent_image, denoise_mask=denoise_mask,
+            callback=callback, disable_pbar=disable_pbar, seed=seed,
         )  # fmt: skip
+        return result
 
 
 def sample(
@@ -171,13 +177,65 @@ def sample(
     seed: int | None = None,
 ) -> Tensor:
     """A run with classifier-free guidance."""
-    guider = CFGGuider(model)
+    guider = current("comfy.samplers.CFGGuider", CFGGuider)(model)
     if model_options:
         guider.model_options = model_options
     guider.set_conds(positive, negative)
     guider.set_cfg(cfg)
     latent = torch.zeros_like(noise) if latent_image is None else latent_image
-    return guider.sample(noise, latent, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
+    result: Tensor = guider.sample(
+        noise, latent, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
+    )
+    return result
+
+
+def sample_by_names(
+    model: Any,
+    noise: Tensor,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    positive: Sequence[Any],
+    negative: Sequence[Any],
+    latent_image: Tensor,
+    denoise: float = 1.0,
+    disable_noise: bool = False,
+    start_step: int | None = None,
+    last_step: int | None = None,
+    force_full_denoise: bool = False,
+    noise_mask: Tensor | None = None,
+    sigmas: Tensor | None = None,
+    callback: Callable[..., Any] | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """The finished latent in raw VAE units; what the KSampler nodes do."""
+    run = current("comfy.samplers.KSampler", KSampler)(
+        model,
+        steps=steps,
+        device=model.load_device,
+        sampler=sampler_name,
+        scheduler=scheduler,
+        denoise=denoise,
+        model_options=model.model_options,
+    )
+    result: Tensor = run.sample(
+        torch.zeros_like(noise) if disable_noise else noise,
+        positive,
+        negative,
+        cfg=cfg,
+        latent_image=latent_image,
+        start_step=start_step,
+        last_step=last_step,
+        force_full_denoise=force_full_denoise,
+        denoise_mask=noise_mask,
+        sigmas=sigmas,
+        callback=callback,
+        disable_pbar=disable_pbar,
+        seed=seed,
+    )
+    return result
 
 
 def fit_channels(model: Any, latent: Tensor) -> Tensor:
@@ -196,36 +254,31 @@ def sample_latent(
     A handle of ours that nobody changed takes the short way; both give the same latent.
     """
     conds = (*options["positive"], *options["negative"])
-    ours = isinstance(model, ModelHandle) and not model.is_customised
+    ours = isinstance(model, ModelHandle) and not model.is_customised and not is_any_replaced()
     known = options["sampler_name"] in SAMPLERS and options["scheduler"] in SCHEDULERS
     if ours and known and not any(_is_customised(cond) for _, cond in conds):
         return plain.sample_latent(model, latent, seed=seed, **options)
-    samples = fit_channels(model, latent["samples"])
-    if options.pop("disable_noise", False):
+    fit = current("comfy.sample.fix_empty_latent_channels", fit_channels)
+    samples = fit(model, latent["samples"])
+    if options.get("disable_noise"):
         noise = torch.zeros_like(samples)
     else:
-        noise = prepare_noise(samples, seed, latent.get("batch_index"))
+        draw = current("comfy.sample.prepare_noise", prepare_noise)
+        noise = draw(samples, seed, latent.get("batch_index"))
     progress = options.pop("callback", None)
 
     def report(step: int, denoised: Tensor, x: Tensor, total: int) -> None:
         if progress is not None:
             progress(step, total, denoised, x)
 
-    run = KSampler(
+    # Packs that put theirs in this place know the first ones by position.
+    order = ("steps", "cfg", "sampler_name", "scheduler", "positive", "negative")
+    result = current("comfy.sample.sample", sample_by_names)(
         model,
-        options.pop("steps"),
-        model.load_device,
-        sampler=options.pop("sampler_name"),
-        scheduler=options.pop("scheduler"),
-        denoise=options.pop("denoise", 1.0),
-        model_options=model.model_options,
-    )
-    result = run.sample(
         noise,
-        options.pop("positive"),
-        options.pop("negative"),
-        latent_image=samples,
-        denoise_mask=latent.get("noise_mask"),
+        *(options.pop(name) for name in order),
+        samples,
+        noise_mask=latent.get("noise_mask"),
         callback=report,
         seed=seed,
         **options,

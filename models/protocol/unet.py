@@ -17,7 +17,7 @@ from models.protocol.base_model import BaseModel, ModelType, our_config
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.latent_formats import SD15
 from models.protocol.layer_patches import layer_patches
-from models.protocol.model_sampling import sampling_object
+from models.protocol.object_schedule import sampling_object
 from models.sampling.prediction import VELOCITY
 from models.sampling.schedule import Schedule
 

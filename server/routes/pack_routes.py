@@ -13,13 +13,21 @@ from server.services import SERVICES
 async def pack_answer(request: web.Request) -> web.StreamResponse:
     """The answer of the pack that serves this path.
 
-    Where none does, raises what the server says of the path itself; PacksNotReady while that is
-    not known yet.
+    Scripts of packs ask as soon as a page is open, so a request waits for a worker that starts.
+    Where no pack serves the path, raises what the server says of it; PacksNotReady if the worker
+    takes too long.
     """
     services = request.app[SERVICES]
     engine = await services.engine()
-    if services.pack_proxy.serves(engine, request.method, request.rel_url.path_safe):
-        return await services.pack_proxy.forward(engine, request)
-    if not engine.definitions.are_known and await asyncio.to_thread(services.pack_files.has_packs):
-        raise PacksNotReady()
+    wait_s = services.settings.startup_wait
+    try:
+        if not engine.definitions.are_known and await asyncio.to_thread(
+            services.pack_files.has_packs
+        ):
+            await engine.definitions.wait(wait_s)
+        if services.pack_proxy.serves(engine, request.method, request.rel_url.path_safe):
+            await engine.pool.wait_ready(wait_s)
+            return await services.pack_proxy.forward(engine, request)
+    except TimeoutError:
+        raise PacksNotReady() from None
     raise request.match_info.http_exception or NotFound(f"there is no page '{request.path}'")

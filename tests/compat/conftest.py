@@ -11,14 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from executor.file_options import FileOptionLists
 from executor.folders import Folders
 from executor.worker_config import WorkerConfig
 from models.memory import choose_policy
-from nodes.context import Services, use_services
+from nodes.context import Services, use_files, use_services
 
 _BASE = Path(tempfile.mkdtemp(prefix="darkroom-compat-"))
 atexit.register(shutil.rmtree, _BASE, ignore_errors=True)
 _FOLDERS = Folders.build(_BASE)
+use_files(FileOptionLists(_FOLDERS))
 use_services(
     Services(
         folders=_FOLDERS,

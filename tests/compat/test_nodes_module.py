@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import comfy.k_diffusion.sampling as k_diffusion
 import pytest
 import torch
+from comfy import samplers
 
 import nodes
+import server
 from executor.folders import Folders
 from executor.worker.contract import read_contract
 from nodes.context import Interrupted, process_services
@@ -22,6 +26,7 @@ from nodes.registry import ALL_CLASSES, NODE_CLASSES
 from tests.nodes.context import RecordingReporter, node_context
 
 PICTURE = torch.rand(1, 8, 8, 3)
+REFERENCE = Path(__file__).parents[1] / "reference" / "object_info.json"
 
 
 def test_the_tables_of_classes_are_live(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,3 +148,46 @@ def test_importing_the_package_alone_is_light() -> None:
 
 def test_services_are_those_of_the_process() -> None:
     assert process_services().flags["cpu"] is True
+
+
+@pytest.mark.parametrize("name", [name for name in CORE if name not in NODE_CLASSES])
+def test_a_class_without_a_working_part_declares_its_inputs(name: str, folders: Folders) -> None:
+    wanted = json.loads(REFERENCE.read_text())[name]
+    declared = getattr(nodes, name)
+    types = declared.INPUT_TYPES()
+    assert {section: list(found) for section, found in types.items()} == wanted["input_order"]
+    for section in ("required", "optional"):
+        for key, spec in types.get(section, {}).items():
+            assert list(spec) == wanted["input"][section][key]
+    assert list(declared.RETURN_TYPES) == wanted["output"]
+
+
+def test_a_pack_may_take_choices_and_inputs_of_a_class_without_a_working_part(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(NODE_CLASSES, "CLIPLoader", raising=False)
+    file = folders.kind_folders("text_encoders")[0] / "clip.safetensors"
+    file.touch()
+
+    class Theirs(missing_node("nodes", "CLIPLoader", "load_clip")):  # type: ignore[misc]
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            base = super().INPUT_TYPES()
+            base["required"]["clip_name"] = (base["required"]["clip_name"][0] + ["other"],)
+            return {"required": base["required"]}
+
+    assert Theirs.INPUT_TYPES()["required"]["clip_name"][0] == ["clip.safetensors", "other"]
+    assert Theirs.RETURN_TYPES == ("CLIP",)
+    with pytest.raises(NotYetSupported, match="CLIPLoader"):
+        Theirs().load_clip("clip.safetensors", "sdxl")
+
+
+def test_modules_that_comfyui_imports_are_reached_through_the_hosts() -> None:
+    assert server.uuid.uuid4() != server.uuid.uuid4()
+    assert server.json.dumps([]) == "[]" and server.web.Response().status == 200
+    assert nodes.torch is torch and nodes.np.zeros(1).shape == (1,)
+    trange = k_diffusion.trange  # type: ignore[attr-defined]
+    assert list(trange(2, disable=True)) == [0, 1]
+    assert samplers.k_diffusion_sampling is k_diffusion
+    with pytest.raises(AttributeError):
+        _ = server.no_such_module

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -401,6 +402,41 @@ def test_only_the_chosen_side_of_a_switch_runs(client: Client) -> None:
         client.run(graph)
 
 
+def test_inputs_that_a_class_does_not_list_are_lazy_if_it_says_so(client: Client) -> None:
+    graph = {
+        "fail": node("FlowPackFail", text="must not run"),
+        "good": node("FlowPackAdd", a=1, b=1),
+        "select": node("FlowPackSelect", select=3, input2=["fail", 0], input3=["good", 0]),
+        "show": node("FlowPackShow", value=["select", 0]),
+    }
+    assert shown(client, graph) == [2]
+
+
+def test_literals_that_only_a_dict_of_hidden_inputs_contains_are_passed(client: Client) -> None:
+    graph = {
+        "widgets": node("FlowPackWidgets", crf=19, unique_id="not this"),
+        "show": node("FlowPackShow", value=["widgets", 0]),
+    }
+    assert shown(client, graph) == ["widgets: {'crf': 19}"]
+
+
+def test_what_packs_registered_for_the_end_runs_when_the_server_stops(
+    new_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    base, ended = tmp_path / "base", tmp_path / "ended"
+    install(
+        base,
+        a_fails="import atexit\natexit.register(lambda: 1 / 0)\n" + SINGLE,
+        b_ends=f"import atexit, pathlib\natexit.register(pathlib.Path({str(ended)!r}).touch)\n"
+        + SINGLE.replace("Single", "Other"),
+    )
+    server = new_server(base=base)
+    assert reports(server.client)["b_ends"]["error"] is None
+    assert not ended.exists()
+    server.stop()
+    assert ended.exists()
+
+
 def test_a_loop_by_expansion_runs_to_its_end(client: Client) -> None:
     graph = {
         "one": node("Single", number=1),
@@ -491,21 +527,21 @@ def test_a_warm_start_knows_the_packs_before_they_are_loaded(
 
     hold.touch()
     (tmp_path / "needed").touch()
+    impatient = new_server(base=base, environ={"DARKROOM_STARTUP_WAIT": "0.1"})
+    refused = impatient.client.get("/routes_pack/hello")
+    assert (refused.status, refused.json()["error"]["type"]) == (503, "not_ready")
+    impatient.stop()
     client = new_server(base=base).client
     assert "RoutesPackShout" in client.get("/object_info").json()
     assert reports(client) == before
     assert "/extensions/routes_pack/js/routes.js" in client.get("/extensions").json()
     assert client.get("/extensions/routes_pack/js/routes.js").status == 200
-    waiting = client.get("/routes_pack/hello")
-    assert (waiting.status, waiting.json()["error"]["type"]) == (503, "not_ready")
     assert client.get("/routes_pack/nothing").status == 404
-
-    hold.unlink()
-    wait_until(
-        lambda: client.get("/routes_pack/hello").status == 200,
-        what="the worker serves the packs",
-        deadline_s=120,
-    )
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.get, "/routes_pack/hello")
+        assert not waiting.done()
+        hold.unlink()
+        assert waiting.result().status == 200
     # What was broken is tried again at each start.
     assert reports(client)["mended"]["error"] is None
     assert "Mended" in client.get("/object_info").json()

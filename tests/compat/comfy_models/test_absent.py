@@ -63,3 +63,13 @@ def test_modules_of_a_package_need_no_import_of_their_own() -> None:
     )
     environment = {"PYTHONPATH": f"{COMPAT}/..:{COMPAT}", "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+
+
+def test_one_class_is_found_where_packs_look_for_it() -> None:
+    from comfy.ldm.modules import attention
+    from comfy.ldm.modules.diffusionmodules import openaimodel, util
+
+    for name in ("SpatialTransformer", "SpatialVideoTransformer", "exists"):
+        assert getattr(openaimodel, name) is getattr(attention, name)
+    for name in ("AlphaBlender", "timestep_embedding"):
+        assert getattr(openaimodel, name) is getattr(util, name)

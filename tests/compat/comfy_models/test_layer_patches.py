@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from comfy.ldm.modules.attention import optimized_attention
+from comfy.ldm.modules.attention import optimized_attention, wrap_attn
 from torch import Tensor
 
 from models.errors import InvalidInput
@@ -74,6 +74,26 @@ def test_an_attention_of_a_pack_takes_the_place_of_all(model: ModelHandle) -> No
 
     model.model_options["transformer_options"]["optimized_attention_override"] = override
     assert same(run(model, steps=1), plain) and heads == [4] * 8
+
+
+def test_an_attention_of_a_pack_may_be_wrapped_and_call_ours(model: ModelHandle) -> None:
+    plain = run(model, steps=1)
+    heads: list[int] = []
+
+    @wrap_attn
+    def theirs(q: Tensor, k: Tensor, v: Tensor, n: int, **options: Any) -> Tensor:
+        heads.append(n)
+        return optimized_attention(q, k, v, n, **options)
+
+    def override(func: Any, *args: Any, **options: Any) -> Any:
+        return theirs(*args, **options)
+
+    model.model_options["transformer_options"]["optimized_attention_override"] = override
+    assert same(run(model, steps=1), plain) and heads == [4] * 8
+    told = {"transformer_options": {"optimized_attention_override": lambda func, *_, **__: "mine"}}
+    q = torch.zeros(1, 2, 4)
+    assert optimized_attention(q, q, q, 1, **told) == "mine"
+    assert theirs.__name__ == "theirs" and hasattr(theirs, "__wrapped__")
 
 
 @pytest.mark.parametrize("kind", ["attn1", "attn2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from comfy import model_sampling, sample, samplers
 from comfy.controlnet import ControlBase
 from comfy.k_diffusion import sampling as k_diffusion
+from comfy.k_diffusion.utils import FolderOfImages
+from PIL import Image
 from torch import Tensor
 
 from models.handle import ModelHandle
@@ -252,3 +255,13 @@ def test_a_control_acts_in_its_part_of_the_run(model: ModelHandle) -> None:
     never = Constant(0.5)
     never.set_cond_hint(torch.zeros(1, 3, 8, 8), 1.0, (1.0, 1.0))
     assert torch.allclose(run(model, positive=controlled(never)), run(model), rtol=1e-4, atol=1e-3)
+
+
+def test_a_folder_of_pictures_is_a_data_set(tmp_path: Path) -> None:
+    for name in ("b.png", "sub/a.JPG", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    Image.new("L", (2, 3)).save(tmp_path / "b.png")
+    found = FolderOfImages(tmp_path, transform=lambda image: (image.mode, image.size))
+    assert len(found) == 2 and ".webp" in FolderOfImages.IMG_EXTENSIONS
+    assert found[0] == (("RGB", (2, 3)),)

@@ -16,6 +16,7 @@ from executor.definitions import NodeDefinition
 from executor.packs import PackReport, find_packs
 from executor.worker.describe import describe_all
 from executor.worker.packs import NodeTables, PackLoader
+from executor.worker.shared_names import SharedNames, share_names
 
 CLASS = """
 class {name}:
@@ -272,6 +273,32 @@ def test_packs_import_from_each_other_by_name(packs: Packs) -> None:
     reports = packs.load()
     assert [report.error for report in reports.values()] == [None, None]
     assert sys.modules["custom_nodes"].z_base is sys.modules["custom_nodes.z_base"]
+
+
+def test_a_pack_may_have_a_package_of_its_own_by_the_name_of_one_of_ours(
+    packs: Packs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    share_names()
+    share_names()
+    assert sum(isinstance(finder, SharedNames) for finder in sys.meta_path) == 1
+    packs.write("own/models/net_of_a_pack/__init__.py", "from .layers import WIDTH\n")
+    packs.write("own/models/net_of_a_pack/layers.py", "WIDTH = 3\n")
+    packs.write(
+        "own/__init__.py",
+        "import os, sys\n"
+        "sys.path.append(os.path.dirname(__file__))\n"
+        "from models.net_of_a_pack import WIDTH\n"
+        "from models.handle import ModelHandle\n"
+        "assert WIDTH == 3\n"
+        "try:\n"
+        "    import models.nowhere_to_be_found\n"
+        "except ModuleNotFoundError:\n"
+        "    pass\n" + PACK,
+    )
+    (report,) = packs.load().values()
+    assert report.error is None and report.nodes == 1
 
 
 def test_a_name_with_dots_and_dashes_can_have_parts(packs: Packs) -> None:

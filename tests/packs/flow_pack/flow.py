@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import inspect
 import os
 import random
 
@@ -89,6 +90,65 @@ class FlowPackSwitch:
 
     def run(self, on, if_on=None, if_off=None):
         return (if_on if on else if_off,)
+
+
+class EveryInput:
+    """Contains whatever is asked for, but lists nothing: no dict."""
+
+    def __contains__(self, key):
+        return True
+
+    def __getitem__(self, key):
+        return any_type, {"lazy": True}
+
+
+class FlowPackSelect:
+    """One of any number of inputs; the others are not evaluated.
+
+    Looks who asks, so that the interface shows one input and the engine takes all for lazy.
+    """
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        optional = {"input1": (any_type, {"lazy": True})}
+        if inspect.stack()[2].function == "get_input_info":
+            optional = EveryInput()
+        return {"required": {"select": ("INT", {"default": 1, "min": 1})}, "optional": optional}
+
+    RETURN_TYPES = (any_type,)
+    FUNCTION = "run"
+    CATEGORY = "flow pack"
+
+    def check_lazy_status(self, select, **kwargs):
+        return [f"input{select}"]
+
+    def run(self, select, **kwargs):
+        return (kwargs[f"input{select}"],)
+
+
+class HasAll(dict):
+    """Contains whatever is asked for."""
+
+    def __contains__(self, key):
+        return True
+
+    def __getitem__(self, key):
+        return super().get(key, (None, {}))
+
+
+class FlowPackWidgets:
+    """Takes what widgets of its script put into the graph: nothing lists these."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "hidden": HasAll({"unique_id": "UNIQUE_ID"})}
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "run"
+    CATEGORY = "flow pack"
+
+    def run(self, unique_id, **kwargs):
+        return (f"{unique_id}: {kwargs}",)
 
 
 class FlowPackFail:
@@ -222,6 +282,8 @@ NODE_CLASS_MAPPINGS = {
         FlowPackSum,
         FlowPackAdd,
         FlowPackSwitch,
+        FlowPackSelect,
+        FlowPackWidgets,
         FlowPackFail,
         FlowPackSlow,
         FlowPackRepeat,

@@ -7,6 +7,7 @@ are diffusers'), so replacing a class's `forward` here changes nothing in a run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from comfy import ops as comfy_ops
 from comfy.not_yet import absent
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.protocol.attention import INSIDE_OVERRIDE
 
 REGISTERED_ATTENTION_FUNCTIONS: dict[str, Callable[..., Tensor]] = {}
 
@@ -35,6 +38,25 @@ def uniq(arr: list[Any]) -> list[Any]:
     return list(dict.fromkeys(arr))
 
 
+def wrap_attn(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Have `optimized_attention_override` of the transformer options called instead.
+
+    The override is not asked again for attention that it calls itself.
+    """
+
+    @wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        options = kwargs.get("transformer_options") or {}
+        override = options.get("optimized_attention_override")
+        if override is None or INSIDE_OVERRIDE in kwargs:
+            return func(*args, **kwargs)
+        result: Tensor = override(func, *args, **kwargs, **{INSIDE_OVERRIDE: True})
+        return result
+
+    return wrapped
+
+
+@wrap_attn
 def attention_pytorch(
     q: Tensor,
     k: Tensor,
@@ -86,20 +108,6 @@ def get_attention_function(name: str, default: Any = ...) -> Any:
     if default is ...:
         raise KeyError(f"there is no attention function '{name}'")
     return default
-
-
-def wrap_attn(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Have `optimized_attention_override` of the transformer options called instead."""
-
-    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
-        options = kwargs.get("transformer_options") or {}
-        override = options.get("optimized_attention_override")
-        if override is None:
-            return func(*args, **kwargs)
-        result: Tensor = override(func, *args, **kwargs)
-        return result
-
-    return wrapped
 
 
 def Normalize(

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from comfy.ldm.modules import attention
+from comfy.ldm.modules.attention import SpatialTransformer as SpatialTransformer
+from comfy.ldm.modules.attention import exists as exists
+from comfy.ldm.modules.diffusionmodules import util
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding as timestep_embedding
 from comfy.not_yet import absent
 from torch import Tensor, nn
 
 from models.protocol.unet import UNetModel as UNetModel
+
+# Packs take these from here as well.
+SpatialVideoTransformer = attention.SpatialVideoTransformer
+AlphaBlender = util.AlphaBlender
 
 
 class TimestepBlock(nn.Module):
@@ -69,4 +77,4 @@ class Timestep(nn.Module):
         return timestep_embedding(t, self.dim)
 
 
-__getattr__ = absent(__name__, layers="ResBlock Upsample Downsample VideoResBlock AlphaBlender")
+__getattr__ = absent(__name__, layers="ResBlock Upsample Downsample VideoResBlock")
