@@ -42,6 +42,9 @@ class NodeFolders(Protocol):
     def file_path(self, file_type: str, relative: str) -> Path:
         """A path inside `input`, `output` or `temp`."""
 
+    def below(self, root: Path, relative: str) -> Path:
+        """A path inside another folder that nodes write to."""
+
     def annotated_path(self, name: str) -> Path:
         """The path of `name`, `name [output]`, ...; without annotation inside `input`."""
 
