@@ -28,11 +28,11 @@ class Site:
     elsewhere: Path
 
     def outside(self) -> dict[str, bytes]:
-        """Everything that lies where no client may write."""
-        roots = (self.elsewhere, self.base / "user", self.base / "private")
+        """What lies where no client may write, and the names of what lies in the base folder."""
+        roots = (self.elsewhere, self.base / "private")
         files = [file for root in roots for file in root.rglob("*") if file.is_file()]
-        # The database of jobs changes all the time.
-        return {str(file): file.read_bytes() for file in files if ".db" not in file.name}
+        content = {str(file): file.read_bytes() for file in files}
+        return content | {str(path): b"" for path in self.base.iterdir()}
 
 
 def picture() -> bytes:
