@@ -56,6 +56,7 @@ class NodeSettings:
     preview_method: str = "none"  # none, auto, latent2rgb or taesd
     preview_size: int = 512  # longest side of a preview in pixels
     disable_metadata: bool = False  # leave the workflow out of saved files
+    max_image_pixels: int = 150_000_000  # of a picture that is read, all frames together
     date_folder: str | None = None  # strftime format of the output subfolder for saved files
 
 

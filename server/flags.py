@@ -97,6 +97,7 @@ NETWORK: Final = [
         metavar="ORIGIN",
     ),
     _value("--max-upload-size", "max_upload_size", "largest request body in MB (100)", "MB"),
+    _value("--max-image-pixels", "max_image_pixels", "largest picture read, in MP (150)", "MP"),
     _switch("--enable-compress-response-body", "gzip JSON and text", compress_responses=True),
     *(
         _switch(name, "no foreign content in pages", disable_api_nodes=True)
@@ -139,6 +140,7 @@ FOLDERS: Final = [
 JOBS: Final = [
     _value("--database-url", "database_url", "where jobs are kept", "URL"),
     _value("--job-attempts", "job_attempts", "starts of a job whose worker died (2)", "N"),
+    _value("--queue-limit", "queue_limit", "prompts that may wait and run (10000)", "N"),
     _value("--history-limit", "history_limit", "finished jobs that are kept (10000)", "N"),
     _switch(
         "--high-ram", "as --cache-classic, unless another cache is named", cache_mode="classic"

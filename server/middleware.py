@@ -15,6 +15,7 @@ from server.errors import BadRequest, ServerError, TooLarge
 from server.origin import is_foreign
 from server.responses import json_response
 from server.settings import Settings
+from server.slow_bodies import BodyWatch
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,14 @@ def build_middleware(settings: Settings) -> Middleware:
             response: web.StreamResponse = web.Response()
         elif (request.content_length or 0) > limit:
             response = _error_response(TooLarge(limit))
-        else:
+        elif request.content.is_eof():
             response = await _respond(request, handler)
+        else:
+            watch = BodyWatch(request, settings.body_timeout)
+            try:
+                response = await _respond(request, handler)
+            finally:
+                watch.end()
         if response.prepared:  # a WebSocket: its headers are gone already
             return response
         _set_cache_header(request.path, response)
@@ -90,7 +97,10 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _error_response(error: ServerError) -> web.Response:
-    return json_response(error.body(), status=error.status)
+    response = json_response(error.body(), status=error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _cors_headers(origin: str) -> dict[str, str] | None:

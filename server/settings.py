@@ -60,6 +60,13 @@ def _number(value: object) -> float:
     return number
 
 
+def _positive(value: object) -> float:
+    number = _number(value)
+    if number == 0:
+        raise ValueError("it must be more than 0")
+    return number
+
+
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -159,6 +166,18 @@ class Settings:
     tls_certfile: Path | None = _setting(None, _path, "certificate, for https")
     cors_origin: str = _setting("", _text, "origin that pages may come from, `*` for any")
     max_upload_size: float = _setting(100.0, _number, "largest request body, in MB")
+    max_json_depth: int = _setting(
+        256, _integer(1, 400), "how often lists and objects in a JSON body may be nested"
+    )
+    max_image_pixels: float = _setting(
+        150.0, _number, "largest picture that is decoded, in millions of pixels; of all its frames"
+    )
+    idle_timeout: float = _setting(
+        75.0, _positive, "seconds that a connection may take to send the next request's head"
+    )
+    body_timeout: float = _setting(
+        60.0, _positive, "seconds after which a body of which nothing more comes is given up"
+    )
     compress_responses: bool = _setting(False, _boolean, "gzip JSON and text answers")
     disable_api_nodes: bool = _setting(False, _boolean, "forbid pages to load foreign content")
     access_log: bool = _setting(False, _boolean, "log each request")
@@ -168,6 +187,8 @@ class Settings:
     websocket_heartbeat: float = _setting(
         30.0, _number, "seconds between pings that find dead clients; 0: none"
     )
+
+    websocket_limit: int = _setting(1024, _integer(1), "WebSockets open at the same time")
 
     # folders
     base_directory: Path = _setting(
@@ -194,6 +215,11 @@ class Settings:
     database_url: str = _setting("", _text, "where jobs are kept; default: base/user/darkroom.db")
     history_limit: int = _setting(10_000, _integer(1), "finished jobs kept; the oldest goes first")
     job_attempts: int = _setting(2, _integer(1), "how often a job whose worker died is started")
+
+    queue_limit: int = _setting(
+        10_000, _integer(1), "prompts that may wait and run; more are refused with status 429"
+    )
+    max_graph_nodes: int = _setting(100_000, _integer(1), "nodes that a graph may have")
 
     # workers
     workers: int = _setting(1, _integer(1, 64), "worker processes")
@@ -259,6 +285,11 @@ class Settings:
     def max_upload_bytes(self) -> int:
         """`max_upload_size` in bytes."""
         return int(self.max_upload_size * MIB)
+
+    @property
+    def most_pixels(self) -> int:
+        """`max_image_pixels` as a number of pixels."""
+        return int(self.max_image_pixels * 1_000_000)
 
 
 PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {

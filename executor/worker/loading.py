@@ -92,6 +92,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
             preview_method=config.preview_method,
             preview_size=config.preview_size,
             disable_metadata=config.disable_metadata,
+            max_image_pixels=config.max_image_pixels,
             date_folder=config.date_folder,
         ),
         model_policy=policy,
