@@ -11,8 +11,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from server.encodings import preferred_encoding
-from server.errors import BadRequest, ServerError, TooLarge
-from server.origin import is_foreign
+from server.errors import BadRequest, Forbidden, ServerError, TooLarge
+from server.origin import HostRules
 from server.responses import json_response
 from server.settings import Settings
 from server.slow_bodies import BodyWatch
@@ -24,6 +24,7 @@ _IMAGES: Final = frozenset(
 )
 # Files that clients write, also pictures: an old answer, or another user's, would be wrong.
 _CHANGING: Final = ("/userdata/", "/api/userdata/")
+ANY_ORIGIN: Final = "*"
 _DAY: Final = "public, max-age=86400"
 _HOUR: Final = "public, max-age=3600"
 
@@ -37,12 +38,15 @@ _API_NODES_POLICY: Final = (
 def build_middleware(settings: Settings) -> Middleware:
     """The one middleware of the application."""
     cors_headers = _cors_headers(settings.cors_origin)
+    rules = HostRules(settings.listen, settings.trusted_hosts)
     limit = settings.max_upload_bytes
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = request.headers
-        if cors_headers is None and is_foreign(headers.get("Host"), headers.get("Origin")):
+        if settings.cors_origin != ANY_ORIGIN and rules.refuses_host(headers.get("Host")):
+            return _error_response(_unknown_host(headers["Host"]))
+        if cors_headers is None and rules.is_foreign(request.method, headers):
             return web.Response(status=403)
         if request.method == "OPTIONS":
             response: web.StreamResponse = web.Response()
@@ -101,6 +105,13 @@ def _error_response(error: ServerError) -> web.Response:
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def _unknown_host(host: str) -> Forbidden:
+    return Forbidden(
+        f"this server does not answer to the host name {host!r}",
+        details="the setting 'trusted_hosts' (--trusted-hosts) lists the names that it answers to",
+    )
 
 
 def _cors_headers(origin: str) -> dict[str, str] | None:

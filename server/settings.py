@@ -67,6 +67,13 @@ def _positive(value: object) -> float:
     return number
 
 
+def _host(value: object) -> str:
+    name = _text(value)
+    if not name or any(sign in name for sign in "/: \t[]") or "*" in name[1:]:
+        raise ValueError("it must list names without scheme and port, or be `*`")
+    return name
+
+
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -164,6 +171,9 @@ class Settings:
     port: int = _setting(8188, _integer(0, 65535), "port; 0 takes any free one")
     tls_keyfile: Path | None = _setting(None, _path, "private key, for https")
     tls_certfile: Path | None = _setting(None, _path, "certificate, for https")
+    trusted_hosts: tuple[str, ...] = _setting(
+        (), _list_of(_host, ","), "host names of this server, as a reverse proxy passes them on"
+    )
     cors_origin: str = _setting("", _text, "origin that pages may come from, `*` for any")
     max_upload_size: float = _setting(100.0, _number, "largest request body, in MB")
     max_json_depth: int = _setting(
