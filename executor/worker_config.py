@@ -58,6 +58,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     multi_user: bool = False  # requests name their user
     max_body_bytes: int = 100 * 2**20  # largest body of a request to a pack's route
     known_fingerprint: str | None = None  # of the definitions that the server has already
+    hide_error_details: bool = False  # errors tell clients neither tracebacks nor paths
     heartbeat_s: float = 2.0
     log_level: str = "INFO"
 

@@ -88,6 +88,7 @@ NETWORK: Final = [
     _value("--port", "port", "port to listen on (8188); 0 takes a free one", "N"),
     _value("--tls-keyfile", "tls_keyfile", "private key, for https", "FILE"),
     _value("--tls-certfile", "tls_certfile", "certificate, for https", "FILE"),
+    _value("--error-details", "error_details", "auto, always or never: tracebacks, paths", "WHEN"),
     _value("--trusted-hosts", "trusted_hosts", "names that this server answers to", "NAMES"),
     Flag(
         name="--enable-cors-header",

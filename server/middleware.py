@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from executor.error_details import without_paths
 from server.encodings import preferred_encoding
 from server.errors import BadRequest, Forbidden, ServerError, TooLarge
 from server.origin import HostRules
@@ -39,7 +40,7 @@ def build_middleware(settings: Settings) -> Middleware:
     """The one middleware of the application."""
     cors_headers = _cors_headers(settings.cors_origin)
     rules = HostRules(settings.listen, settings.trusted_hosts)
-    limit = settings.max_upload_bytes
+    limit, hide_details = settings.max_upload_bytes, settings.hides_error_details
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -53,11 +54,11 @@ def build_middleware(settings: Settings) -> Middleware:
         elif (request.content_length or 0) > limit:
             response = _error_response(TooLarge(limit))
         elif request.content.is_eof():
-            response = await _respond(request, handler)
+            response = await _respond(request, handler, hide_details)
         else:
             watch = BodyWatch(request, settings.body_timeout)
             try:
-                response = await _respond(request, handler)
+                response = await _respond(request, handler, hide_details)
             finally:
                 watch.end()
         if response.prepared:  # a WebSocket: its headers are gone already
@@ -74,10 +75,14 @@ def build_middleware(settings: Settings) -> Middleware:
     return middleware
 
 
-async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _respond(
+    request: web.Request, handler: Handler, hide_details: bool
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except ServerError as error:
+        if hide_details:
+            error.details = without_paths(error.details)
         return _error_response(error)
     except web.HTTPRequestEntityTooLarge:
         return _error_response(TooLarge(request.client_max_size))

@@ -16,7 +16,7 @@ class HostRules:
     def __init__(self, listen: Iterable[str], trusted: Iterable[str] = ()) -> None:
         self._trusted = frozenset(name.lower().rstrip(".") for name in trusted)
         # Who listens for others does not know all names that others know the machine by.
-        self._is_open = not self._trusted and not all(map(_is_loopback, listen))
+        self._is_open = not self._trusted and not all(map(is_loopback, listen))
 
     def refuses_host(self, host: str | None) -> bool:
         """True for a name that is not this server's.
@@ -27,7 +27,7 @@ class HostRules:
         if not host or self._is_open or ANY_HOST in self._trusted:
             return False
         name, _ = _name_and_port(f"//{host}")
-        return not (_is_address(name) or _is_loopback(name) or name in self._trusted)
+        return not (_is_address(name) or is_loopback(name) or name in self._trusted)
 
     def is_foreign(self, method: str, headers: Mapping[str, str]) -> bool:
         """True if a page from elsewhere asks, as far as the browser tells.
@@ -45,7 +45,7 @@ class HostRules:
         return is_foreign(host, origin, self._trusted)
 
     def _is_guarded(self, name: str) -> bool:
-        return _is_loopback(name) or name in self._trusted
+        return is_loopback(name) or name in self._trusted
 
     def _is_trusted(self, origin: str | None) -> bool:
         return origin is not None and _name_and_port(origin)[0] in self._trusted
@@ -56,7 +56,7 @@ def is_foreign(host: str | None, origin: str | None, trusted: Iterable[str] = ()
     if not host or not origin or origin == "null":
         return False
     own_name, own_port = _name_and_port(f"//{host}")
-    if not _is_loopback(own_name) and own_name not in trusted:
+    if not is_loopback(own_name) and own_name not in trusted:
         return False
     name, port = _name_and_port(origin)
     if name in trusted:
@@ -83,7 +83,8 @@ def _name_and_port(url: str) -> tuple[str, int | None]:
         return "", None
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Whether a host name or an address is this machine's alone."""
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761: never asked of the network
         return True
     try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from server.origin import is_loopback
+
 # ruff: noqa: RUF009  (`_setting` makes a field with an immutable default; ruff cannot see that)
 
 T = TypeVar("T")
@@ -182,6 +184,11 @@ class Settings:
     max_image_pixels: float = _setting(
         150.0, _number, "largest picture that is decoded, in millions of pixels; of all its frames"
     )
+    error_details: str = _setting(
+        "auto",
+        _one_of("auto", "always", "never"),
+        "tell clients tracebacks and paths of errors; auto: only if none but this machine can ask",
+    )
     idle_timeout: float = _setting(
         75.0, _positive, "seconds that a connection may take to send the next request's head"
     )
@@ -295,6 +302,13 @@ class Settings:
     def max_upload_bytes(self) -> int:
         """`max_upload_size` in bytes."""
         return int(self.max_upload_size * MIB)
+
+    @property
+    def hides_error_details(self) -> bool:
+        """Whether clients are told neither tracebacks nor paths."""
+        if self.error_details != "auto":
+            return self.error_details == "never"
+        return bool(self.trusted_hosts) or not all(map(is_loopback, self.listen))
 
     @property
     def most_pixels(self) -> int:
