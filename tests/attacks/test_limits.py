@@ -39,6 +39,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
             "DARKROOM_IDLE_TIMEOUT": str(IDLE_S),
             "DARKROOM_BODY_TIMEOUT": str(BODY_S),
             "DARKROOM_WEBSOCKET_LIMIT": "5",
+            "DARKROOM_WEBSOCKET_BUFFER": "1",
         },
     )
     yield server
@@ -387,22 +388,73 @@ def test_a_slow_but_steady_body_arrives(connect: Callable[[], socket.socket]) ->
 # WebSockets
 
 
+def join_when_there_is_room(client: Client, name: str) -> Listener:
+    def join() -> Listener | None:
+        try:
+            return Listener(client.address, name)
+        except websocket.WebSocketBadStatusException:
+            return None
+
+    listener: Listener = wait_until(join, what="there is room for a WebSocket")
+    return listener
+
+
 def test_no_more_websockets_are_open_than_allowed(client: Client) -> None:
-    opened = [Listener(client.address, f"client {number}") for number in range(5)]
+    opened = [join_when_there_is_room(client, f"client {number}") for number in range(5)]
     try:
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
             Listener(client.address, "one too many")
         assert refused.value.status_code == 503
         opened.pop().socket.close()
-
-        def join() -> Listener | None:
-            try:
-                return Listener(client.address, "late")
-            except websocket.WebSocketBadStatusException:
-                return None
-
-        opened.append(wait_until(join, what="there is room again"))
+        opened.append(join_when_there_is_room(client, "late"))
         opened[-1].wait_for("status")
     finally:
         for listener in opened:
             listener.socket.close()
+
+
+def test_hundreds_of_sockets_that_come_and_go_leave_nothing_behind(
+    strict: ServerProcess, client: Client
+) -> None:
+    descriptors = Path(f"/proc/{strict.process.pid}/fd")
+    client.run(slow_graph(1))  # all that the server opens for itself is open then
+    before = len(list(descriptors.iterdir()))
+    for number in range(300):
+        listener = join_when_there_is_room(client, f"client {number % 7}")
+        if number % 2:
+            listener.socket.close()
+        else:
+            listener.socket.shutdown()  # without a word
+    wait_until(
+        lambda: len(list(descriptors.iterdir())) <= before + 10, what="the sockets are closed"
+    )
+    with join_when_there_is_room(client, "the last") as listener:
+        listener.wait_for("status")
+
+
+def test_a_client_that_never_reads_is_dropped_and_the_others_get_their_events(
+    strict: ServerProcess, client: Client
+) -> None:
+    silent = join_when_there_is_room(client, "silent")
+    silent.wait_for("status")
+    before = resident_bytes(strict, "VmHWM")
+    image = {"width": 8, "height": 8, "batch_size": 1, "color": 0}
+    long_names: dict[str, Any] = {"1": {"class_type": "EmptyImage", "inputs": image}}
+    for number in range(90):  # messages name nodes: long ids make them large
+        node = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+        long_names[f"{'x' * 8000}{number}"] = node
+
+    def is_dropped() -> bool:
+        return any("client silent does not keep up" in line for line in strict.log)
+
+    with join_when_there_is_room(client, client.client_id) as listener:
+        for _ in range(20):
+            client.wait(client.submit(long_names, client_id="silent"))
+            prompt_id = client.submit(slow_graph(1))
+            listener.wait_for_end(prompt_id)
+            assert "execution_success" in listener.kinds(prompt_id)
+            if is_dropped():
+                break
+    assert is_dropped()
+    assert resident_bytes(strict, "VmHWM") - before < 64 * 2**20
+    silent.socket.shutdown()
