@@ -183,7 +183,7 @@ def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
     """
     plain, folder = annotated_filepath(name)
     root = folder or default_dir or get_input_directory()
-    return str(inside(Path(root), plain))
+    return str(_folders().below(Path(root), plain))
 
 
 def exists_annotated_filepath(name: str) -> bool:
@@ -338,7 +338,8 @@ def get_save_image_path(
     """
     prefix = fill_in_prefix(filename_prefix, int(image_width), int(image_height))
     subfolder, name = os.path.split(os.path.normpath(prefix))
-    folder = inside(Path(output_dir), subfolder)
+    _folders().below(Path(output_dir), f"{os.path.normpath(prefix)}_")
+    folder = _folders().below(Path(output_dir), subfolder)
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder), name, highest_number(folder, name) + 1, subfolder, prefix
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 from pathlib import Path
 
 from executor.folders import Folders
@@ -25,12 +26,15 @@ class FileOptionLists:
         if source != INPUT_IMAGES:
             return self._folders.filename_list(source)
         try:
-            entries = list(self._folders.input.iterdir())
+            with os.scandir(self._folders.input) as entries:
+                return sorted(entry.name for entry in entries if self._is_offered(entry))
         except OSError:
             return []
-        return sorted(
-            e.name for e in entries if _is_image(e.name) and can_be_named(e.name) and e.is_file()
-        )
+
+    def _is_offered(self, entry: os.DirEntry[str]) -> bool:
+        if not (_is_image(entry.name) and can_be_named(entry.name) and entry.is_file()):
+            return False
+        return not entry.is_symlink() or self._folders.is_reachable(entry.path)
 
     def annotated_path(self, name: str) -> Path:
         """The path that a choice among input images stands for; raises OutsideFolder."""

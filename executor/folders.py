@@ -6,7 +6,8 @@ Standard library only, so that the server process can list model files without t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -77,12 +78,18 @@ OUTPUT_MODEL_FOLDERS: Final[Mapping[str, str]] = {
 KIND_ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
+# What Windows takes for devices, with any extension.
+_DEVICE: Final = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?", re.I
+)
+
+
 class FolderError(Exception):
     """A name or a folder kind cannot be used.
 
     FolderError
     ├── UnknownKind      no such kind of model folder, or of file folder
-    ├── OutsideFolder    the name leads out of its folder
+    ├── OutsideFolder    the name leads out of its folder, or is none that a folder should hold
     └── FileNotListed    no folder of that kind holds a file of that name
     """
 
@@ -96,12 +103,14 @@ class UnknownKind(FolderError):
 
 
 class OutsideFolder(FolderError):
-    """The name leads out of the folder it belongs to."""
+    """The name leads out of the folder it belongs to, or is none that a folder should hold."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, reason: str = "") -> None:
         # Clients read this: it must not tell them where the folder lies.
         super().__init__(
-            f"the name {name!r} leads out of its folder; use a name inside '{root.name}'"
+            f"the name {name!r} cannot be used: {reason}"
+            if reason
+            else f"the name {name!r} leads out of its folder; use a name inside '{root.name}'"
         )
         self.name = name
         self.root = root
@@ -118,16 +127,40 @@ class FileNotListed(FolderError):
         self.folders = tuple(folders)
 
 
-def inside(root: Path, relative: str) -> Path:
-    """The path of `relative` below `root`, without `..` parts; raises OutsideFolder if it leaves.
+def inside(root: Path, relative: str, *, links_to: Iterable[Path] | None = None) -> Path:
+    """The path, existing or not, of a name below `root`. Every name that a client gives goes here.
 
-    The check is on names: symbolic links that the owner of the folder placed there are followed.
+    Raises OutsideFolder for an absolute name, `..`, a backslash, NUL, or what no path can hold.
+    Names are taken as they are: nothing is decoded or expanded. Without `links_to` symbolic links
+    are followed wherever they lead: for folders that only their owner writes, such as those of
+    models. With it they may lead into `root` and these folders only, and names of devices of other
+    systems are refused: for folders that clients write, or read at will.
     """
-    top = os.path.abspath(root)  # noqa: PTH100  (resolve() would follow links)
-    target = os.path.normpath(os.path.join(top, relative))  # noqa: PTH118
-    if "\0" in relative or (target != top and not target.startswith(top.rstrip(os.sep) + os.sep)):
+    parts = relative.split("/")
+    if relative.startswith("/") or os.pardir in parts or "\0" in relative:
         raise OutsideFolder(relative, root)
+    if "\\" in relative:
+        raise OutsideFolder(relative, root, "it has a backslash; folders are separated by '/'")
+    try:
+        os.fsencode(relative)
+    except UnicodeEncodeError:
+        raise OutsideFolder(relative, root, "it is no text") from None
+    target = os.path.normpath(os.path.join(os.path.abspath(root), relative))  # noqa: PTH100, PTH118
+    if links_to is not None:
+        if any(_DEVICE.fullmatch(part) for part in parts):
+            raise OutsideFolder(relative, root, "it is the name of a device")
+        if not _leads_into(target, root, links_to):
+            raise OutsideFolder(relative, root, "a link leads out of the folder")
     return Path(target)
+
+
+def _leads_into(path: str, root: Path, others: Iterable[Path]) -> bool:
+    """Whether a path lies, once all links are followed, in `root` or one of the others."""
+    real = os.path.realpath(path)
+    return any(
+        real == folder or real.startswith(folder.rstrip(os.sep) + os.sep)
+        for folder in map(os.path.realpath, (root, *others))
+    )
 
 
 def split_annotation(name: str) -> tuple[str, FileType | None]:
@@ -269,7 +302,26 @@ class Folders:
 
     def file_path(self, file_type: str, relative: str) -> Path:
         """A path (existing or not) inside input, output or temp; raises OutsideFolder."""
-        return inside(self.directory(file_type), relative)
+        return self.below(self.directory(file_type), relative)
+
+    def below(self, root: Path, relative: str) -> Path:
+        """A path (existing or not) inside a folder that clients read or write.
+
+        Links in it may lead into the folders that clients may name, and nowhere else. Raises
+        OutsideFolder.
+        """
+        return inside(root, relative, links_to=self._open())
+
+    def is_reachable(self, path: str) -> bool:
+        """Whether a link in input, output or temp leads to where clients may read."""
+        return _leads_into(path, self.input, self._open())
+
+    def _open(self) -> Iterator[Path]:
+        """The folders that clients may name files in. Not those of users: they are theirs alone."""
+        yield from (self.input, self.output, self.temp)
+        for kind, paths in self.models.items():
+            if kind != "custom_nodes":  # code, and what packs keep beside it
+                yield from paths
 
     def annotated_path(self, name: str, default: FileType = "input") -> Path:
         """The path of `name`, `name [output]`, ... (existing or not); raises OutsideFolder."""

@@ -44,6 +44,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     preview_size: int = 512
     disable_metadata: bool = False  # leave the workflow out of saved files
 
+    max_image_pixels: int = 150_000_000  # of a picture that nodes read, all frames together
     date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
 
     disabled_nodes: list[str] = []  # classes that are left out
@@ -57,6 +58,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     multi_user: bool = False  # requests name their user
     max_body_bytes: int = 100 * 2**20  # largest body of a request to a pack's route
     known_fingerprint: str | None = None  # of the definitions that the server has already
+    hide_error_details: bool = False  # errors tell clients neither tracebacks nor paths
     heartbeat_s: float = 2.0
     log_level: str = "INFO"
 

@@ -55,6 +55,9 @@ class NodeFolders(Protocol):
     def file_path(self, file_type: str, relative: str) -> Path:
         """A path inside `input`, `output` or `temp`."""
 
+    def below(self, root: Path, relative: str) -> Path:
+        """A path inside another folder that nodes write to."""
+
     def annotated_path(self, name: str) -> Path:
         """The path of `name`, `name [output]`, ...; without annotation inside `input`."""
 
@@ -66,6 +69,7 @@ class NodeSettings:
     preview_method: str = "none"  # none, auto, latent2rgb or taesd
     preview_size: int = 512  # longest side of a preview in pixels
     disable_metadata: bool = False  # leave the workflow out of saved files
+    max_image_pixels: int = 150_000_000  # of a picture that is read, all frames together
     date_folder: str | None = None  # strftime format of the output subfolder for saved files
 
 

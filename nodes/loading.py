@@ -42,7 +42,8 @@ class LoadImage(_ImageReader):
 
     def run(self, image: str) -> tuple[Tensor, Tensor]:
         """The mask is 1 where the picture is transparent."""
-        return read_image(self.context.folders.annotated_path(image))
+        context = self.context
+        return read_image(context.folders.annotated_path(image), context.settings.max_image_pixels)
 
 
 class LoadImageMask(_ImageReader):
@@ -55,4 +56,6 @@ class LoadImageMask(_ImageReader):
 
     def run(self, image: str, channel: str) -> tuple[Tensor]:
         """Alpha is inverted, colours are not."""
-        return (read_mask(self.context.folders.annotated_path(image), channel),)
+        context = self.context
+        path = context.folders.annotated_path(image)
+        return (read_mask(path, channel, context.settings.max_image_pixels),)

@@ -52,12 +52,9 @@ def save_target(
     """
     relative = os.path.normpath(fill_in_prefix(prefix, width, height))
     subfolder, name = os.path.split(relative)
-    if root is None:
-        folder = folders.file_path(file_type, subfolder)
-    elif Path(subfolder).is_absolute() or os.pardir in Path(subfolder).parts:
-        raise ValueError(f"the prefix {prefix!r} leads out of its folder")
-    else:
-        folder = Path(root) / subfolder
+    top = folders.directory(file_type) if root is None else Path(root)
+    folders.below(top, f"{relative}_")  # the whole of a name, with a number to follow
+    folder = folders.below(top, subfolder)
     folder.mkdir(parents=True, exist_ok=True)
     return SaveTarget(
         folder=folder, subfolder=subfolder.replace(os.sep, "/"), name=name, file_type=file_type

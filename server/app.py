@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from server.body import DEEPEST
 from server.middleware import build_middleware
 from server.routes import (
     api_docs,
@@ -63,6 +64,7 @@ def build_app(services: Services) -> web.Application:
         client_max_size=settings.max_upload_bytes,
     )
     app[SERVICES] = services
+    app[DEEPEST] = settings.max_json_depth
     app.on_cleanup.append(_close_proxy)
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)

@@ -85,13 +85,11 @@ def _locate(roots: Iterable[Path], relative: str) -> Path | None:
     """The real path of the first file of that name, if no link leads it out of its root."""
     for root in roots:
         try:
-            named = inside(root, relative)
+            real = inside(root, relative, links_to=()).resolve(strict=True)
         except OutsideFolder:
             return None
-        try:
-            real = named.resolve(strict=True)
         except OSError:  # missing, or a name that is too long, or a file in the place of a folder
             continue
-        if real.is_file() and real.is_relative_to(root.resolve()):
+        if real.is_file():
             return real
     return None

@@ -9,10 +9,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from executor import json_text
 from server.errors import BadRequest, TooLarge
 
 # Parsing more than this takes milliseconds: it is done in a thread.
 _LARGE: Final = 1024 * 1024
+
+DEEPEST: Final = web.AppKey("deepest", int)  # how often lists and objects may be nested
 
 _WORDS: Final[dict[type, str]] = {
     str: "a string",
@@ -34,7 +37,7 @@ def header_text(value: str) -> str:
 async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
     """The body as a JSON object, whatever its content type. `optional`: no body reads as `{}`."""
     raw = await _read(request)
-    parsed = {} if optional and not raw.strip() else await _parse(raw)
+    parsed = {} if optional and not raw.strip() else await _parse(request, raw)
     if not isinstance(parsed, dict):
         raise BadRequest("the body must be a JSON object", details=type(parsed).__name__)
     return parsed
@@ -42,7 +45,7 @@ async def read_object(request: web.Request, *, optional: bool = False) -> dict[s
 
 async def read_value(request: web.Request) -> Any:
     """The body as any JSON value, whatever its content type."""
-    return await _parse(await _read(request))
+    return await _parse(request, await _read(request))
 
 
 async def _read(request: web.Request) -> bytes:
@@ -52,12 +55,29 @@ async def _read(request: web.Request) -> bytes:
         raise TooLarge(request.client_max_size) from None
 
 
-async def _parse(raw: bytes) -> Any:
-    return await asyncio.to_thread(parse_json, raw) if len(raw) > _LARGE else parse_json(raw)
+async def _parse(request: web.Request, raw: bytes) -> Any:
+    deepest = request.app[DEEPEST]
+    if len(raw) > _LARGE:
+        return await asyncio.to_thread(parse_json, raw, deepest)
+    return parse_json(raw, deepest)
 
 
-def parse_json(raw: bytes) -> Any:
-    """Any JSON, also with NaN and Infinity; raises BadRequest."""
+def parse_json(raw: bytes, deepest: int | None = None) -> Any:
+    """Any JSON, also with NaN and Infinity; raises BadRequest.
+
+    `deepest`: how often lists and objects may be nested.
+    """
+    parsed = _parse_any(raw)
+    may_be_deeper = deepest is not None and raw.count(b"[") + raw.count(b"{") > deepest
+    if deepest is not None and may_be_deeper and json_text.is_deeper(parsed, deepest):
+        raise BadRequest(
+            f"the body is nested more than {deepest} times, which is too deeply",
+            details="the setting 'max_json_depth' says how deep a body may be",
+        )
+    return parsed
+
+
+def _parse_any(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):

@@ -38,7 +38,10 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status >= 500 or request.writer.output_size > 0:
+        if isinstance(exc, ConnectionError):  # the client went away: nobody reads the answer
+            log.debug("%s went away", request.remote)
+            error = ServerError()
+        elif status >= 500 or request.writer.output_size > 0:
             super().handle_error(request, status, exc, message)  # logs; raises if it is too late
             error = ServerError()
         else:

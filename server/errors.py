@@ -10,8 +10,11 @@ ServerError                 500
 ├── NotFound                404
 │   └── JobNotFound         404  the same for /api/jobs
 ├── Conflict                409  something of that name is there already
+├── RequestTimedOut         408  the rest of the body does not come
 ├── TooLarge                413  the body is over the upload limit
+├── QueueFull               429  as many prompts wait as may
 ├── BadGateway              502  a node pack, or the worker it lives in, gave no proper answer
+├── TooManyClients          503  as many WebSockets are open as may
 └── NotReady                503  no worker has said yet which nodes there are
     └── PacksNotReady       503  the worker in which node packs live is starting
 """
@@ -26,6 +29,7 @@ class ServerError(Exception):
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal_error"
+    retry_after: ClassVar[int | None] = None  # seconds after which another try makes sense
 
     def __init__(self, message: str = "", *, details: str = "", **extra: object) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -124,6 +128,32 @@ class TooLarge(ServerError):
             "--max-upload-size to accept it",
             limit=limit,
         )
+
+
+class RequestTimedOut(ServerError, TimeoutError):  # aiohttp gives up on the rest after the latter
+    """The rest of the body did not come in time."""
+
+    status = 408
+    type = "request_timed_out"
+
+
+class QueueFull(ServerError):
+    """As many prompts wait as this server takes; try again when some have run."""
+
+    status = 429
+    type = "queue_full"
+    retry_after = 5
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"node_errors": {}}  # as all answers to a refused prompt
+
+
+class TooManyClients(ServerError):
+    """As many WebSockets are open as this server serves."""
+
+    status = 503
+    type = "too_many_clients"
+    retry_after = 5
 
 
 class NotReady(ServerError):

@@ -88,6 +88,8 @@ NETWORK: Final = [
     _value("--port", "port", "port to listen on (8188); 0 takes a free one", "N"),
     _value("--tls-keyfile", "tls_keyfile", "private key, for https", "FILE"),
     _value("--tls-certfile", "tls_certfile", "certificate, for https", "FILE"),
+    _value("--error-details", "error_details", "auto, always or never: tracebacks, paths", "WHEN"),
+    _value("--trusted-hosts", "trusted_hosts", "names that this server answers to", "NAMES"),
     Flag(
         name="--enable-cors-header",
         text="let pages of this origin use the server; alone: of any",
@@ -97,6 +99,7 @@ NETWORK: Final = [
         metavar="ORIGIN",
     ),
     _value("--max-upload-size", "max_upload_size", "largest request body in MB (100)", "MB"),
+    _value("--max-image-pixels", "max_image_pixels", "largest picture read, in MP (150)", "MP"),
     _switch("--enable-compress-response-body", "gzip JSON and text", compress_responses=True),
     *(
         _switch(name, "no foreign content in pages", disable_api_nodes=True)
@@ -139,6 +142,7 @@ FOLDERS: Final = [
 JOBS: Final = [
     _value("--database-url", "database_url", "where jobs are kept", "URL"),
     _value("--job-attempts", "job_attempts", "starts of a job whose worker died (2)", "N"),
+    _value("--queue-limit", "queue_limit", "prompts that may wait and run (10000)", "N"),
     _value("--history-limit", "history_limit", "finished jobs that are kept (10000)", "N"),
     _switch(
         "--high-ram", "as --cache-classic, unless another cache is named", cache_mode="classic"

@@ -108,8 +108,12 @@ class Connection:
 class Hub:
     """All connections. The latest socket of a client id is the one that is sent to."""
 
-    def __init__(self, features: dict[str, Any], *, buffer_limit: int) -> None:
+    def __init__(
+        self, features: dict[str, Any], *, buffer_limit: int, socket_limit: int = 1024
+    ) -> None:
         self.features = features
+        self._sockets = 0
+        self._socket_limit = socket_limit
         self._buffer_limit = buffer_limit
         self._targets: dict[str, Connection] = {}
         self._remaining = 0
@@ -119,10 +123,16 @@ class Hub:
     def __len__(self) -> int:
         return len(self._targets)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many sockets are open as may be."""
+        return self._sockets >= self._socket_limit
+
     def join(self, client_id: str, transport: asyncio.Transport) -> Connection:
         """Take a new socket in and greet it. An empty id gets a fresh one."""
         connection = Connection(client_id or uuid.uuid4().hex, transport, self._buffer_limit)
         self._targets[connection.client_id] = connection
+        self._sockets += 1
         connection.send(self._status_frame(connection.client_id))
         snapshot = self.running_for(connection.client_id)
         if snapshot is not None:
@@ -138,6 +148,7 @@ class Hub:
     def leave(self, connection: Connection) -> None:
         """Forget a closed socket, unless a newer one of the same client took its place."""
         connection.forget_reminder()
+        self._sockets -= 1
         if self._targets.get(connection.client_id) is connection:
             del self._targets[connection.client_id]
 

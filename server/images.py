@@ -15,6 +15,15 @@ _DEFAULT_QUALITY: Final = 90
 _FORMATS: Final = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "ICO")
 
 
+_DEFAULT_PIXELS: Final = 150_000_000
+_most_pixels = [_DEFAULT_PIXELS]
+
+
+def limit_pixels(most: int) -> None:
+    """Say once how large a picture may be that is decoded."""
+    _most_pixels[0] = most
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
     """How a client wants to see an image."""
@@ -74,7 +83,16 @@ def _open(file: Path | IO[bytes]) -> Any:
     from PIL import Image
 
     Image.init()
-    return Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+    # Pillow warns beyond its limit and raises an error only at the double of it.
+    Image.MAX_IMAGE_PIXELS = _most_pixels[0]
+    image = Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+    if image.width * image.height > _most_pixels[0]:
+        image.close()
+        raise Image.DecompressionBombError(
+            f"it has {image.width}x{image.height} pixels, more than the setting "
+            f"'max_image_pixels' allows ({_most_pixels[0] / 1e6:g} million)"
+        )
+    return image
 
 
 def _encode(image: Any, rendering: Rendering) -> bytes:

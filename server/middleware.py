@@ -10,11 +10,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from executor.error_details import without_paths
 from server.encodings import preferred_encoding
-from server.errors import BadRequest, ServerError, TooLarge
-from server.origin import is_foreign
+from server.errors import BadRequest, Forbidden, ServerError, TooLarge
+from server.origin import HostRules
 from server.responses import json_response
 from server.settings import Settings
+from server.slow_bodies import BodyWatch
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ _IMAGES: Final = frozenset(
 )
 # Files that clients write, also pictures: an old answer, or another user's, would be wrong.
 _CHANGING: Final = ("/userdata/", "/api/userdata/")
+ANY_ORIGIN: Final = "*"
 _DAY: Final = "public, max-age=86400"
 _HOUR: Final = "public, max-age=3600"
 
@@ -36,19 +39,28 @@ _API_NODES_POLICY: Final = (
 def build_middleware(settings: Settings) -> Middleware:
     """The one middleware of the application."""
     cors_headers = _cors_headers(settings.cors_origin)
-    limit = settings.max_upload_bytes
+    rules = HostRules(settings.listen, settings.trusted_hosts)
+    limit, hide_details = settings.max_upload_bytes, settings.hides_error_details
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = request.headers
-        if cors_headers is None and is_foreign(headers.get("Host"), headers.get("Origin")):
+        if settings.cors_origin != ANY_ORIGIN and rules.refuses_host(headers.get("Host")):
+            return _error_response(_unknown_host(headers["Host"]))
+        if cors_headers is None and rules.is_foreign(request.method, headers):
             return web.Response(status=403)
         if request.method == "OPTIONS":
             response: web.StreamResponse = web.Response()
         elif (request.content_length or 0) > limit:
             response = _error_response(TooLarge(limit))
+        elif request.content.is_eof():
+            response = await _respond(request, handler, hide_details)
         else:
-            response = await _respond(request, handler)
+            watch = BodyWatch(request, settings.body_timeout)
+            try:
+                response = await _respond(request, handler, hide_details)
+            finally:
+                watch.end()
         if response.prepared:  # a WebSocket: its headers are gone already
             return response
         _set_cache_header(request.path, response)
@@ -63,10 +75,14 @@ def build_middleware(settings: Settings) -> Middleware:
     return middleware
 
 
-async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _respond(
+    request: web.Request, handler: Handler, hide_details: bool
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except ServerError as error:
+        if hide_details:
+            error.details = without_paths(error.details)
         return _error_response(error)
     except web.HTTPRequestEntityTooLarge:
         return _error_response(TooLarge(request.client_max_size))
@@ -90,7 +106,17 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _error_response(error: ServerError) -> web.Response:
-    return json_response(error.body(), status=error.status)
+    response = json_response(error.body(), status=error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _unknown_host(host: str) -> Forbidden:
+    return Forbidden(
+        f"this server does not answer to the host name {host!r}",
+        details="the setting 'trusted_hosts' (--trusted-hosts) lists the names that it answers to",
+    )
 
 
 def _cors_headers(origin: str) -> dict[str, str] | None:

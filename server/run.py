@@ -21,6 +21,7 @@ from server.broken_requests import answer_in_json
 from server.features import build_features
 from server.front_end import FrontEnd
 from server.hub import Hub
+from server.images import limit_pixels
 from server.listener import ProgressLog, ProgressView
 from server.locations import build_pack_files, make_folders
 from server.log import is_interactive
@@ -52,10 +53,15 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     Raises CannotServe, OSError, ExtraPathsError.
     """
     ended = _ended_by_signal()
+    limit_pixels(settings.most_pixels)
     folders = await asyncio.to_thread(make_folders, settings)
     cache = folders.user / CACHE_FOLDER
     features = build_features(settings.max_upload_bytes, settings.feature_flags)
-    hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
+    hub = Hub(
+        features,
+        buffer_limit=int(settings.websocket_buffer * MIB),
+        socket_limit=settings.websocket_limit,
+    )
     services = Services(
         settings=settings,
         versions=await asyncio.to_thread(Versions.read),
@@ -104,7 +110,12 @@ def _ended_by_signal() -> asyncio.Event:
 async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[int]:
     """Answer requests; the port of the first address."""
     access_log = logging.getLogger("server.access") if settings.access_log else None
-    runner = web.AppRunner(app, access_log=access_log, shutdown_timeout=_LAST_ANSWERS_S)
+    runner = web.AppRunner(
+        app,
+        access_log=access_log,
+        shutdown_timeout=_LAST_ANSWERS_S,
+        keepalive_timeout=settings.idle_timeout,
+    )
     await runner.setup()
     answer_in_json(runner)
     try:

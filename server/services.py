@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from aiohttp import web
 
 from executor.folders import Folders
+from server.admission import Admission
 from server.devices import Devices
 from server.front_end import FrontEnd
 from server.hub import Hub
@@ -58,6 +59,7 @@ class Services:
     devices: Devices = field(default_factory=Devices)
     pack_proxy: PackProxy = field(default_factory=PackProxy)
     prompt_hooks: PromptHooks = field(init=False)
+    admission: Admission = field(init=False)
     starting: asyncio.Future[Core]  # done a moment after the server begins to answer
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class Services:
             wait_s=self.settings.prompt_hook_timeout,
         )
         object.__setattr__(self, "prompt_hooks", hooks)
+        object.__setattr__(self, "admission", Admission(self.settings.queue_limit))
 
     async def core(self) -> Core:
         """The engine, waiting for it in the first moments."""

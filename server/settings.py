@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from server.origin import is_loopback
+
 # ruff: noqa: RUF009  (`_setting` makes a field with an immutable default; ruff cannot see that)
 
 T = TypeVar("T")
@@ -58,6 +60,20 @@ def _number(value: object) -> float:
     if not 0 <= number < float("inf"):
         raise ValueError("it must not be negative or infinite")
     return number
+
+
+def _positive(value: object) -> float:
+    number = _number(value)
+    if number == 0:
+        raise ValueError("it must be more than 0")
+    return number
+
+
+def _host(value: object) -> str:
+    name = _text(value)
+    if not name or any(sign in name for sign in "/: \t[]") or "*" in name[1:]:
+        raise ValueError("it must list names without scheme and port, or be `*`")
+    return name
 
 
 def _boolean(value: object) -> bool:
@@ -157,8 +173,28 @@ class Settings:
     port: int = _setting(8188, _integer(0, 65535), "port; 0 takes any free one")
     tls_keyfile: Path | None = _setting(None, _path, "private key, for https")
     tls_certfile: Path | None = _setting(None, _path, "certificate, for https")
+    trusted_hosts: tuple[str, ...] = _setting(
+        (), _list_of(_host, ","), "host names of this server, as a reverse proxy passes them on"
+    )
     cors_origin: str = _setting("", _text, "origin that pages may come from, `*` for any")
     max_upload_size: float = _setting(100.0, _number, "largest request body, in MB")
+    max_json_depth: int = _setting(
+        256, _integer(1, 400), "how often lists and objects in a JSON body may be nested"
+    )
+    max_image_pixels: float = _setting(
+        150.0, _number, "largest picture that is decoded, in millions of pixels; of all its frames"
+    )
+    error_details: str = _setting(
+        "auto",
+        _one_of("auto", "always", "never"),
+        "tell clients tracebacks and paths of errors; auto: only if none but this machine can ask",
+    )
+    idle_timeout: float = _setting(
+        75.0, _positive, "seconds that a connection may take to send the next request's head"
+    )
+    body_timeout: float = _setting(
+        60.0, _positive, "seconds after which a body of which nothing more comes is given up"
+    )
     compress_responses: bool = _setting(False, _boolean, "gzip JSON and text answers")
     disable_api_nodes: bool = _setting(False, _boolean, "forbid pages to load foreign content")
     access_log: bool = _setting(False, _boolean, "log each request")
@@ -168,6 +204,8 @@ class Settings:
     websocket_heartbeat: float = _setting(
         30.0, _number, "seconds between pings that find dead clients; 0: none"
     )
+
+    websocket_limit: int = _setting(1024, _integer(1), "WebSockets open at the same time")
 
     # folders
     base_directory: Path = _setting(
@@ -194,6 +232,11 @@ class Settings:
     database_url: str = _setting("", _text, "where jobs are kept; default: base/user/darkroom.db")
     history_limit: int = _setting(10_000, _integer(1), "finished jobs kept; the oldest goes first")
     job_attempts: int = _setting(2, _integer(1), "how often a job whose worker died is started")
+
+    queue_limit: int = _setting(
+        10_000, _integer(1), "prompts that may wait and run; more are refused with status 429"
+    )
+    max_graph_nodes: int = _setting(100_000, _integer(1), "nodes that a graph may have")
 
     # workers
     workers: int = _setting(1, _integer(1, 64), "worker processes")
@@ -259,6 +302,18 @@ class Settings:
     def max_upload_bytes(self) -> int:
         """`max_upload_size` in bytes."""
         return int(self.max_upload_size * MIB)
+
+    @property
+    def hides_error_details(self) -> bool:
+        """Whether clients are told neither tracebacks nor paths."""
+        if self.error_details != "auto":
+            return self.error_details == "never"
+        return bool(self.trusted_hosts) or not all(map(is_loopback, self.listen))
+
+    @property
+    def most_pixels(self) -> int:
+        """`max_image_pixels` as a number of pixels."""
+        return int(self.max_image_pixels * 1_000_000)
 
 
 PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {

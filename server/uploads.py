@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from aiohttp import BodyPartReader, web
 
-from executor.folders import FolderError, Folders, inside
+from executor.folders import FolderError, Folders
 from server.atomic import replacing
 from server.body import header_text
 from server.errors import BadRequest, TooLarge
@@ -133,7 +133,7 @@ class Uploads:
 
     async def place(self, upload: Upload, content: IO[bytes]) -> str:
         """Store the content under the upload's name or a free one like it; the name it got."""
-        folder, target = self._target(upload)
+        folder, target = await asyncio.to_thread(self._target, upload)
         async with self._naming:
             stored = await asyncio.to_thread(
                 self._place, folder, target, content, upload.overwrites
@@ -143,12 +143,11 @@ class Uploads:
     def _target(self, upload: Upload) -> tuple[Path, Path]:
         try:
             root = self._folders.directory(upload.file_type)
-            folder = inside(root, upload.subfolder)
-            target = inside(root, os.path.join(upload.subfolder, upload.name))  # noqa: PTH118
-            inside(folder, upload.name)
+            folder = self._folders.below(root, upload.subfolder)
+            target = self._folders.below(folder, upload.name)
         except FolderError as error:
             raise BadRequest(str(error)) from None
-        if target == folder or upload.name.endswith(("/", "\\")):
+        if target == folder or upload.name.endswith("/"):
             raise BadRequest(f"{upload.name!r} is no file name", field="image")
         return folder, target
 

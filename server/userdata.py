@@ -58,16 +58,14 @@ def locate(root: Path, name: str) -> Path:
     if "\0" in name:
         raise BadRequest("a file name must not hold a NUL character")
     try:
-        path = inside(root, name)
-    except OutsideFolder:
-        raise Forbidden(f"{name!r} leads out of the user's folder") from None
+        path = inside(root, name, links_to=())
+    except OutsideFolder as error:
+        raise Forbidden(str(error)) from None
     parts = path.relative_to(inside(root, "")).parts
     if any(part.startswith(RESERVED) for part in parts):
         raise Forbidden(f"names that start with '{RESERVED}' are the server's own")
     if len(parts) > _DEEPEST:
         raise BadRequest(f"a file may lie {_DEEPEST - 1} folders deep, not deeper")
-    if not _is_within(os.path.realpath(path), os.path.realpath(root)):
-        raise Forbidden(f"a link in {name!r} leads out of the user's folder")
     return path
 
 

@@ -53,6 +53,8 @@ class WorkerConfigs:
             "server_port": settings.port,
             "multi_user": settings.multi_user,
             "max_body_bytes": settings.max_upload_bytes,
+            "hide_error_details": settings.hides_error_details,
+            "max_image_pixels": settings.most_pixels,
             "date_folder": settings.date_output_format if settings.date_based_output else None,
             "disabled_nodes": settings.disabled_nodes,
             "log_level": _worker_level(settings),

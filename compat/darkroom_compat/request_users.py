@@ -46,7 +46,7 @@ class UserManager:
             raise KeyError(f"Unknown filepath type: {type}")
         root = self._folder / self.get_request_user_id(request)
         try:
-            path = root if file is None else inside(root, file)
+            path = root if file is None else inside(root, file, links_to=())
         except OutsideFolder:
             return None
         if create_dir:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
+from executor.error_details import without_paths
 from executor.messages import Execute, Finished, JsonObject
 from executor.worker.cache import ResultCache
 from executor.worker.contract import Contracts, NodeClass
@@ -20,6 +22,8 @@ from executor.worker.outcome import Instances, Outcome
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
 from nodes.context import Interrupted, Services, leave
+
+log = logging.getLogger(__name__)
 
 PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
 
@@ -37,14 +41,19 @@ class Engine:
         node_scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
         on_out_of_memory: Callable[[], None] | None = None,
         interruptions: Interruptions | None = None,
+        hide_details: bool = False,
     ) -> None:
-        """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs."""
+        """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs.
+
+        With `hide_details` errors tell clients neither tracebacks nor paths.
+        """
         self._contracts = Contracts(classes, fixed=fixed_classes)
         self._services = services
         self._cache = cache
         self._node_scope = node_scope
         self._on_out_of_memory = on_out_of_memory
         self._instances = Instances()
+        self._hide_details = hide_details
         self._interruptions = interruptions or Interruptions()
         self._reporter: RunReporter | None = None
 
@@ -157,12 +166,17 @@ class Engine:
             )
             if self._on_out_of_memory is not None:
                 self._on_out_of_memory()
+        lines, inputs = traceback.format_tb(error.__traceback__), _printed(outcome)
+        if self._hide_details:
+            log.error("%s: %s\n%s", type_name(error), message, printable("".join(lines)))
+            message, lines = without_paths(message), []
+            inputs = {name: [_hidden(value) for value in values] for name, values in inputs.items()}
         return {
             **_place(outcome, graph),
             "exception_message": f"{message}\n",
             "exception_type": type_name(error),
-            "traceback": [printable(line) for line in traceback.format_tb(error.__traceback__)],
-            "current_inputs": _printed(outcome),
+            "traceback": [printable(line) for line in lines],
+            "current_inputs": inputs,
             "current_outputs": list(dict.fromkeys([*cached, *outcome.executed])),
         }
 
@@ -189,6 +203,10 @@ def _print(value: object) -> Any:
     if isinstance(value, int) and abs(value) < 2**63:
         return value
     return printable(value)
+
+
+def _hidden(value: Any) -> Any:
+    return without_paths(value) if isinstance(value, str) else value
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

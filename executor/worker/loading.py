@@ -71,7 +71,9 @@ class LoadedNodes:
         """Answer a call of the server; raises ValueError for one that is not known."""
         if call.method == VALIDATE_INPUTS:
             request = msgspec.convert(call.arguments, CheckRequest)
-            return msgspec.to_builtins(validate_inputs(self.classes, request))
+            return msgspec.to_builtins(
+                validate_inputs(self.classes, request, hide_details=self.config.hide_error_details)
+            )
         if call.method == DEVICE_STATS:
             return device_entries(self.config.cpu, self.config.device)
         if call.method == DESCRIBE:
@@ -92,6 +94,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
             preview_method=config.preview_method,
             preview_size=config.preview_size,
             disable_metadata=config.disable_metadata,
+            max_image_pixels=config.max_image_pixels,
             date_folder=config.date_folder,
         ),
         model_policy=policy,
@@ -118,6 +121,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
         node_scope=torch.inference_mode,
         on_out_of_memory=policy.residents.unload_all,
         interruptions=interruptions,
+        hide_details=config.hide_error_details,
     )
     ready = Ready(
         devices=device_entries(config.cpu, config.device),

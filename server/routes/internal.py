@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from executor.folders import UnknownKind
+from executor.folders import Folders, UnknownKind
 from executor.listing import can_be_named
 from server.body import field, flag, read_object
 from server.errors import BadRequest
@@ -50,20 +50,22 @@ async def folder_paths(request: web.Request) -> web.Response:
 
 async def file_names(request: web.Request) -> web.Response:
     """The files right in output/, input/ or temp/, newest first."""
+    folders = request.app[SERVICES].folders
     try:
-        folder = request.app[SERVICES].folders.directory(request.match_info["type"])
+        folder = folders.directory(request.match_info["type"])
     except UnknownKind as error:
         raise BadRequest(str(error), field="type") from None
-    return json_response(await asyncio.to_thread(_newest_first, folder))
+    return json_response(await asyncio.to_thread(_newest_first, folders, folder))
 
 
-def _newest_first(folder: Path) -> list[str]:
+def _newest_first(folders: Folders, folder: Path) -> list[str]:
     try:
         found = list(os.scandir(folder))
     except OSError:
         return []
     shown = (e for e in found if not e.name.startswith(".") and can_be_named(e.name))
-    dated = ((_modified(entry), entry.name) for entry in shown)
+    ours = (e for e in shown if not e.is_symlink() or folders.is_reachable(e.path))
+    dated = ((_modified(entry), entry.name) for entry in ours)
     return [name for _, name in sorted((-at, name) for at, name in dated if at is not None)]
 
 

@@ -15,6 +15,7 @@ from executor.jobs import Job, is_prompt_id
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
+from server.admission import check_size
 from server.body import field, flag, header_text, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptRejected
 from server.responses import json_response
@@ -75,12 +76,15 @@ async def submit(request: web.Request) -> web.Response:
     """Queue a graph; the answer means that the job is on disk."""
     services = request.app[SERVICES]
     engine = await services.engine()
-    try:
-        body = await services.prompt_hooks.apply(engine, await read_object(request))
-    except BadRequest as error:
-        raise PromptRejected(error.body()["error"], {}) from None
-    source = request.headers.get(_USAGE_SOURCE)
-    accepted = await submit_prompt(engine, body, None if source is None else header_text(source))
+    with services.admission.entry(lambda: engine.dispatcher.queue_remaining):
+        try:
+            body = await services.prompt_hooks.apply(engine, await read_object(request))
+        except BadRequest as error:
+            raise PromptRejected(error.body()["error"], {}) from None
+        check_size(body.get("prompt"), services.settings.max_graph_nodes)
+        source = request.headers.get(_USAGE_SOURCE)
+        source = None if source is None else header_text(source)
+        accepted = await submit_prompt(engine, body, source)
     services.hub.submitted(accepted.job.client_id)
     return json_response(accepted.answer)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from executor.folders import FolderError, Folders, inside, split_annotation
+from executor.folders import FolderError, Folders, split_annotation
 from server.body import field, parse_json
 from server.errors import BadRequest, NotFound
 from server.images import join_mask
@@ -33,7 +33,7 @@ async def upload_mask(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     upload = await read_upload(request, services.folders.temp, services.settings.max_upload_bytes)
     with upload.file:
-        original = _original(upload, services.folders)
+        original = await asyncio.to_thread(_original, upload, services.folders)
         if not await asyncio.to_thread(os.path.isfile, original):
             raise NotFound(f"there is no file '{original.name}' to put the mask on")
         joined = await asyncio.to_thread(join_mask, original, upload.file)
@@ -63,8 +63,8 @@ def _original(upload: Upload, folders: Folders) -> Path:
     name, annotated = split_annotation(filename)
     file_type = annotated or field(reference, "type", str, "output")
     try:
-        folder = inside(folders.directory(file_type), field(reference, "subfolder", str, ""))
-        return inside(folder, name)
+        root = folders.directory(file_type)
+        return folders.below(folders.below(root, field(reference, "subfolder", str, "")), name)
     except FolderError as error:
         raise BadRequest(str(error), field="original_ref") from None
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from executor.folders import Folders, OutsideFolder, UnknownKind, inside, split_annotation
+from executor.folders import Folders, OutsideFolder, UnknownKind, split_annotation
 from server.content import PlainFile, content_headers
 from server.errors import BadRequest, Forbidden, NotFound
 from server.images import read_rendering, render
@@ -18,11 +18,8 @@ from server.services import SERVICES, Route
 
 async def view(request: web.Request) -> web.StreamResponse:
     """The file that `filename`, `subfolder` and `type` name."""
-    file = _requested_file(request, request.app[SERVICES].folders)
+    file = await asyncio.to_thread(_requested_file, request, request.app[SERVICES].folders)
     rendering = read_rendering(request.query.get("channel"), request.query.get("preview"))
-    # Not Path.is_file: that raises for a name that is too long.
-    if not await asyncio.to_thread(os.path.isfile, file):
-        raise NotFound(f"there is no file '{file.name}'")
     if rendering is None:
         destination = request.headers.get("Sec-Fetch-Dest")
         return PlainFile(file, content_headers(file.name, destination=destination))
@@ -34,6 +31,7 @@ async def view(request: web.Request) -> web.StreamResponse:
 
 
 def _requested_file(request: web.Request, folders: Folders) -> Path:
+    """The file, if it is there. Blocking. Raises BadRequest, Forbidden, NotFound."""
     query = request.query
     if "filename" not in query:
         raise NotFound("the parameter 'filename' is missing")
@@ -45,10 +43,13 @@ def _requested_file(request: web.Request, folders: Folders) -> Path:
     except UnknownKind as error:
         raise BadRequest(str(error), field="type") from None
     try:
-        folder = inside(root, query.get("subfolder", ""))
-        return inside(folder, name.rpartition("/")[2])
+        folder = folders.below(root, query.get("subfolder", ""))
+        file = folders.below(folder, name.rpartition("/")[2])
     except OutsideFolder as error:
-        raise Forbidden(f"{error.name!r} leads out of its folder", field="subfolder") from None
+        raise Forbidden(str(error), field="subfolder") from None
+    if not os.path.isfile(file):  # noqa: PTH113  (Path.is_file raises for a name that is too long)
+        raise NotFound(f"there is no file '{file.name}'")
+    return file
 
 
 ROUTES: Final[list[Route]] = [("GET", "/view", view)]

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from server.errors import TooManyClients
 from server.services import SERVICES, Route
 
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
@@ -14,6 +15,8 @@ _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """Serve one client until it closes."""
     hub = request.app[SERVICES].hub
+    if hub.is_full:
+        raise TooManyClients()
     # Frames are written past aiohttp's writer, which would have to know of them to compress.
     socket = web.WebSocketResponse(max_msg_size=_LARGEST_MESSAGE, compress=False)
     await socket.prepare(request)

@@ -20,6 +20,7 @@ PAGES = sorted(
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MAKE = re.compile(r"(?:`|^ {4})make ([a-z][a-z-]*)", re.MULTILINE)
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 NAMED_FILE = re.compile(r"`((?:server|executor|nodes|models|compat|tests|docs|examples)/[\w./-]*)`")
 
 
@@ -57,6 +58,18 @@ def test_every_flag_in_the_readme_exists() -> None:
 def test_every_source_file_in_the_documentation_exists() -> None:
     missing = {(page.name, name) for page, name in _names(NAMED_FILE) if not (ROOT / name).exists()}
     assert missing == set()
+
+
+def test_every_test_in_the_documentation_exists() -> None:
+    pages = [page.read_text(encoding="utf-8") for page in PAGES]
+    named = {found for text in pages for found in NAMED_TEST.findall(text)}
+    assert ("tests/attacks/test_paths.py", "test_no_name_leads_out_of_its_folder") in named
+    missing = [
+        f"{file}::{name}"
+        for file, name in sorted(named)
+        if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
 
 
 def test_every_decision_is_listed_in_the_index() -> None:

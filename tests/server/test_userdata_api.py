@@ -287,7 +287,7 @@ def test_a_deleted_file_is_gone(server: Client, folder: str, prefix: str) -> Non
 
 def test_folders_are_not_deleted(server: Client, folder: str) -> None:
     store(server, f"{folder}/a.json")
-    for name in (folder, ".", f"{folder}%2F.."):
+    for name in (folder, ".", f"{folder}%2F."):
         assert server.request("DELETE", f"/userdata/{name}").status == 404
     assert read(server, f"{folder}/a.json").status == 200
 

@@ -212,7 +212,11 @@ class Twin:
         self._end = asyncio.Event()
         settings = self.settings
         features = build_features(settings.max_upload_bytes, settings.feature_flags)
-        hub = Hub(features, buffer_limit=int(settings.websocket_buffer * MIB))
+        hub = Hub(
+            features,
+            buffer_limit=int(settings.websocket_buffer * MIB),
+            socket_limit=settings.websocket_limit,
+        )
         services = Services(
             settings=settings,
             versions=Versions.read(),
