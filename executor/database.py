@@ -173,10 +173,12 @@ class Database:
                 _run(connection, group)
         except Exception as error:
             if len(group) > 1:  # one bad write must not take the others down
-                for write in group:
-                    self._commit(connection, [write])
+                half = len(group) // 2
+                self._commit(connection, group[:half])
+                self._commit(connection, group[half:])
                 return
-            log.error("a write to the job database failed: %s", error)
+            if not isinstance(error, sa.exc.IntegrityError):  # those are the client's
+                log.error("a write to the job database failed: %s", error)
             self._loop.call_soon_threadsafe(_settle, group, error)
             return
         self._loop.call_soon_threadsafe(_settle, group, None)

@@ -100,14 +100,7 @@ cancel_job = (
     )
 )
 
-# The history entry of a prompt id, which a newer job of that id replaces.
-entry_of_prompt = sa.select(jobs.c.sequence, jobs.c.place).where(
-    jobs.c.prompt_id == sa.bindparam("of_prompt"), _IN_HISTORY
-)
-
-delete_job = sa.delete(jobs).where(jobs.c.sequence == sa.bindparam("of_sequence"))
-
-# Ended jobs of one prompt id.
+# The job of a prompt id, if it has ended.
 delete_ended = sa.delete(jobs).where(
     jobs.c.prompt_id == sa.bindparam("of_prompt"), jobs.c.place.is_not(None)
 )
@@ -183,14 +176,7 @@ _overview = sa.select(
 
 overviews = _overview.where(jobs.c.sequence.in_(sa.bindparam("of_sequences", expanding=True)))
 
-# The job of a prompt id: one that runs or waits before one that has ended, the newest first.
-overview_of_prompt = (
-    _overview.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
-    .order_by(
-        sa.case({_RUNNING: 0, _QUEUED: 1}, value=jobs.c.state, else_=2), jobs.c.sequence.desc()
-    )
-    .limit(1)
-)
+overview_of_prompt = _overview.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
 
 _DURATION: Final = sa.func.coalesce(jobs.c.ended_at - jobs.c.started_at, 0)
 

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 
 from executor import statements
 from executor.database import Database, StoreError
-from executor.jobs import FinishedJob, Job, JobOverview, JobSelection, JobState, Result
+from executor.jobs import (
+    FinishedJob,
+    Job,
+    JobOverview,
+    JobSelection,
+    JobState,
+    PromptIdTaken,
+    Result,
+)
 from executor.schema import bring_up_to_date
 
 PAGE: Final = 64  # jobs that one read returns at most
@@ -55,13 +63,16 @@ class Store:
     async def add(self, job: Job) -> Job:
         """Queue a job; returns it with its sequence once it is on disk.
 
-        Raises ValueError for a number that is not finite.
+        Raises ValueError for a number that is not finite, PromptIdTaken for the id of another job.
         """
         if not math.isfinite(job.number):
             raise ValueError(f"a job's number must be finite, not {job.number}")
         sequence = self._next_sequence
         self._next_sequence += 1
-        await self._database.insert(_job_rows(job, sequence))
+        try:
+            await self._database.insert(_job_rows(job, sequence))
+        except sa.exc.IntegrityError as error:  # the index of ids decides, whoever asks meanwhile
+            raise PromptIdTaken(job.prompt_id) from error
         return dataclasses.replace(job, sequence=sequence)
 
     def start(self, sequence: int, worker: str) -> asyncio.Future[bool]:
@@ -83,10 +94,7 @@ class Store:
         return self._database.submit(operation)
 
     def finish(self, job: Job, result: Result) -> asyncio.Future[bool]:
-        """running -> the result's state; whether this call made the change.
-
-        An older history entry of the same prompt id is replaced in its place.
-        """
+        """running -> the result's state; whether this call made the change."""
         ended_at = now_ms()
 
         def operation(connection: sa.Connection) -> bool:
@@ -221,7 +229,7 @@ class Store:
             yield [by_sequence[sequence] for sequence in wanted if sequence in by_sequence]
 
     async def overview(self, prompt_id: str) -> JobOverview | None:
-        """The job of that id, in whatever state; of several the one that is nearest to running."""
+        """The job of that id, in whatever state."""
         found = await self._overviews(statements.overview_of_prompt, {"of_prompt": prompt_id})
         return found[0] if found else None
 
@@ -272,26 +280,19 @@ class Store:
         self._prune(connection)
 
     def _finish(self, connection: sa.Connection, job: Job, result: Result, ended_at: int) -> bool:
-        replaced = connection.execute(
-            statements.entry_of_prompt, {"of_prompt": job.prompt_id}
-        ).first()
-        place = self._next_place if replaced is None else replaced.place
         values = {
             "of_sequence": job.sequence,
             "to_state": result.state.value,
             "at": ended_at,
             "why": result.error,
-            "at_place": place,
+            "at_place": self._next_place,
         }
         if connection.execute(statements.finish_job, values).rowcount != 1:
             return False
         connection.execute(statements.insert_result, _result_row(job.sequence, result))
-        if replaced is None:
-            self._next_place += 1
-            self._ended += 1
-            self._prune(connection)
-        else:
-            connection.execute(statements.delete_job, {"of_sequence": replaced.sequence})
+        self._next_place += 1
+        self._ended += 1
+        self._prune(connection)
         return True
 
     def _prune(self, connection: sa.Connection) -> None:

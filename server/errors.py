@@ -10,6 +10,7 @@ ServerError                 500
 ├── NotFound                404
 │   └── JobNotFound         404  the same for /api/jobs
 ├── Conflict                409  something of that name is there already
+│   └── PromptIdExists      409  a job of the given id is there already
 ├── TooLarge                413  the body is over the upload limit
 ├── BadGateway              502  a node pack, or the worker it lives in, gave no proper answer
 └── NotReady                503  no worker has said yet which nodes there are
@@ -109,6 +110,15 @@ class Conflict(ServerError):
 
     status = 409
     type = "conflict"
+
+
+class PromptIdExists(Conflict):
+    """A job with this 'prompt_id' was accepted before; its record is kept."""
+
+    type = "prompt_id_exists"
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"node_errors": {}}
 
 
 class TooLarge(ServerError):
