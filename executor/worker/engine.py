@@ -13,7 +13,7 @@ from typing import Any
 from executor.messages import Execute, Finished, JsonObject
 from executor.worker.cache import ResultCache
 from executor.worker.contract import Contracts, NodeClass
-from executor.worker.errors import printable, type_name
+from executor.worker.errors import is_out_of_memory, printable, type_name
 from executor.worker.graph import PromptGraph, original_nodes
 from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
@@ -83,6 +83,7 @@ class Engine:
             cache=self._cache,
             instances=self._instances,
             services=services,
+            free_memory=self._on_out_of_memory,
         )
         self._reporter = reporter
         messages: list[tuple[str, JsonObject]] = []
@@ -150,7 +151,7 @@ class Engine:
         self, error: BaseException, outcome: Outcome, graph: PromptGraph, cached: list[str]
     ) -> JsonObject:
         message = printable(error)
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             message += (
                 "\nThe device is out of memory. All models were unloaded; use a smaller size or "
                 "batch, or start with --lowvram."
@@ -189,7 +190,3 @@ def _print(value: object) -> Any:
     if isinstance(value, int) and abs(value) < 2**63:
         return value
     return printable(value)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return type(error).__name__ == "OutOfMemoryError"
