@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from executor import json_text
 from executor.endings import Ending, ending_of, failed_ending, lost_ending, message_data
-from executor.jobs import Job, JobState
+from executor.jobs import Job, JobState, StoreUnavailable
 from executor.listener import Listener
 from executor.messages import (
     Answer,
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Messages that the history keeps, should the worker not live to tell its own version.
 _KEPT: Final = frozenset({"execution_start", "execution_cached"})
+
+_PARK_S: Final = 2.0  # how long the end waits for the database
 
 
 @dataclasses.dataclass(slots=True)
@@ -110,7 +112,8 @@ class Dispatcher:
             for active in self._active.values()
         ]
         self._active.clear()
-        await asyncio.gather(*back)
+        if back:  # the store may not get to it, and goes on trying while it closes
+            await asyncio.wait(back, timeout=_PARK_S)
 
     def next_number(self) -> int:
         """The automatic priority of a request without `number` (use minus it for `front`)."""
@@ -151,9 +154,9 @@ class Dispatcher:
         """
         waiting = self._pending.remove(prompt_ids)
         running = self._mark_interrupted(frozenset(prompt_ids))
+        await self._send_interrupts(running)
         if waiting:
             await self._cancelled(waiting)
-        await self._send_interrupts(running)
         return bool(waiting or running)
 
     async def interrupt(self, prompt_id: str | None = None) -> bool:
@@ -398,13 +401,19 @@ class Dispatcher:
             supports_preview_metadata=self._listener.supports_preview_metadata(job.client_id),
         )
 
-    async def _cancelled(self, sequences: list[int]) -> int:
-        for sequence in sequences:
-            self._secrets.pop(sequence, None)
-        if sequences:
-            await self._store.cancel(sequences)
+    async def _cancelled(self, tickets: list[Ticket]) -> int:
+        if tickets:
+            try:
+                await self._store.cancel([ticket.sequence for ticket in tickets])
+            except StoreUnavailable:  # they would wait again after a restart, so they do now
+                for ticket in tickets:
+                    self._pending.push(ticket)
+                self._dispatch_all()
+                raise
+        for ticket in tickets:
+            self._secrets.pop(ticket.sequence, None)
         self._announce()
-        return len(sequences)
+        return len(tickets)
 
     def _client_of(self, slot: Slot) -> str | None:
         active = self._active.get(slot.name)

@@ -27,6 +27,10 @@ class PromptIdTaken(Exception):
         self.prompt_id = prompt_id
 
 
+class StoreUnavailable(Exception):
+    """The job database cannot be read or written at the moment, for example as the disk is full."""
+
+
 class JobState(enum.Enum):
     """Where a job stands. It moves queued -> running -> an end; a lost worker puts it back."""
 

@@ -38,12 +38,13 @@ _history_entry = (
     .where(_IN_HISTORY)
 )
 
-# The first free sequence and place, and how many jobs have ended.
+# The first free sequence and place.
 counters = sa.select(
     sa.func.coalesce(sa.func.max(jobs.c.sequence), 0) + 1,
     sa.func.coalesce(sa.func.max(jobs.c.place), 0) + 1,
-    sa.func.count(jobs.c.place),
 )
+
+count_ended = sa.select(sa.func.count(jobs.c.place))
 
 # The largest automatic number among jobs that still wait; the counter goes on after it.
 largest_waiting_number = sa.select(sa.func.max(sa.func.abs(jobs.c.number))).where(

@@ -31,15 +31,16 @@ PAGE: Final = 64  # jobs that one read returns at most
 class Store:
     """Jobs in a database. One thread writes and commits in groups, one reads; none blocks the loop.
 
-    A read sees every change that was asked for before it. Made by `open`.
+    A read sees every change that was asked for before it. `start`, `put_back` and `finish` are
+    tried until the database can be written; all else raises StoreUnavailable. Made by `open`.
     """
 
-    def __init__(self, database: Database, history_limit: int) -> None:
-        self._database = database
+    def __init__(self, url: str, history_limit: int) -> None:
+        self._database = Database(url, on_rollback=self._forget_count)
         self._history_limit = history_limit
         self._next_sequence = 1
         self._next_place = 1  # this and the next: used in the writer's thread only
-        self._ended = 0
+        self._ended: int | None = None  # None: to be counted
 
     @classmethod
     async def open(cls, url: str, *, history_limit: int = 10_000) -> Store:
@@ -47,12 +48,11 @@ class Store:
 
         Jobs found running (the last server died) are queued again.
         """
-        database = Database(url)
-        store = cls(database, history_limit)
+        store = cls(url, history_limit)
         try:
-            await database.write(store._prepare)
+            await store._database.write(store._prepare)
         except Exception as error:
-            await database.close()
+            await store.close()
             raise StoreError(url, str(error)) from error
         return store
 
@@ -63,7 +63,8 @@ class Store:
     async def add(self, job: Job) -> Job:
         """Queue a job; returns it with its sequence once it is on disk.
 
-        Raises ValueError for a number that is not finite, PromptIdTaken for the id of another job.
+        Raises ValueError for a number that is not finite, PromptIdTaken for the id of another job,
+        StoreUnavailable.
         """
         if not math.isfinite(job.number):
             raise ValueError(f"a job's number must be finite, not {job.number}")
@@ -82,7 +83,7 @@ class Store:
         def operation(connection: sa.Connection) -> bool:
             return connection.execute(statements.start_job, values).rowcount == 1
 
-        return self._database.submit(operation)
+        return self._database.submit(operation, is_kept=True)
 
     def put_back(self, sequence: int, *, count_attempt: bool) -> asyncio.Future[bool]:
         """running -> queued; whether this call made the change."""
@@ -91,7 +92,7 @@ class Store:
         def operation(connection: sa.Connection) -> bool:
             return connection.execute(statements.put_back_job, values).rowcount == 1
 
-        return self._database.submit(operation)
+        return self._database.submit(operation, is_kept=True)
 
     def finish(self, job: Job, result: Result) -> asyncio.Future[bool]:
         """running -> the result's state; whether this call made the change."""
@@ -100,7 +101,7 @@ class Store:
         def operation(connection: sa.Connection) -> bool:
             return self._finish(connection, job, result, ended_at)
 
-        return self._database.submit(operation)
+        return self._database.submit(operation, is_kept=True)
 
     async def cancel(self, sequences: Collection[int]) -> int:
         """queued -> cancelled; how many this call changed."""
@@ -113,7 +114,7 @@ class Store:
                 if connection.execute(statements.cancel_job, values).rowcount == 1:
                     self._next_place += 1
                     cancelled += 1
-            self._ended += cancelled
+            self._count_ended(connection, cancelled)
             self._prune(connection)
             return cancelled
 
@@ -127,7 +128,7 @@ class Store:
                 connection.execute(statements.delete_ended, {"of_prompt": prompt_id}).rowcount
                 for prompt_id in prompt_ids
             )
-            self._ended -= deleted
+            self._count_ended(connection, -deleted)
             return deleted
 
         return await self._database.write(operation)
@@ -136,7 +137,7 @@ class Store:
         """Forget all ended jobs; how many there were."""
 
         def operation(connection: sa.Connection) -> int:
-            self._ended = 0
+            self._forget_count()
             return connection.execute(statements.delete_all_ended).rowcount
 
         return await self._database.write(operation)
@@ -276,7 +277,8 @@ class Store:
         bring_up_to_date(connection)
         connection.execute(statements.requeue_running)
         row = connection.execute(statements.counters).one()
-        self._next_sequence, self._next_place, self._ended = row
+        self._next_sequence, self._next_place = row
+        self._count_ended(connection, 0)
         self._prune(connection)
 
     def _finish(self, connection: sa.Connection, job: Job, result: Result, ended_at: int) -> bool:
@@ -291,15 +293,26 @@ class Store:
             return False
         connection.execute(statements.insert_result, _result_row(job.sequence, result))
         self._next_place += 1
-        self._ended += 1
+        self._count_ended(connection, 1)
         self._prune(connection)
         return True
 
+    def _forget_count(self) -> None:
+        """What was counted may have been undone."""
+        self._ended = None
+
+    def _count_ended(self, connection: sa.Connection, more: int) -> None:
+        """So many more jobs have ended."""
+        if self._ended is None:
+            self._ended = connection.execute(statements.count_ended).scalar_one()
+        else:
+            self._ended += more
+
     def _prune(self, connection: sa.Connection) -> None:
-        surplus = self._ended - self._history_limit
+        surplus = (self._ended or 0) - self._history_limit
         if surplus > 0:
             connection.execute(statements.delete_oldest_ended, {"how_many": surplus})
-            self._ended -= surplus
+            self._count_ended(connection, -surplus)
 
 
 def now_ms() -> int:

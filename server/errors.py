@@ -13,6 +13,7 @@ ServerError                 500
 │   └── PromptIdExists      409  a job of the given id is there already
 ├── TooLarge                413  the body is over the upload limit
 ├── BadGateway              502  a node pack, or the worker it lives in, gave no proper answer
+├── StorageUnavailable      503  the job database cannot be read or written at the moment
 └── NotReady                503  no worker has said yet which nodes there are
     └── PacksNotReady       503  the worker in which node packs live is starting
 """
@@ -141,6 +142,13 @@ class NotReady(ServerError):
 
     status = 503
     type = "not_ready"
+
+
+class StorageUnavailable(ServerError):
+    """The job database cannot be used at the moment: nothing was accepted or changed."""
+
+    status = 503
+    type = "storage_unavailable"
 
 
 class PacksNotReady(NotReady):

@@ -10,8 +10,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from executor.jobs import StoreUnavailable
 from server.encodings import preferred_encoding
-from server.errors import BadRequest, ServerError, TooLarge
+from server.errors import BadRequest, ServerError, StorageUnavailable, TooLarge
 from server.origin import is_foreign
 from server.responses import json_response
 from server.settings import Settings
@@ -68,6 +69,8 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except ServerError as error:
         return _error_response(error)
+    except StoreUnavailable as error:
+        return _error_response(StorageUnavailable(details=str(error)))
     except web.HTTPRequestEntityTooLarge:
         return _error_response(TooLarge(request.client_max_size))
     except web.HTTPException as error:
