@@ -40,6 +40,7 @@ class EngineConfig:
     folders: Folders  # all folders of the installation
     database_url: str = ""  # default: sqlite in the user folder
     history_limit: int = 10_000  # finished jobs kept
+    history_days: float = 0.0  # days that they are kept; 0: any number
     max_attempts: int = 2  # how often a job whose worker died is started
     interrupt_grace_s: float = 10.0  # how long an interrupted job may go on
     workers: int = 1  # worker processes
@@ -89,7 +90,9 @@ class Engine:
 
         Raises StoreError.
         """
-        store = await Store.open(config.url, history_limit=config.history_limit)
+        store = await Store.open(
+            config.url, history_limit=config.history_limit, history_days=config.history_days
+        )
         pool = Pool(
             make_worker,
             config.workers,

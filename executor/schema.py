@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0003"  # the newest revision below migrations/
+HEAD: Final = "0004"  # the newest revision below migrations/
 VERSION_TABLE: Final = "darkroom_schema_version"
 
 metadata = sa.MetaData()
@@ -33,8 +33,9 @@ jobs = sa.Table(
     sa.Column("workflow_id", sa.Text),  # of the workflow that a front end submitted
     sa.Index("jobs_by_state", "state", "number", "prompt_id", "sequence"),
     sa.Index("jobs_by_prompt_id", "prompt_id", unique=True),
-    sa.Index("jobs_by_place", "place"),
-    sa.Index("jobs_by_creation", "created_at", "sequence"),
+    # With the state, so that pages of lists are found without reading any row.
+    sa.Index("jobs_by_place", "place", "state"),
+    sa.Index("jobs_by_creation", "created_at", "sequence", "state"),
 )
 
 requests = sa.Table(

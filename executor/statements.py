@@ -11,7 +11,10 @@ from executor.schema import jobs, requests, results
 
 _QUEUED: Final = JobState.QUEUED.value
 _RUNNING: Final = JobState.RUNNING.value
-_IN_HISTORY: Final = jobs.c.state.in_([state.value for state in HISTORY_STATES])
+# Hidden from SQLite's planner, which would sort all jobs of a state to find one page of them; the
+# indexes of places and of creation have the state and lead to the page.
+_HIDDEN_STATE: Final = sa.func.coalesce(jobs.c.state, "")
+_IN_HISTORY: Final = _HIDDEN_STATE.in_([state.value for state in HISTORY_STATES])
 _JOB_COLUMNS: Final = (
     jobs.c.sequence,
     jobs.c.prompt_id,
@@ -118,6 +121,11 @@ delete_oldest_ended = sa.delete(jobs).where(
     )
 )
 
+# Jobs that ended before a time.
+delete_ended_before = sa.delete(jobs).where(
+    jobs.c.place.is_not(None), jobs.c.ended_at < sa.bindparam("before")
+)
+
 # What the dispatcher needs to order the waiting jobs.
 waiting_keys = (
     sa.select(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
@@ -144,14 +152,17 @@ next_queued = first_queued.where(
     )
 )
 
-history_length = sa.select(sa.func.count()).select_from(jobs).where(_IN_HISTORY)
-
-# History entries, oldest first: some number of them skipped, or those after a place.
-skipped_history = (
-    _history_entry.order_by(jobs.c.place)
-    .limit(sa.bindparam("how_many"))
+# The place of a history entry, by how many are older or newer.
+_place = (
+    sa.select(jobs.c.place)
+    .where(jobs.c.place.is_not(None), _IN_HISTORY)
+    .limit(1)
     .offset(sa.bindparam("skip"))
 )
+place_from_oldest = _place.order_by(jobs.c.place)
+place_from_newest = _place.order_by(jobs.c.place.desc())
+
+# History entries after a place, oldest first.
 next_history = (
     _history_entry.where(jobs.c.place > sa.bindparam("after_place"))
     .order_by(jobs.c.place)
@@ -184,7 +195,8 @@ _DURATION: Final = sa.func.coalesce(jobs.c.ended_at - jobs.c.started_at, 0)
 
 def selected_count(selection: JobSelection) -> sa.Select[Any]:
     """How many jobs a selection has, whatever its offset and limit."""
-    return sa.select(sa.func.count()).select_from(jobs).where(*_conditions(selection))
+    conditions = _conditions(selection, jobs.c.state)
+    return sa.select(sa.func.count()).select_from(jobs).where(*conditions)
 
 
 def selected_sequences(selection: JobSelection) -> sa.Select[Any]:
@@ -192,18 +204,21 @@ def selected_sequences(selection: JobSelection) -> sa.Select[Any]:
     first = _DURATION if selection.by_duration else jobs.c.created_at
     columns: list[sa.ColumnElement[Any]] = [first, jobs.c.sequence]
     order = [sa.desc(column) if selection.descending else column for column in columns]
+    state = jobs.c.state if selection.by_duration else _HIDDEN_STATE
     return (
         sa.select(jobs.c.sequence)
-        .where(*_conditions(selection))
+        .where(*_conditions(selection, state))
         .order_by(*order)
         .offset(selection.offset)
         .limit(selection.limit)
     )
 
 
-def _conditions(selection: JobSelection) -> list[sa.ColumnElement[bool]]:
+def _conditions(
+    selection: JobSelection, state: sa.ColumnElement[str]
+) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [
-        jobs.c.state.in_([state.value for state in selection.states])
+        state.in_([state.value for state in selection.states])
     ]
     if selection.workflow_id is not None:
         conditions.append(jobs.c.workflow_id == selection.workflow_id)

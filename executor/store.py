@@ -25,6 +25,7 @@ from executor.jobs import (
 )
 from executor.schema import bring_up_to_date
 
+_LOOK_AT_AGE_MS: Final = 60_000  # that looking for old jobs, which reads all, comes after the last
 PAGE: Final = 64  # jobs that one read returns at most
 
 
@@ -35,20 +36,25 @@ class Store:
     tried until the database can be written; all else raises StoreUnavailable. Made by `open`.
     """
 
-    def __init__(self, url: str, history_limit: int) -> None:
+    def __init__(self, url: str, history_limit: int, history_days: float) -> None:
         self._database = Database(url, on_rollback=self._forget_count)
         self._history_limit = history_limit
+        self._history_ms = int(history_days * 86_400_000)  # 0: ended jobs of any age are kept
+        self._next_look_at_age = 0  # ms since 1970
         self._next_sequence = 1
         self._next_place = 1  # this and the next: used in the writer's thread only
         self._ended: int | None = None  # None: to be counted
 
     @classmethod
-    async def open(cls, url: str, *, history_limit: int = 10_000) -> Store:
+    async def open(
+        cls, url: str, *, history_limit: int = 10_000, history_days: float = 0.0
+    ) -> Store:
         """Open or make the database and bring its schema up to date; raises StoreError.
 
+        At most so many ended jobs are kept, and only those of so many days (0: of any age).
         Jobs found running (the last server died) are queued again.
         """
-        store = cls(url, history_limit)
+        store = cls(url, history_limit, history_days)
         try:
             await store._database.write(store._prepare)
         except Exception as error:
@@ -240,12 +246,17 @@ class Store:
         """The first page of the history, and the place of its last entry."""
 
         def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
-            skip = max(offset, 0)
-            if offset < 0 and max_items is not None:
-                length = connection.execute(statements.history_length).scalar_one()
-                skip = max(length - max_items, 0)
-            values = {"skip": skip, "how_many": _page_size(max_items)}
-            return _read_entries(connection, statements.skipped_history, values)
+            first: int | None = 1
+            if offset > 0:
+                oldest = {"skip": offset}
+                first = connection.execute(statements.place_from_oldest, oldest).scalar()
+            elif offset < 0 and max_items is not None:
+                newest = {"skip": max(max_items - 1, 0)}
+                first = connection.execute(statements.place_from_newest, newest).scalar() or 1
+            if first is None:  # there are not so many
+                return [], 0
+            values = {"after_place": first - 1, "how_many": _page_size(max_items)}
+            return _read_entries(connection, statements.next_history, values)
 
         return await self._database.read(operation)
 
@@ -309,6 +320,12 @@ class Store:
             self._ended += more
 
     def _prune(self, connection: sa.Connection) -> None:
+        now = now_ms()
+        if self._history_ms and now >= self._next_look_at_age:
+            self._next_look_at_age = now + _LOOK_AT_AGE_MS
+            before = {"before": now - self._history_ms}
+            deleted = connection.execute(statements.delete_ended_before, before).rowcount
+            self._count_ended(connection, -deleted)
         surplus = (self._ended or 0) - self._history_limit
         if surplus > 0:
             connection.execute(statements.delete_oldest_ended, {"how_many": surplus})

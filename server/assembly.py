@@ -25,6 +25,7 @@ async def start_core(
         folders=folders,
         database_url=settings.database_url,
         history_limit=settings.history_limit,
+        history_days=settings.history_days,
         max_attempts=settings.job_attempts,
         interrupt_grace_s=settings.interrupt_grace,
         workers=settings.workers,

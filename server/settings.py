@@ -194,6 +194,9 @@ class Settings:
     # jobs
     database_url: str = _setting("", _text, "where jobs are kept; default: base/user/darkroom.db")
     history_limit: int = _setting(10_000, _integer(1), "finished jobs kept; the oldest goes first")
+    history_days: float = _setting(
+        0.0, _number, "days that finished jobs are kept; looked at when one ends; 0: for ever"
+    )
     job_attempts: int = _setting(2, _integer(1), "how often a job whose worker died is started")
     interrupt_grace: float = _setting(
         10.0, _number, "seconds that an interrupted job may go on before its worker is replaced"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from executor.database import StoreError, StoreInUse
 from executor.jobs import FinishedJob, Job, JobState, PromptIdTaken, Result
-from executor.store import PAGE, Store
+from executor.store import PAGE, Store, now_ms
 from tests.executor.conftest import make_job
 
 SUCCESS = Result(state=JobState.SUCCEEDED, outputs=b'{"2":{}}', meta=b"{}", messages=b"[]")
@@ -243,6 +245,51 @@ async def test_the_oldest_ended_jobs_make_room(database_url: str) -> None:
 
     assert await history_ids(store) == ["c", "d"]
     assert await store.job(cancelled.sequence) is not None
+    await store.close()
+
+
+async def test_jobs_that_ended_long_ago_make_room(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(database_url, history_limit=3, history_days=2)
+    waiting = await store.add(make_job("waiting"))
+    await run(store, make_job("old"))
+    later = now_ms() + 3 * 86_400_000
+    monkeypatch.setattr("executor.store.now_ms", lambda: later)
+    for prompt_id in "abcd":
+        await run(store, make_job(prompt_id))
+        assert "old" not in await history_ids(store)
+
+    assert await history_ids(store) == ["b", "c", "d"]
+    assert await queued_ids(store) == [waiting.prompt_id]
+    await store.close()
+
+
+async def test_what_was_undone_does_not_count_as_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or writes that are tried again and again would push all others out of the history."""
+    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 10)
+    monkeypatch.setattr("executor.database.RETRY_S", 0.01)
+    store = await Store.open(f"sqlite:///{tmp_path / 'x.db'}", history_limit=3)
+    await run(store, make_job("a"))
+    last = await store.add(make_job("b"))
+    await store.start(last.sequence, "worker-1")
+    tries = 0
+
+    def fail_often(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 10:
+            full = sqlite3.OperationalError("database or disk is full")
+            raise sa.exc.OperationalError("COMMIT", {}, full)
+
+    sa.event.listen(store._database._engine, "commit", fail_often)
+    assert await store.finish(last, SUCCESS)
+    await run(store, make_job("c"))
+
+    assert tries >= 10
+    assert await history_ids(store) == ["a", "b", "c"]
     await store.close()
 
 
