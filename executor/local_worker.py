@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -61,6 +62,7 @@ class LocalWorker:
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._is_stopping = False
         self._killed_because: str | None = None
+        self._launching = threading.Lock()  # around the process, which a thread launches
         self._run_folder: str | None = None
         self._pack_since: float | None = None  # when the pack that is being loaded had its turn
 
@@ -76,14 +78,32 @@ class LocalWorker:
         self._config = msgspec.structs.replace(self._config, left_out=dict(left_out or {}))
         ours, theirs = socket.socketpair()
         loop = asyncio.get_running_loop()
-        with theirs:
-            self._process = await loop.run_in_executor(None, self._launch, theirs.fileno())
+        try:
+            with theirs:
+                await loop.run_in_executor(None, self._launch, theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
         _, self._stream = await loop.create_connection(_EventStream, sock=ours)
 
-    def _launch(self, fd: int) -> subprocess.Popen[bytes]:
+    def _launch(self, fd: int) -> None:
+        """Start the process; not if the worker is stopped meanwhile."""
         # Only our user may enter it; short, because the path of a socket may not be long.
-        self._run_folder = tempfile.mkdtemp(prefix="darkroom-")
-        config = msgspec.structs.replace(self._config, run_folder=self._run_folder)
+        folder = tempfile.mkdtemp(prefix="darkroom-")
+        try:
+            process = self._open_process(fd, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        with self._launching:
+            self._process, self._run_folder = process, folder
+            if not self._is_stopping:
+                return
+        self._kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _open_process(self, fd: int, folder: str) -> subprocess.Popen[bytes]:
+        config = msgspec.structs.replace(self._config, run_folder=folder)
         arguments = ["--fd", str(fd), "--config", config.to_json()]
         path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.Popen(
@@ -136,9 +156,10 @@ class LocalWorker:
 
     async def stop(self, wait_s: float) -> None:
         """End it, by force when it does not end in time. Idempotent."""
-        self._is_stopping = True
-        if self._process is None:
-            return
+        with self._launching:
+            self._is_stopping = True
+            if self._process is None:  # whoever launches it sees that it is not wanted
+                return
         with contextlib.suppress(WorkerLost):
             self._send(Stop())
         await self._wait_for_exit(wait_s)

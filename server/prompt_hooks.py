@@ -43,7 +43,8 @@ class PromptHooks:
             await engine.pool.wait_ready(self._startup_wait_s)
             self._hanging = asyncio.create_task(self._ask(engine, body))
             async with asyncio.timeout(self._wait_s):
-                changed = parse_json(await asyncio.shield(self._hanging))
+                text = await asyncio.shield(self._hanging)
+                changed = await asyncio.to_thread(parse_json, text)
         except TimeoutError:
             log.warning("prompt handlers of node packs take too long; a prompt goes on without")
             return body
@@ -55,7 +56,7 @@ class PromptHooks:
     async def _ask(self, engine: Engine, body: dict[str, Any]) -> bytes:
         session = await self._proxy.session(engine)
         # Python's encoder, because it writes NaN and large numbers as they came.
-        text = json.dumps(body)
+        text = await asyncio.to_thread(json.dumps, body)
         async with session.post(f"http://packs{HOOK_PATH}", data=text.encode()) as answer:
             answer.raise_for_status()
             return await answer.read()

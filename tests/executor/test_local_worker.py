@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import tempfile
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -246,3 +249,30 @@ async def test_its_private_folder_goes_with_it(start: Start) -> None:
     await worker.stop(0.1)
 
     assert permissions(folder) is None
+
+
+async def test_a_worker_that_is_stopped_while_it_is_launched_leaves_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "run"))
+    await asyncio.to_thread((tmp_path / "run").mkdir)
+    worker = start("time.sleep(600)")
+    is_launching, go_on = threading.Event(), threading.Event()
+    launch = worker._open_process
+
+    def launch_late(fd: int, folder: str) -> subprocess.Popen[bytes]:
+        process = launch(fd, folder)
+        is_launching.set()
+        go_on.wait(60)
+        return process
+
+    monkeypatch.setattr(worker, "_open_process", launch_late)
+    starting = asyncio.create_task(worker.start())
+    await asyncio.to_thread(is_launching.wait, 60)
+    await worker.stop(0.1)
+    starting.cancel()
+    go_on.set()
+
+    await eventually(lambda: worker._process is not None and worker._process.poll() is not None)
+    await eventually(lambda: not list((tmp_path / "run").iterdir()))
+    await asyncio.wait([starting])

@@ -38,6 +38,31 @@ def test_its_nodes_are_offered_under_the_name_of_the_pack(client: Client) -> Non
     assert "V3Gradient" in client.get("/object_info").json()
 
 
+def test_files_that_a_node_offers_are_those_of_this_moment(
+    client: Client, process: ServerProcess
+) -> None:
+    def offered() -> list[str]:
+        info = client.get("/object_info/V3Pick").json()["V3Pick"]
+        kind, options = info["input"]["required"]["name"]
+        assert (kind, options["multiselect"]) == ("COMBO", False)
+        names: list[str] = options["options"]
+        return names
+
+    assert offered() == ["none"]
+    folder = process.base / "models" / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "late.safetensors").write_bytes(b"")
+    assert offered() == ["none", "late.safetensors"]
+    graph = {
+        "1": node("V3Pick", name="late.safetensors"),
+        "2": node("V3Show", value=["1", 0], kind="text"),
+    }
+    assert client.run(graph)["outputs"]["2"]["text"] == ["late.safetensors"]
+    reply = client.post("/prompt", {"prompt": {**graph, "1": node("V3Pick", name="never")}})
+    (error,) = reply.json()["node_errors"]["1"]["errors"]
+    assert error["type"] == "value_not_in_list"
+
+
 def test_a_picture_is_made_shown_and_saved(client: Client) -> None:
     graph = {
         "1": node("V3Gradient", width=64, height=32),

@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+import folder_paths
 from comfy_api.latest import io
 
 fingerprints = []  # what fingerprint_inputs was called with
@@ -77,6 +78,25 @@ class V3Widgets(io.ComfyNode):
     @classmethod
     def execute(cls, **inputs) -> io.NodeOutput:
         return io.NodeOutput(inputs, None)
+
+
+class V3Pick(io.ComfyNode):
+    """Offers files of a model folder."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="V3Pick",
+            category="v3_pack/values",
+            inputs=[
+                io.Combo.Input("name", options=["none"] + folder_paths.get_filename_list("loras"))
+            ],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, name) -> io.NodeOutput:
+        return io.NodeOutput(name)
 
 
 class V3Cloud(io.ComfyNode):
@@ -175,4 +195,4 @@ class V3Pair(io.ComfyNode):
         return io.NodeOutput((pair[1], pair[0] + 1))
 
 
-VALUE_NODES = [V3Widgets, V3Cloud, V3Checked, V3Never, V3Stamp, V3Pair]
+VALUE_NODES = [V3Widgets, V3Pick, V3Cloud, V3Checked, V3Never, V3Stamp, V3Pair]
