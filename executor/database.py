@@ -20,6 +20,8 @@ from typing import IO, Any, Final, TypeAlias, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from executor.jobs import StoreUnavailable
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -27,7 +29,8 @@ Operation: TypeAlias = Callable[[sa.Connection], T]
 Rows: TypeAlias = Sequence[tuple[sa.Insert, Mapping[str, Any]]]
 
 MAX_GROUP: Final = 1000  # writes that share one commit
-BUSY_WAIT_MS: Final = 5000  # how long SQLite waits for another program that has the file open
+RETRY_S: Final = 1.0  # after which writes that must not be lost are tried again
+BUSY_WAIT_MS: Final = 3000  # how long SQLite waits for another program that has the file open
 
 
 class StoreError(Exception):
@@ -59,21 +62,27 @@ class _Write:
     operation: Operation[Any] | None
     rows: Rows
     is_durable: bool  # flushed to disk before it counts as done
+    is_kept: bool  # tried again for as long as the database cannot be written
     done: asyncio.Future[Any]
+    tried: asyncio.Future[None]  # done, or kept for later
     outcome: Any = field(default=None)
 
 
 class Database:
     """An open database. `write`, `insert` and `read` are called on the event loop that opened it.
 
-    Writes are committed in the order of the calls; a read sees all writes called before it.
+    Writes are committed in the order of the calls; a read sees all writes called before it, except
+    those that are kept until the database can be written again. `on_rollback` is called in the
+    writer's thread when operations are undone that may run again.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, on_rollback: Callable[[], None] = lambda: None) -> None:
+        self._on_rollback = on_rollback
+        self._outage: Exception | None = None  # why the last group could not be written
         self._loop = asyncio.get_running_loop()
         self._lock: IO[bytes] | None = None
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._last_write: asyncio.Future[Any] | None = None
+        self._last_write: asyncio.Future[None] | None = None
         self._is_closed = False
         parsed = _parse(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -87,20 +96,31 @@ class Database:
         self._thread.start()
 
     async def write(self, operation: Operation[T], *, is_durable: bool = False) -> T:
-        """Run an operation in a transaction; returns its result once that is committed."""
+        """Run an operation in a transaction; returns its result once that is committed.
+
+        Raises StoreUnavailable, and what the operation raises.
+        """
         result: T = await self.submit(operation, is_durable=is_durable)
         return result
 
-    def submit(self, operation: Operation[Any], *, is_durable: bool = False) -> asyncio.Future[Any]:
-        """As `write`, for callers that do not wait."""
-        return self._put(_Write(operation, (), is_durable, self._loop.create_future()))
+    def submit(
+        self, operation: Operation[Any], *, is_durable: bool = False, is_kept: bool = False
+    ) -> asyncio.Future[Any]:
+        """As `write`, for callers that do not wait.
+
+        `is_kept`: while the database cannot be written it is tried again and again.
+        """
+        return self._put(operation, (), is_durable, is_kept)
 
     async def insert(self, rows: Rows) -> None:
-        """Insert rows; returns once they are on disk, whatever happens to the machine then."""
-        await self._put(_Write(None, rows, True, self._loop.create_future()))
+        """Insert rows; returns once they are on disk, whatever happens to the machine then.
+
+        Raises StoreUnavailable, IntegrityError.
+        """
+        await self._put(None, rows, True, False)
 
     async def read(self, operation: Operation[T]) -> T:
-        """Run a read-only operation on the reader's connection."""
+        """Run a read-only operation on the reader's connection. Raises StoreUnavailable."""
         if self._is_in_memory:  # such a database has one connection only
             return await self.write(operation)
         if self._last_write is not None and not self._last_write.done():
@@ -120,20 +140,27 @@ class Database:
         if self._lock is not None:
             self._lock.close()
 
-    def _put(self, write: _Write) -> asyncio.Future[Any]:
+    def _put(
+        self, operation: Operation[Any] | None, rows: Rows, is_durable: bool, is_kept: bool
+    ) -> asyncio.Future[Any]:
         if self._is_closed:
             raise RuntimeError("the job database is closed")
-        self._last_write = write.done
-        self._writes.put(write)
-        return write.done
+        done, self._last_write = self._loop.create_future(), self._loop.create_future()
+        self._writes.put(_Write(operation, rows, is_durable, is_kept, done, self._last_write))
+        return done
 
     def _read(self, operation: Operation[T]) -> T:
-        if self._reading is None:
-            self._reading = self._engine.connect()
         try:
-            return operation(self._reading)
-        finally:
-            self._reading.rollback()
+            if self._reading is None:
+                self._reading = self._engine.connect()
+            try:
+                return operation(self._reading)
+            finally:
+                self._reading.rollback()
+        except sa.exc.DatabaseError as error:
+            if not _is_outage(error):
+                raise
+            raise _unavailable(error) from error
 
     def _close_reader(self) -> None:
         if self._reading is not None:
@@ -147,43 +174,71 @@ class Database:
             return
         with connection:
             synchronous = _Synchronous(connection if self._is_sqlite else None)
-            while group := self._take_group():
+            kept: list[_Write] = []
+            is_ending = False
+            while not is_ending:
+                group, is_ending = self._take_group(RETRY_S if kept else None)
+                group = kept + group
                 synchronous.set(any(write.is_durable for write in group))
-                self._commit(connection, group)
+                kept = self._keep(self._commit(connection, group)) if group else []
+        if kept:
+            log.error("the job database cannot be written: %d changes are lost", len(kept))
+            self._tell(kept, _unavailable(self._outage))
 
-    def _take_group(self) -> list[_Write]:
-        """Wait for a write and take all that have come by then; empty when it is time to end."""
+    def _take_group(self, wait_s: float | None) -> tuple[list[_Write], bool]:
+        """Wait for a write and take all that have come by then; whether it is time to end."""
         group: list[_Write] = []
-        write = self._writes.get()
-        while write is not None:
-            group.append(write)
-            if len(group) == MAX_GROUP:
-                return group
-            try:
+        try:
+            write = self._writes.get(timeout=wait_s)
+            while write is not None:
+                group.append(write)
+                if len(group) == MAX_GROUP:
+                    return group, False
                 write = self._writes.get_nowait()
-            except queue.Empty:
-                return group
-        if group:
-            self._writes.put(None)  # end after this group
-        return group
+        except queue.Empty:
+            return group, False
+        return group, True
 
-    def _commit(self, connection: sa.Connection, group: list[_Write]) -> None:
+    def _keep(self, unwritten: list[_Write]) -> list[_Write]:
+        """Refuse what cannot be written at the moment; the writes that will be tried again."""
+        kept = [write for write in unwritten if write.is_kept]
+        self._tell([write for write in unwritten if not write.is_kept], _unavailable(self._outage))
+        self._loop.call_soon_threadsafe(_mark_tried, kept)
+        return kept
+
+    def _tell(self, group: list[_Write], error: Exception | None) -> None:
+        self._loop.call_soon_threadsafe(_settle, group, error)
+
+    def _commit(self, connection: sa.Connection, group: list[_Write]) -> list[_Write]:
+        """Commit a group; those that could not be, because the database cannot be written."""
         try:
             with connection.begin():
                 _run(connection, group)
         except Exception as error:
+            self._on_rollback()
+            if _is_outage(error):
+                if self._outage is None:
+                    log.error("the job database cannot be written: %s", _unavailable(error))
+                self._outage = error
+                return group
             if len(group) > 1:  # one bad write must not take the others down
-                for write in group:
-                    self._commit(connection, [write])
-                return
-            log.error("a write to the job database failed: %s", error)
-            self._loop.call_soon_threadsafe(_settle, group, error)
-            return
-        self._loop.call_soon_threadsafe(_settle, group, None)
+                half = len(group) // 2
+                unwritten = self._commit(connection, group[:half])
+                rest = group[half:]
+                return [*unwritten, *rest] if unwritten else self._commit(connection, rest)
+            if not isinstance(error, sa.exc.IntegrityError):  # those are the client's
+                log.error("a write to the job database failed: %s", error)
+            self._tell(group, error)
+            return []
+        if self._outage is not None:
+            log.warning("the job database can be written again")
+            self._outage = None
+        self._tell(group, None)
+        return []
 
     def _refuse_all(self, error: Exception) -> None:
         while (write := self._writes.get()) is not None:
-            self._loop.call_soon_threadsafe(_settle, [write], error)
+            self._tell([write], _unavailable(error))
 
 
 class _Synchronous:
@@ -223,6 +278,7 @@ def _insert(connection: sa.Connection, pending: dict[sa.Insert, list[Mapping[str
 
 
 def _settle(group: list[_Write], error: Exception | None) -> None:
+    _mark_tried(group)
     for write in group:
         if write.done.done():  # whoever waited was cancelled
             continue
@@ -230,6 +286,22 @@ def _settle(group: list[_Write], error: Exception | None) -> None:
             write.done.set_result(write.outcome)
         else:
             write.done.set_exception(error)
+
+
+def _mark_tried(group: list[_Write]) -> None:
+    for write in group:
+        if not write.tried.done():
+            write.tried.set_result(None)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether it is the database that cannot be used, and not a statement that is wrong."""
+    about_statements = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError)
+    return isinstance(error, sa.exc.DatabaseError) and not isinstance(error, about_statements)
+
+
+def _unavailable(error: Exception | None) -> StoreUnavailable:
+    return StoreUnavailable(str(getattr(error, "orig", error)))
 
 
 def _parse(url: str) -> sa.URL:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from executor import json_text
 from executor.endings import Ending, ending_of, failed_ending, lost_ending, message_data
-from executor.jobs import Job, JobState
+from executor.jobs import Job, JobState, StoreUnavailable
 from executor.listener import Listener
 from executor.messages import (
     Answer,
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Messages that the history keeps, should the worker not live to tell its own version.
 _KEPT: Final = frozenset({"execution_start", "execution_cached"})
+
+_PARK_S: Final = 2.0  # how long the end waits for the database
 
 
 @dataclasses.dataclass(slots=True)
@@ -71,6 +73,7 @@ class Dispatcher:
         listener: Listener,
         *,
         max_attempts: int = 2,
+        interrupt_grace_s: float = 10.0,
         on_ready: Callable[[Ready], None] = lambda ready: None,
     ) -> None:
         # What node packs ask for; the server, which knows, sets it.
@@ -80,6 +83,7 @@ class Dispatcher:
         self._pool = pool
         self._listener = listener
         self._max_attempts = max_attempts
+        self._interrupt_grace_s = interrupt_grace_s
         self._on_ready = on_ready
         self._pending = PendingJobs()
         self._active: dict[str, Active] = {}  # by slot name
@@ -108,7 +112,8 @@ class Dispatcher:
             for active in self._active.values()
         ]
         self._active.clear()
-        await asyncio.gather(*back)
+        if back:  # the store may not get to it, and goes on trying while it closes
+            await asyncio.wait(back, timeout=_PARK_S)
 
     def next_number(self) -> int:
         """The automatic priority of a request without `number` (use minus it for `front`)."""
@@ -149,9 +154,9 @@ class Dispatcher:
         """
         waiting = self._pending.remove(prompt_ids)
         running = self._mark_interrupted(frozenset(prompt_ids))
+        await self._send_interrupts(running)
         if waiting:
             await self._cancelled(waiting)
-        await self._send_interrupts(running)
         return bool(waiting or running)
 
     async def interrupt(self, prompt_id: str | None = None) -> bool:
@@ -162,23 +167,35 @@ class Dispatcher:
         return bool(running)
 
     def _mark_interrupted(self, wanted: frozenset[str] | None) -> list[tuple[Slot, Active]]:
-        """The running jobs of these ids (None: all), which will be stopped."""
+        """The running jobs of these ids (None: all) that nobody has stopped; they will be now."""
         running = [
             (slot, active)
             for slot in self._pool.slots
             if (active := self._active.get(slot.name)) is not None
             and (wanted is None or active.job.prompt_id in wanted)
+            and not active.is_interrupted
         ]
         for _, active in running:
             active.is_interrupted = True
         return running
 
     async def _send_interrupts(self, running: list[tuple[Slot, Active]]) -> None:
+        loop = asyncio.get_running_loop()
         for slot, active in running:
+            loop.call_later(self._interrupt_grace_s, self._end_worker_of, slot, active)
             try:
                 await slot.worker.interrupt(active.job.prompt_id)
             except WorkerLost:
                 continue  # on_lost ends the job
+
+    def _end_worker_of(self, slot: Slot, active: Active) -> None:
+        """The grace time of an interrupted job is over."""
+        if self._active.get(slot.name) is active:
+            self._pool.replace(
+                slot,
+                f"was ended because job {active.job.prompt_id} went on for "
+                f"{self._interrupt_grace_s:g} s after it was interrupted",
+            )
 
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Have every worker give memory back after its running job."""
@@ -261,6 +278,7 @@ class Dispatcher:
             log.warning("%s reports the end of a job that it was not given", slot.name)
             return
         ending = ending_of(event)
+        self._pool.replace_if_used_up(slot)
         is_stored = self._store.finish(active.job, ending.result)
         started = self._start_next(slot)
         await self._end(active, ending, is_stored)
@@ -305,6 +323,7 @@ class Dispatcher:
         ticket, job = next_one
         self._prompts_started += 1
         slot.last_used = self._prompts_started
+        slot.prompts += 1
         slot.is_busy = True
         active = Active(_running(job or _without_content(ticket), slot.name), job is not None)
         self._active[slot.name] = active
@@ -356,7 +375,15 @@ class Dispatcher:
             return False
         active.job = stored
         active.is_loaded = True
-        return True
+        if stored.attempts <= self._max_attempts:
+            return True
+        # It was running whenever a server died, and may be why.
+        self._release(slot, active)
+        active.job = dataclasses.replace(stored, attempts=stored.attempts - 1)
+        reason = "the server ended while it ran"
+        await self._end(active, lost_ending(active.job, reason, (), None, active.is_interrupted))
+        self._dispatch_all()
+        return False
 
     def _release(self, slot: Slot, active: Active) -> None:
         if self._active.get(slot.name) is active:
@@ -374,13 +401,19 @@ class Dispatcher:
             supports_preview_metadata=self._listener.supports_preview_metadata(job.client_id),
         )
 
-    async def _cancelled(self, sequences: list[int]) -> int:
-        for sequence in sequences:
-            self._secrets.pop(sequence, None)
-        if sequences:
-            await self._store.cancel(sequences)
+    async def _cancelled(self, tickets: list[Ticket]) -> int:
+        if tickets:
+            try:
+                await self._store.cancel([ticket.sequence for ticket in tickets])
+            except StoreUnavailable:  # they would wait again after a restart, so they do now
+                for ticket in tickets:
+                    self._pending.push(ticket)
+                self._dispatch_all()
+                raise
+        for ticket in tickets:
+            self._secrets.pop(ticket.sequence, None)
         self._announce()
-        return len(sequences)
+        return len(tickets)
 
     def _client_of(self, slot: Slot) -> str | None:
         active = self._active.get(slot.name)

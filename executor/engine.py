@@ -40,8 +40,12 @@ class EngineConfig:
     folders: Folders  # all folders of the installation
     database_url: str = ""  # default: sqlite in the user folder
     history_limit: int = 10_000  # finished jobs kept
+    history_days: float = 0.0  # days that they are kept; 0: any number
     max_attempts: int = 2  # how often a job whose worker died is started
+    interrupt_grace_s: float = 10.0  # how long an interrupted job may go on
     workers: int = 1  # worker processes
+    worker_max_prompts: int = 0  # that a worker runs before it is replaced; 0: any number
+    worker_max_bytes: int = 0  # of memory that a worker may keep after a prompt; 0: any
     startup_wait_s: float = 120.0  # how long requests wait for the first worker
     stop_wait_s: float = 2.0  # how long workers have to end by themselves
     cache_folder: Path | None = None  # of node definitions; default: in the user folder
@@ -69,7 +73,12 @@ class Engine:
         self._kinds = KindTable(config.folders)
         self.replacements = Replacements()
         self.dispatcher = Dispatcher(
-            store, pool, listener, max_attempts=config.max_attempts, on_ready=self._take_definitions
+            store,
+            pool,
+            listener,
+            max_attempts=config.max_attempts,
+            interrupt_grace_s=config.interrupt_grace_s,
+            on_ready=self._take_definitions,
         )
         self.dispatcher.on_folders = lambda event: self._kinds.put(event.kinds)
 
@@ -81,8 +90,15 @@ class Engine:
 
         Raises StoreError.
         """
-        store = await Store.open(config.url, history_limit=config.history_limit)
-        pool = Pool(make_worker, config.workers)
+        store = await Store.open(
+            config.url, history_limit=config.history_limit, history_days=config.history_days
+        )
+        pool = Pool(
+            make_worker,
+            config.workers,
+            max_prompts=config.worker_max_prompts,
+            max_bytes=config.worker_max_bytes,
+        )
         engine = cls(config, store, pool, listener)
         await engine._load_definitions()
         await engine.dispatcher.start()

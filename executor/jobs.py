@@ -19,6 +19,18 @@ def is_prompt_id(value: object) -> TypeGuard[str]:
     )
 
 
+class PromptIdTaken(Exception):
+    """There is a job of that id."""
+
+    def __init__(self, prompt_id: str) -> None:
+        super().__init__(f"there is a job '{prompt_id}' already")
+        self.prompt_id = prompt_id
+
+
+class StoreUnavailable(Exception):
+    """The job database cannot be read or written at the moment, for example as the disk is full."""
+
+
 class JobState(enum.Enum):
     """Where a job stands. It moves queued -> running -> an end; a lost worker puts it back."""
 
@@ -42,7 +54,7 @@ HISTORY_STATES = (JobState.SUCCEEDED, JobState.FAILED, JobState.INTERRUPTED)
 class Job:
     """One submission. JSON is kept as the text that was accepted: key order and all."""
 
-    prompt_id: str  # chosen by the client or random; two jobs may have the same
+    prompt_id: str  # chosen by the client or random; no two jobs have the same
     number: int | float  # priority, lower runs first; int: from the counter, float: given
     prompt: bytes  # JSON object: node id -> node, literals converted
     extra_data: bytes  # JSON object, without secrets

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import msgspec
+import psutil
 
 from executor.fingerprint import definitions_fingerprint
 from executor.messages import (
@@ -41,7 +42,7 @@ from executor.messages import (
 from executor.worker_config import WorkerConfig
 from executor.worker_interface import CallFailed, WorkerLost
 
-SILENCE_S: Final = 60.0  # a worker that reports nothing for so long is given up
+SILENCE_S: Final = 60.0  # a worker that reports nothing for so long is given up; 0: never
 MAX_WAITING: Final = 4096  # events read ahead of whoever takes them
 EXIT_S: Final = 3.0  # how long a process may take to end after it closed its connection
 PROGRAM: Final = ("-m", "executor.worker")
@@ -60,6 +61,7 @@ class LocalWorker:
         self._call_ids = itertools.count(1)
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._is_stopping = False
+        self._killed_because: str | None = None
         self._launching = threading.Lock()  # around the process, which a thread launches
         self._run_folder: str | None = None
         self._pack_since: float | None = None  # when the pack that is being loaded had its turn
@@ -140,6 +142,18 @@ class LocalWorker:
         """Give memory back after the running prompt."""
         self._send(Free(unload_models=unload_models, free_memory=free_memory))
 
+    def memory_bytes(self) -> int:
+        """Resident memory of the process; 0 if that is not known."""
+        try:
+            return psutil.Process(self._process.pid).memory_info().rss if self._process else 0
+        except psutil.Error:
+            return 0
+
+    def kill(self, reason: str) -> None:
+        """End it at once; `events` then raises `WorkerLost` with this reason."""
+        self._killed_because = reason
+        self._kill()
+
     async def stop(self, wait_s: float) -> None:
         """End it, by force when it does not end in time. Idempotent."""
         with self._launching:
@@ -164,7 +178,7 @@ class LocalWorker:
         reason: str | None = None
         while reason is None:
             try:
-                async with asyncio.timeout(self._silence_s):
+                async with asyncio.timeout(self._silence_s or None):
                     await self._stream.wait()
             except TimeoutError:
                 reason = f"reported nothing for {self._silence_s:g} s"
@@ -182,7 +196,9 @@ class LocalWorker:
         if self._is_stopping:
             return
         await self._wait_for_exit(EXIT_S)  # its exit code is the better reason
-        exit_text = _exit_text(self._process.poll()) if self._process is not None else None
+        exit_text = self._killed_because
+        if exit_text is None and self._process is not None:
+            exit_text = _exit_text(self._process.poll())
         limit = self._config.pack_import_timeout_s
         if limit and self._pack_since and time.monotonic() - self._pack_since >= limit:
             exit_text = f"was ended because a node pack took longer than {limit:g} s to import"

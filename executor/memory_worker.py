@@ -54,6 +54,7 @@ class MemoryWorker:
         self.freed: list[tuple[bool, bool]] = []  # unload_models, free_memory
         self.answered: list[messages.Answer] = []
         self.left_out: dict[str, str] = {}
+        self.memory = 0
         self._script = script
         self._definitions = definitions or []
         self._devices = devices or [{"name": name, "type": "cpu"}]
@@ -126,6 +127,14 @@ class MemoryWorker:
         """Note the request in `freed`."""
         self._check()
         self.freed.append((unload_models, free_memory))
+
+    def memory_bytes(self) -> int:
+        """As scripts set it."""
+        return self.memory
+
+    def kill(self, reason: str) -> None:
+        """End it at once; `events` then raises `WorkerLost` with this reason."""
+        self.lose(reason)
 
     async def stop(self, wait_s: float) -> None:
         """End it. Idempotent."""

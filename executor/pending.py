@@ -49,19 +49,19 @@ class PendingJobs:
                 return ticket, self._forget(ticket.sequence)
         return None
 
-    def remove(self, prompt_ids: Collection[str]) -> list[int]:
-        """Take out all jobs of these ids; their sequences."""
+    def remove(self, prompt_ids: Collection[str]) -> list[Ticket]:
+        """Take out all jobs of these ids."""
         wanted = frozenset(prompt_ids)
-        found = [ticket.sequence for ticket in self._waiting.values() if ticket.prompt_id in wanted]
-        for sequence in found:
-            self._forget(sequence)
+        found = [ticket for ticket in self._waiting.values() if ticket.prompt_id in wanted]
+        for ticket in found:
+            self._forget(ticket.sequence)
         return found
 
-    def clear(self) -> list[int]:
-        """Take out all jobs; their sequences."""
-        found = list(self._waiting)
-        for sequence in found:
-            self._forget(sequence)
+    def clear(self) -> list[Ticket]:
+        """Take out all jobs."""
+        found = list(self._waiting.values())
+        for ticket in found:
+            self._forget(ticket.sequence)
         self._heap.clear()
         return found
 

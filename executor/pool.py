@@ -28,6 +28,8 @@ class Slot:
         self.last_used = 0  # grows with each prompt of the pool
         self.ready: Ready | None = None  # what the worker last told about itself
         self.loading: str | None = None  # the node pack whose code it runs while it starts
+        self.prompts = 0  # that the worker was given
+        self.is_replaced = False  # the worker is being ended for a new one: not its fault
 
 
 class PoolOwner(Protocol):
@@ -44,8 +46,17 @@ class Pool:
     """A fixed number of workers. `make_worker` gets the worker's name."""
 
     def __init__(
-        self, make_worker: Callable[[str], Worker], size: int = 1, *, backoff_s: float = 0.5
+        self,
+        make_worker: Callable[[str], Worker],
+        size: int = 1,
+        *,
+        backoff_s: float = 0.5,
+        max_prompts: int = 0,
+        max_bytes: int = 0,
     ) -> None:
+        """Workers are replaced after so many prompts, or with more memory than that (0: not)."""
+        self._max_prompts = max_prompts
+        self._max_bytes = max_bytes
         self._make_worker = make_worker
         self._backoff_s = backoff_s
         self._tasks: list[asyncio.Task[None]] = []
@@ -76,6 +87,20 @@ class Pool:
     def fingerprint(self) -> str:
         """Of what the workers' node definitions come from; reads folders: call it in a thread."""
         return self.slots[0].worker.fingerprint()
+
+    def replace(self, slot: Slot, reason: str) -> None:
+        """End the worker at once; the slot gets a new one, and its owner hears of `on_lost`."""
+        slot.is_ready = False
+        slot.is_replaced = True
+        slot.worker.kill(reason)
+
+    def replace_if_used_up(self, slot: Slot) -> None:
+        """After a prompt: end a worker that has run enough of them, or has taken much memory."""
+        size = slot.worker.memory_bytes() if self._max_bytes else 0
+        if self._max_prompts and slot.prompts >= self._max_prompts:
+            self.replace(slot, f"has run {slot.prompts} prompts, as many as a worker may")
+        elif size > self._max_bytes:
+            self.replace(slot, f"has {size / 2**30:.1f} GB of memory, more than a worker may keep")
 
     def start(self, owner: PoolOwner) -> None:
         """Start all workers in the background."""
@@ -125,17 +150,20 @@ class Pool:
             slot.is_ready = False
             if self._is_stopping:
                 return
-            log.error("%s", reason)
+            log.log(logging.INFO if slot.is_replaced else logging.ERROR, "%s", reason)
             await owner.on_lost(slot, reason)
             await slot.worker.stop(0)
             if slot.loading is not None:  # it goes better without that pack
                 self._leave_out(slot.loading, reason)
                 slot.loading = None
                 failures = 0
+            elif slot.is_replaced:
+                failures = 0
             else:
                 failures = 0 if time.monotonic() - began >= STEADY_S else failures + 1
             if failures > 1:  # the first restart is immediate
                 await asyncio.sleep(min(self._backoff_s * 2 ** (failures - 2), MAX_BACKOFF_S))
+            slot.prompts, slot.is_replaced = 0, False
             slot.worker = self._make_worker(slot.name)
 
     def _leave_out(self, pack: str, reason: str) -> None:

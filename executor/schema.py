@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0002"  # the newest revision below migrations/
+HEAD: Final = "0004"  # the newest revision below migrations/
 VERSION_TABLE: Final = "darkroom_schema_version"
 
 metadata = sa.MetaData()
@@ -28,13 +28,14 @@ jobs = sa.Table(
     sa.Column("ended_at", sa.BigInteger),
     sa.Column("worker", sa.Text),
     sa.Column("error", sa.Text),
-    # Place among the ended jobs, oldest first; a job that replaces another takes over its place.
+    # Place among the ended jobs, oldest first.
     sa.Column("place", sa.BigInteger),
     sa.Column("workflow_id", sa.Text),  # of the workflow that a front end submitted
     sa.Index("jobs_by_state", "state", "number", "prompt_id", "sequence"),
-    sa.Index("jobs_by_prompt_id", "prompt_id"),
-    sa.Index("jobs_by_place", "place"),
-    sa.Index("jobs_by_creation", "created_at", "sequence"),
+    sa.Index("jobs_by_prompt_id", "prompt_id", unique=True),
+    # With the state, so that pages of lists are found without reading any row.
+    sa.Index("jobs_by_place", "place", "state"),
+    sa.Index("jobs_by_creation", "created_at", "sequence", "state"),
 )
 
 requests = sa.Table(

@@ -11,7 +11,10 @@ from executor.schema import jobs, requests, results
 
 _QUEUED: Final = JobState.QUEUED.value
 _RUNNING: Final = JobState.RUNNING.value
-_IN_HISTORY: Final = jobs.c.state.in_([state.value for state in HISTORY_STATES])
+# Hidden from SQLite's planner, which would sort all jobs of a state to find one page of them; the
+# indexes of places and of creation have the state and lead to the page.
+_HIDDEN_STATE: Final = sa.func.coalesce(jobs.c.state, "")
+_IN_HISTORY: Final = _HIDDEN_STATE.in_([state.value for state in HISTORY_STATES])
 _JOB_COLUMNS: Final = (
     jobs.c.sequence,
     jobs.c.prompt_id,
@@ -38,12 +41,13 @@ _history_entry = (
     .where(_IN_HISTORY)
 )
 
-# The first free sequence and place, and how many jobs have ended.
+# The first free sequence and place.
 counters = sa.select(
     sa.func.coalesce(sa.func.max(jobs.c.sequence), 0) + 1,
     sa.func.coalesce(sa.func.max(jobs.c.place), 0) + 1,
-    sa.func.count(jobs.c.place),
 )
+
+count_ended = sa.select(sa.func.count(jobs.c.place))
 
 # The largest automatic number among jobs that still wait; the counter goes on after it.
 largest_waiting_number = sa.select(sa.func.max(sa.func.abs(jobs.c.number))).where(
@@ -100,14 +104,7 @@ cancel_job = (
     )
 )
 
-# The history entry of a prompt id, which a newer job of that id replaces.
-entry_of_prompt = sa.select(jobs.c.sequence, jobs.c.place).where(
-    jobs.c.prompt_id == sa.bindparam("of_prompt"), _IN_HISTORY
-)
-
-delete_job = sa.delete(jobs).where(jobs.c.sequence == sa.bindparam("of_sequence"))
-
-# Ended jobs of one prompt id.
+# The job of a prompt id, if it has ended.
 delete_ended = sa.delete(jobs).where(
     jobs.c.prompt_id == sa.bindparam("of_prompt"), jobs.c.place.is_not(None)
 )
@@ -122,6 +119,11 @@ delete_oldest_ended = sa.delete(jobs).where(
         .order_by(jobs.c.place)
         .limit(sa.bindparam("how_many"))
     )
+)
+
+# Jobs that ended before a time.
+delete_ended_before = sa.delete(jobs).where(
+    jobs.c.place.is_not(None), jobs.c.ended_at < sa.bindparam("before")
 )
 
 # What the dispatcher needs to order the waiting jobs.
@@ -150,14 +152,17 @@ next_queued = first_queued.where(
     )
 )
 
-history_length = sa.select(sa.func.count()).select_from(jobs).where(_IN_HISTORY)
-
-# History entries, oldest first: some number of them skipped, or those after a place.
-skipped_history = (
-    _history_entry.order_by(jobs.c.place)
-    .limit(sa.bindparam("how_many"))
+# The place of a history entry, by how many are older or newer.
+_place = (
+    sa.select(jobs.c.place)
+    .where(jobs.c.place.is_not(None), _IN_HISTORY)
+    .limit(1)
     .offset(sa.bindparam("skip"))
 )
+place_from_oldest = _place.order_by(jobs.c.place)
+place_from_newest = _place.order_by(jobs.c.place.desc())
+
+# History entries after a place, oldest first.
 next_history = (
     _history_entry.where(jobs.c.place > sa.bindparam("after_place"))
     .order_by(jobs.c.place)
@@ -183,21 +188,15 @@ _overview = sa.select(
 
 overviews = _overview.where(jobs.c.sequence.in_(sa.bindparam("of_sequences", expanding=True)))
 
-# The job of a prompt id: one that runs or waits before one that has ended, the newest first.
-overview_of_prompt = (
-    _overview.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
-    .order_by(
-        sa.case({_RUNNING: 0, _QUEUED: 1}, value=jobs.c.state, else_=2), jobs.c.sequence.desc()
-    )
-    .limit(1)
-)
+overview_of_prompt = _overview.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
 
 _DURATION: Final = sa.func.coalesce(jobs.c.ended_at - jobs.c.started_at, 0)
 
 
 def selected_count(selection: JobSelection) -> sa.Select[Any]:
     """How many jobs a selection has, whatever its offset and limit."""
-    return sa.select(sa.func.count()).select_from(jobs).where(*_conditions(selection))
+    conditions = _conditions(selection, jobs.c.state)
+    return sa.select(sa.func.count()).select_from(jobs).where(*conditions)
 
 
 def selected_sequences(selection: JobSelection) -> sa.Select[Any]:
@@ -205,18 +204,21 @@ def selected_sequences(selection: JobSelection) -> sa.Select[Any]:
     first = _DURATION if selection.by_duration else jobs.c.created_at
     columns: list[sa.ColumnElement[Any]] = [first, jobs.c.sequence]
     order = [sa.desc(column) if selection.descending else column for column in columns]
+    state = jobs.c.state if selection.by_duration else _HIDDEN_STATE
     return (
         sa.select(jobs.c.sequence)
-        .where(*_conditions(selection))
+        .where(*_conditions(selection, state))
         .order_by(*order)
         .offset(selection.offset)
         .limit(selection.limit)
     )
 
 
-def _conditions(selection: JobSelection) -> list[sa.ColumnElement[bool]]:
+def _conditions(
+    selection: JobSelection, state: sa.ColumnElement[str]
+) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [
-        jobs.c.state.in_([state.value for state in selection.states])
+        state.in_([state.value for state in selection.states])
     ]
     if selection.workflow_id is not None:
         conditions.append(jobs.c.workflow_id == selection.workflow_id)

@@ -14,37 +14,51 @@ import sqlalchemy as sa
 
 from executor import statements
 from executor.database import Database, StoreError
-from executor.jobs import FinishedJob, Job, JobOverview, JobSelection, JobState, Result
+from executor.jobs import (
+    FinishedJob,
+    Job,
+    JobOverview,
+    JobSelection,
+    JobState,
+    PromptIdTaken,
+    Result,
+)
 from executor.schema import bring_up_to_date
 
+_LOOK_AT_AGE_MS: Final = 60_000  # that looking for old jobs, which reads all, comes after the last
 PAGE: Final = 64  # jobs that one read returns at most
 
 
 class Store:
     """Jobs in a database. One thread writes and commits in groups, one reads; none blocks the loop.
 
-    A read sees every change that was asked for before it. Made by `open`.
+    A read sees every change that was asked for before it. `start`, `put_back` and `finish` are
+    tried until the database can be written; all else raises StoreUnavailable. Made by `open`.
     """
 
-    def __init__(self, database: Database, history_limit: int) -> None:
-        self._database = database
+    def __init__(self, url: str, history_limit: int, history_days: float) -> None:
+        self._database = Database(url, on_rollback=self._forget_count)
         self._history_limit = history_limit
+        self._history_ms = int(history_days * 86_400_000)  # 0: ended jobs of any age are kept
+        self._next_look_at_age = 0  # ms since 1970
         self._next_sequence = 1
         self._next_place = 1  # this and the next: used in the writer's thread only
-        self._ended = 0
+        self._ended: int | None = None  # None: to be counted
 
     @classmethod
-    async def open(cls, url: str, *, history_limit: int = 10_000) -> Store:
+    async def open(
+        cls, url: str, *, history_limit: int = 10_000, history_days: float = 0.0
+    ) -> Store:
         """Open or make the database and bring its schema up to date; raises StoreError.
 
+        At most so many ended jobs are kept, and only those of so many days (0: of any age).
         Jobs found running (the last server died) are queued again.
         """
-        database = Database(url)
-        store = cls(database, history_limit)
+        store = cls(url, history_limit, history_days)
         try:
-            await database.write(store._prepare)
+            await store._database.write(store._prepare)
         except Exception as error:
-            await database.close()
+            await store.close()
             raise StoreError(url, str(error)) from error
         return store
 
@@ -55,13 +69,17 @@ class Store:
     async def add(self, job: Job) -> Job:
         """Queue a job; returns it with its sequence once it is on disk.
 
-        Raises ValueError for a number that is not finite.
+        Raises ValueError for a number that is not finite, PromptIdTaken for the id of another job,
+        StoreUnavailable.
         """
         if not math.isfinite(job.number):
             raise ValueError(f"a job's number must be finite, not {job.number}")
         sequence = self._next_sequence
         self._next_sequence += 1
-        await self._database.insert(_job_rows(job, sequence))
+        try:
+            await self._database.insert(_job_rows(job, sequence))
+        except sa.exc.IntegrityError as error:  # the index of ids decides, whoever asks meanwhile
+            raise PromptIdTaken(job.prompt_id) from error
         return dataclasses.replace(job, sequence=sequence)
 
     def start(self, sequence: int, worker: str) -> asyncio.Future[bool]:
@@ -71,7 +89,7 @@ class Store:
         def operation(connection: sa.Connection) -> bool:
             return connection.execute(statements.start_job, values).rowcount == 1
 
-        return self._database.submit(operation)
+        return self._database.submit(operation, is_kept=True)
 
     def put_back(self, sequence: int, *, count_attempt: bool) -> asyncio.Future[bool]:
         """running -> queued; whether this call made the change."""
@@ -80,19 +98,16 @@ class Store:
         def operation(connection: sa.Connection) -> bool:
             return connection.execute(statements.put_back_job, values).rowcount == 1
 
-        return self._database.submit(operation)
+        return self._database.submit(operation, is_kept=True)
 
     def finish(self, job: Job, result: Result) -> asyncio.Future[bool]:
-        """running -> the result's state; whether this call made the change.
-
-        An older history entry of the same prompt id is replaced in its place.
-        """
+        """running -> the result's state; whether this call made the change."""
         ended_at = now_ms()
 
         def operation(connection: sa.Connection) -> bool:
             return self._finish(connection, job, result, ended_at)
 
-        return self._database.submit(operation)
+        return self._database.submit(operation, is_kept=True)
 
     async def cancel(self, sequences: Collection[int]) -> int:
         """queued -> cancelled; how many this call changed."""
@@ -105,7 +120,7 @@ class Store:
                 if connection.execute(statements.cancel_job, values).rowcount == 1:
                     self._next_place += 1
                     cancelled += 1
-            self._ended += cancelled
+            self._count_ended(connection, cancelled)
             self._prune(connection)
             return cancelled
 
@@ -119,7 +134,7 @@ class Store:
                 connection.execute(statements.delete_ended, {"of_prompt": prompt_id}).rowcount
                 for prompt_id in prompt_ids
             )
-            self._ended -= deleted
+            self._count_ended(connection, -deleted)
             return deleted
 
         return await self._database.write(operation)
@@ -128,7 +143,7 @@ class Store:
         """Forget all ended jobs; how many there were."""
 
         def operation(connection: sa.Connection) -> int:
-            self._ended = 0
+            self._forget_count()
             return connection.execute(statements.delete_all_ended).rowcount
 
         return await self._database.write(operation)
@@ -221,7 +236,7 @@ class Store:
             yield [by_sequence[sequence] for sequence in wanted if sequence in by_sequence]
 
     async def overview(self, prompt_id: str) -> JobOverview | None:
-        """The job of that id, in whatever state; of several the one that is nearest to running."""
+        """The job of that id, in whatever state."""
         found = await self._overviews(statements.overview_of_prompt, {"of_prompt": prompt_id})
         return found[0] if found else None
 
@@ -231,12 +246,17 @@ class Store:
         """The first page of the history, and the place of its last entry."""
 
         def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
-            skip = max(offset, 0)
-            if offset < 0 and max_items is not None:
-                length = connection.execute(statements.history_length).scalar_one()
-                skip = max(length - max_items, 0)
-            values = {"skip": skip, "how_many": _page_size(max_items)}
-            return _read_entries(connection, statements.skipped_history, values)
+            first: int | None = 1
+            if offset > 0:
+                oldest = {"skip": offset}
+                first = connection.execute(statements.place_from_oldest, oldest).scalar()
+            elif offset < 0 and max_items is not None:
+                newest = {"skip": max(max_items - 1, 0)}
+                first = connection.execute(statements.place_from_newest, newest).scalar() or 1
+            if first is None:  # there are not so many
+                return [], 0
+            values = {"after_place": first - 1, "how_many": _page_size(max_items)}
+            return _read_entries(connection, statements.next_history, values)
 
         return await self._database.read(operation)
 
@@ -268,37 +288,48 @@ class Store:
         bring_up_to_date(connection)
         connection.execute(statements.requeue_running)
         row = connection.execute(statements.counters).one()
-        self._next_sequence, self._next_place, self._ended = row
+        self._next_sequence, self._next_place = row
+        self._count_ended(connection, 0)
         self._prune(connection)
 
     def _finish(self, connection: sa.Connection, job: Job, result: Result, ended_at: int) -> bool:
-        replaced = connection.execute(
-            statements.entry_of_prompt, {"of_prompt": job.prompt_id}
-        ).first()
-        place = self._next_place if replaced is None else replaced.place
         values = {
             "of_sequence": job.sequence,
             "to_state": result.state.value,
             "at": ended_at,
             "why": result.error,
-            "at_place": place,
+            "at_place": self._next_place,
         }
         if connection.execute(statements.finish_job, values).rowcount != 1:
             return False
         connection.execute(statements.insert_result, _result_row(job.sequence, result))
-        if replaced is None:
-            self._next_place += 1
-            self._ended += 1
-            self._prune(connection)
-        else:
-            connection.execute(statements.delete_job, {"of_sequence": replaced.sequence})
+        self._next_place += 1
+        self._count_ended(connection, 1)
+        self._prune(connection)
         return True
 
+    def _forget_count(self) -> None:
+        """What was counted may have been undone."""
+        self._ended = None
+
+    def _count_ended(self, connection: sa.Connection, more: int) -> None:
+        """So many more jobs have ended."""
+        if self._ended is None:
+            self._ended = connection.execute(statements.count_ended).scalar_one()
+        else:
+            self._ended += more
+
     def _prune(self, connection: sa.Connection) -> None:
-        surplus = self._ended - self._history_limit
+        now = now_ms()
+        if self._history_ms and now >= self._next_look_at_age:
+            self._next_look_at_age = now + _LOOK_AT_AGE_MS
+            before = {"before": now - self._history_ms}
+            deleted = connection.execute(statements.delete_ended_before, before).rowcount
+            self._count_ended(connection, -deleted)
+        surplus = (self._ended or 0) - self._history_limit
         if surplus > 0:
             connection.execute(statements.delete_oldest_ended, {"how_many": surplus})
-            self._ended -= surplus
+            self._count_ended(connection, -surplus)
 
 
 def now_ms() -> int:

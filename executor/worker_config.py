@@ -27,6 +27,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     extra_model_configs: list[str] = []  # YAML files of further model folders
     extra_checkpoint_dirs: list[str] = []  # searched for checkpoints after all others
 
+    memory_limit_gb: float = 0.0  # of RAM, over which allocations fail; 0: no limit
     cpu: bool = False  # use no GPU
     device: int | None = None  # index of the GPU; None: the first one
     vram_mode: VramMode = "normal"

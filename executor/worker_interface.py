@@ -56,6 +56,12 @@ class Worker(Protocol):
     async def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Give memory back after the running prompt."""
 
+    def memory_bytes(self) -> int:
+        """Memory that it has for itself; 0 if that is not known."""
+
+    def kill(self, reason: str) -> None:
+        """End it at once; `events` then raises `WorkerLost` with this reason."""
+
     async def stop(self, wait_s: float) -> None:
         """End it, by force when it does not end in time. Idempotent."""
 

@@ -13,7 +13,7 @@ from server.listener import HubListener, ProgressView
 from server.pack_questions import PackQuestions
 from server.routes.prompt import submit_prompt
 from server.services import Core
-from server.settings import Settings
+from server.settings import GIB, Settings
 from server.workers import WorkerConfigs
 
 
@@ -25,14 +25,20 @@ async def start_core(
         folders=folders,
         database_url=settings.database_url,
         history_limit=settings.history_limit,
+        history_days=settings.history_days,
         max_attempts=settings.job_attempts,
+        interrupt_grace_s=settings.interrupt_grace,
         workers=settings.workers,
+        worker_max_prompts=settings.worker_max_prompts,
+        worker_max_bytes=int(settings.worker_max_memory * GIB),
         startup_wait_s=settings.startup_wait,
         stop_wait_s=settings.stop_wait,
     )
     configs = WorkerConfigs(settings, folders)
     engine = await Engine.start(
-        config, HubListener(hub, progress), lambda name: LocalWorker(name, configs.make(name))
+        config,
+        HubListener(hub, progress),
+        lambda name: LocalWorker(name, configs.make(name), silence_s=settings.worker_silence),
     )
 
     async def submit(body: dict[str, Any]) -> dict[str, Any]:

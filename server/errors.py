@@ -10,11 +10,13 @@ ServerError                 500
 ├── NotFound                404
 │   └── JobNotFound         404  the same for /api/jobs
 ├── Conflict                409  something of that name is there already
+│   └── PromptIdExists      409  a job of the given id is there already
 ├── RequestTimedOut         408  the rest of the body does not come
 ├── TooLarge                413  the body is over the upload limit
 ├── QueueFull               429  as many prompts wait as may
 ├── BadGateway              502  a node pack, or the worker it lives in, gave no proper answer
 ├── TooManyClients          503  as many WebSockets are open as may
+├── StorageUnavailable      503  the job database cannot be read or written at the moment
 └── NotReady                503  no worker has said yet which nodes there are
     └── PacksNotReady       503  the worker in which node packs live is starting
 """
@@ -115,6 +117,15 @@ class Conflict(ServerError):
     type = "conflict"
 
 
+class PromptIdExists(Conflict):
+    """A job with this 'prompt_id' was accepted before; its record is kept."""
+
+    type = "prompt_id_exists"
+
+    def body(self) -> dict[str, Any]:
+        return super().body() | {"node_errors": {}}
+
+
 class TooLarge(ServerError):
     """The body is larger than the server accepts."""
 
@@ -161,6 +172,13 @@ class NotReady(ServerError):
 
     status = 503
     type = "not_ready"
+
+
+class StorageUnavailable(ServerError):
+    """The job database cannot be used at the moment: nothing was accepted or changed."""
+
+    status = 503
+    type = "storage_unavailable"
 
 
 class PacksNotReady(NotReady):

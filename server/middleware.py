@@ -11,8 +11,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from executor.error_details import without_paths
+from executor.jobs import StoreUnavailable
 from server.encodings import preferred_encoding
-from server.errors import BadRequest, Forbidden, ServerError, TooLarge
+from server.errors import BadRequest, Forbidden, ServerError, StorageUnavailable, TooLarge
 from server.origin import HostRules
 from server.responses import json_response
 from server.settings import Settings
@@ -84,6 +85,8 @@ async def _respond(
         if hide_details:
             error.details = without_paths(error.details)
         return _error_response(error)
+    except StoreUnavailable as error:
+        return _error_response(StorageUnavailable(details=str(error)))
     except web.HTTPRequestEntityTooLarge:
         return _error_response(TooLarge(request.client_max_size))
     except web.HTTPException as error:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import importlib
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -19,6 +20,7 @@ from executor.folders import CACHE_FOLDER
 from server.app import build_app
 from server.broken_requests import answer_in_json
 from server.features import build_features
+from server.folder_lock import FolderInUse, held
 from server.front_end import FrontEnd
 from server.hub import Hub
 from server.images import limit_pixels
@@ -52,6 +54,14 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
 
     Raises CannotServe, OSError, ExtraPathsError.
     """
+    try:
+        with held(settings.base_directory, os.getpid()):  # before anything there is touched
+            await _serve(settings, stream, log_ring)
+    except FolderInUse as error:
+        raise CannotServe(str(error)) from None
+
+
+async def _serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     ended = _ended_by_signal()
     limit_pixels(settings.most_pixels)
     folders = await asyncio.to_thread(make_folders, settings)

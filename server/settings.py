@@ -22,6 +22,7 @@ T = TypeVar("T")
 ENV_PREFIX: Final = "DARKROOM_"
 CONFIG_NAME: Final = "darkroom.toml"
 MIB: Final = 1024 * 1024
+GIB: Final = 1024 * MIB
 LOG_LEVELS: Final = ("DEBUG", "DETAIL", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -231,7 +232,13 @@ class Settings:
     # jobs
     database_url: str = _setting("", _text, "where jobs are kept; default: base/user/darkroom.db")
     history_limit: int = _setting(10_000, _integer(1), "finished jobs kept; the oldest goes first")
+    history_days: float = _setting(
+        0.0, _number, "days that finished jobs are kept; looked at when one ends; 0: for ever"
+    )
     job_attempts: int = _setting(2, _integer(1), "how often a job whose worker died is started")
+    interrupt_grace: float = _setting(
+        10.0, _number, "seconds that an interrupted job may go on before its worker is replaced"
+    )
 
     queue_limit: int = _setting(
         10_000, _integer(1), "prompts that may wait and run; more are refused with status 429"
@@ -244,6 +251,18 @@ class Settings:
         120.0, _number, "seconds that requests wait for the first worker to publish its nodes"
     )
     stop_wait: float = _setting(2.0, _number, "seconds that workers have to end by themselves")
+    worker_silence: float = _setting(
+        60.0, _number, "seconds without a sign of life after which a worker is replaced; 0: never"
+    )
+    worker_memory_limit: float = _setting(
+        0.0, _number, "GB of RAM over which a worker's allocations fail; 0: no limit"
+    )
+    worker_max_prompts: int = _setting(
+        0, _integer(0), "prompts after which a worker is replaced; 0: never"
+    )
+    worker_max_memory: float = _setting(
+        0.0, _number, "GB of RAM with which a worker is replaced after a prompt; 0: any"
+    )
     cpu: bool = _setting(False, _boolean, "use no GPU")
     cuda_device: tuple[int, ...] = _setting(
         (), _devices, "use only these GPUs, e.g. `0` or `0,1`; `all`: any"

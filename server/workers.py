@@ -31,6 +31,7 @@ class WorkerConfigs:
             "models_dir": str(folders.models_root),
             "extra_model_configs": self._extra_configs,
             "extra_checkpoint_dirs": [str(STARTER_MODELS)],
+            "memory_limit_gb": settings.worker_memory_limit,
             "cpu": settings.cpu,
             "device": self._device(name),
             "vram_mode": settings.vram_mode,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -19,6 +21,8 @@ from executor.worker_config import WorkerConfig
 
 _NICENESS = 5  # a worker that computes on the CPU leaves it to the server, which answers at once
 
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
 
 def main() -> None:
     """Serve the socket until it closes."""
@@ -29,6 +33,10 @@ def main() -> None:
     config = WorkerConfig.from_json(arguments.config)
     del sys.argv[1:]  # node packs may read them
 
+    _die_with_the_server()
+    if config.memory_limit_gb:
+        limit = int(config.memory_limit_gb * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     # Ctrl-C on the terminal reaches us too; the server decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(arguments.fd, False)
@@ -67,6 +75,15 @@ def main() -> None:
         on_stop=host.stop,
         on_end=clean_up,
     ).run()
+
+
+def _die_with_the_server() -> None:
+    """Have the kernel end us when the server dies.
+
+    The end of our connection says so too, but nobody reads it while a node holds the interpreter.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 from executor.messages import Execute
 from executor.worker.calls import Arguments, blocker_among, call_arguments
 from executor.worker.contract import Contract
-from executor.worker.errors import NodeInputError
+from executor.worker.errors import NodeInputError, is_out_of_memory
 from executor.worker.graph import PromptGraph, literal
 from executor.worker.reporting import RunReporter
 from executor.worker.tasks import ParkedTasks, is_task
@@ -44,12 +44,14 @@ class Caller:
         reporter: RunReporter,
         tasks: ParkedTasks,
         services: Services,
+        free_memory: Callable[[], None] | None,
     ) -> None:
         self._command = command
         self._graph = graph
         self._reporter = reporter
         self._tasks = tasks
         self._services = services
+        self._free_memory = free_memory
 
     def call(
         self,
@@ -179,9 +181,21 @@ class Caller:
                 returned.append(blocked(blocker))
                 continue
             enter(self._context(node_id, index))
-            value = method(**kwargs)
+            value = self._call(method, kwargs)
             returned.append(self._tasks.start(value) if inspect.iscoroutine(value) else value)
         return returned
+
+    def _call(self, method: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a method; if memory runs out, once more after it was freed."""
+        try:
+            return method(**kwargs)
+        except Exception as error:
+            if self._free_memory is None or not is_out_of_memory(error):
+                raise
+            log.warning("memory ran out; the node is called again after models were unloaded")
+        # Not within the handler: the exception keeps all that the failed call had made.
+        self._free_memory()
+        return method(**kwargs)
 
     def _context(self, node_id: str, list_index: int) -> NodeContext:
         return NodeContext(

@@ -11,6 +11,7 @@ from executor.messages import (
     LENGTH_BYTES,
     MAX_MESSAGE_BYTES,
     Command,
+    Emit,
     Event,
     decode_command,
     frame,
@@ -34,11 +35,13 @@ class Channel:
         self._flushed = 0.0
 
     def send(self, event: Event) -> None:
-        """Queue an event; it leaves at once unless others have just left."""
+        """Queue an event; it leaves at once unless others have just left and it can wait."""
         data = frame(event)
         with self._lock:
             self._buffer += data
-            due = time.monotonic() >= self._flushed + _FLUSH_AFTER_S
+            # Which node runs must be known should it end the process.
+            is_urgent = isinstance(event, Emit) and event.type == "executing"
+            due = is_urgent or time.monotonic() >= self._flushed + _FLUSH_AFTER_S
             if due or len(self._buffer) >= _FLUSH_BYTES:
                 self._write()
 

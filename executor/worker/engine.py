@@ -15,7 +15,7 @@ from executor.error_details import without_paths
 from executor.messages import Execute, Finished, JsonObject
 from executor.worker.cache import ResultCache
 from executor.worker.contract import Contracts, NodeClass
-from executor.worker.errors import printable, type_name
+from executor.worker.errors import is_out_of_memory, printable, type_name
 from executor.worker.graph import PromptGraph, original_nodes
 from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
@@ -92,6 +92,7 @@ class Engine:
             cache=self._cache,
             instances=self._instances,
             services=services,
+            free_memory=self._on_out_of_memory,
         )
         self._reporter = reporter
         messages: list[tuple[str, JsonObject]] = []
@@ -159,7 +160,7 @@ class Engine:
         self, error: BaseException, outcome: Outcome, graph: PromptGraph, cached: list[str]
     ) -> JsonObject:
         message = printable(error)
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             message += (
                 "\nThe device is out of memory. All models were unloaded; use a smaller size or "
                 "batch, or start with --lowvram."
@@ -207,7 +208,3 @@ def _print(value: object) -> Any:
 
 def _hidden(value: Any) -> Any:
     return without_paths(value) if isinstance(value, str) else value
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return type(error).__name__ == "OutOfMemoryError"

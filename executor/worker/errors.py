@@ -65,6 +65,11 @@ def type_name(error: BaseException) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, that of a device or the machine's."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
 def printable(value: object) -> str:
     """The value as text that a message can carry, whatever its class makes of that."""
     try:

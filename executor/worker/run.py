@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ class Run:
         cache: ResultCache,
         instances: Instances,
         services: Services,
+        free_memory: Callable[[], None] | None = None,
     ) -> None:
         self.outcome = Outcome()
         self._command = command
@@ -61,7 +62,7 @@ class Run:
         self._cache = cache
         self._instances = instances
         self._tasks = ParkedTasks()
-        self._caller = Caller(command, graph, reporter, self._tasks, services)
+        self._caller = Caller(command, graph, reporter, self._tasks, services, free_memory)
         self._keys = Keys(graph, contracts, self._is_changed)
         self._schedule = Schedule()
         self._parked: dict[str, list[Any]] = {}  # async nodes: what their calls gave so far

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiohttp import web
 
-from executor.jobs import Job, is_prompt_id
+from executor.jobs import Job, PromptIdTaken, is_prompt_id
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
 from server.admission import check_size
 from server.body import field, flag, header_text, read_object
-from server.errors import BadRequest, InvalidPromptId, NotReady, PromptRejected
+from server.errors import BadRequest, InvalidPromptId, NotReady, PromptIdExists, PromptRejected
 from server.responses import json_response
 from server.services import SERVICES, Route
 
@@ -106,7 +106,7 @@ class Accepted:
 async def submit_prompt(
     engine: Engine, body: dict[str, Any], usage_source: str | None = None
 ) -> Accepted:
-    """Queue the graph of a body. Raises PromptRejected, NotReady."""
+    """Queue the graph of a body. Raises PromptRejected, PromptIdExists, NotReady."""
     try:
         # Every request without a number takes one, also those that are rejected below.
         automatic = None if "number" in body else engine.dispatcher.next_number()
@@ -126,7 +126,10 @@ async def submit_prompt(
         raise PromptRejected(too_deep.body()["error"], {}) from None
     except (TimeoutError, WorkerLost):
         raise NotReady() from None
-    await engine.dispatcher.submit(job, submission.secrets)
+    try:
+        await engine.dispatcher.submit(job, submission.secrets)
+    except PromptIdTaken:
+        raise PromptIdExists(prompt_id=job.prompt_id) from None
     return Accepted(job=job, node_errors=checked.node_errors)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -38,14 +39,26 @@ def test_a_null_id_is_none(server: Client) -> None:
     assert uuid.UUID(submit(server, prompt_id=None)["prompt_id"]).version == 4
 
 
-def test_a_second_run_of_an_id_replaces_the_first_in_the_history(server: Client) -> None:
+def test_an_id_is_accepted_once_until_its_job_is_deleted(server: Client) -> None:
     prompt_id = uuid.uuid4().hex
-    for colour in (1, 2):
-        server.run(graph(colour), prompt_id=prompt_id)
-    entry = server.history(prompt_id)
-    assert entry is not None
-    assert entry["prompt"][2] == graph(2)
-    assert list(server.get("/history").json()).count(prompt_id) == 1
+    entry = server.run(graph(1), prompt_id=prompt_id)
+    reply = server.post("/prompt", {"prompt": graph(2), "prompt_id": prompt_id})
+    assert reply.status == 409
+    assert reply.json()["error"]["type"] == "prompt_id_exists"
+    assert reply.json()["error"]["extra_info"] == {"prompt_id": prompt_id}
+    assert reply.json()["node_errors"] == {}
+    assert server.history(prompt_id) == entry
+    server.post("/history", {"delete": [prompt_id]})
+    assert server.run(graph(2), prompt_id=prompt_id)["prompt"][2] == graph(2)
+
+
+def test_of_many_requests_with_one_id_one_is_accepted(server: Client, busy: str) -> None:
+    body = {"prompt": fresh_graph(), "prompt_id": uuid.uuid4().hex}
+    with ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(lambda _: server.post("/prompt", body).status, range(16)))
+    assert sorted(replies) == [200] + 15 * [409]
+    assert [item[1] for item in server.get("/queue").json()["queue_pending"]] == [body["prompt_id"]]
+    release(server, busy)
 
 
 def test_rejected_requests_take_a_number_too(server: Client) -> None:

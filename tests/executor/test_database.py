@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from executor.database import Database
+from executor.jobs import StoreUnavailable
 
 metadata = sa.MetaData()
 notes = sa.Table("notes", metadata, sa.Column("text", sa.Text, nullable=False))
@@ -128,3 +130,53 @@ async def test_a_closed_database_refuses_writes(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="closed"):
         await database.insert([(insert, {"text": "a"})])
+
+
+def adding(text: str) -> Callable[[sa.Connection], int]:
+    """An operation that adds a note."""
+    return lambda connection: connection.execute(insert, {"text": text}).rowcount
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program writes to the database, and does not come to an end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_while_the_database_cannot_be_written_some_is_refused_and_some_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 20)
+    monkeypatch.setattr("executor.database.RETRY_S", 0.02)
+    rollbacks: list[bool] = []
+    database = Database(f"sqlite:///{tmp_path / 'z.db'}", lambda: rollbacks.append(True))
+    await database.write(metadata.create_all)
+    with locked(tmp_path / "z.db"):
+        kept = [database.submit(adding(text), is_kept=True) for text in ("first", "second")]
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await database.insert([(insert, {"text": "refused"})])
+        assert await count_notes(database) == 0  # reads wait for no kept write
+        assert not any(write.done() for write in kept)
+    assert await asyncio.gather(*kept) == [1, 1]
+    assert rollbacks
+    texts = sa.select(notes.c.text)
+    found = await database.read(lambda connection: list(connection.execute(texts).scalars()))
+    assert found == ["first", "second"]
+    await database.insert([(insert, {"text": "accepted"})])
+    await database.close()
+
+
+async def test_what_cannot_be_written_to_the_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 20)
+    database = Database(f"sqlite:///{tmp_path / 'z.db'}")
+    await database.write(metadata.create_all)
+    with locked(tmp_path / "z.db"):
+        kept = database.submit(adding("x"), is_kept=True)
+        await database.close()
+        with pytest.raises(StoreUnavailable):
+            await kept

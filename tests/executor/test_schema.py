@@ -77,6 +77,22 @@ def test_jobs_of_the_first_form_learn_which_workflow_they_are_of(connection: sa.
     assert list(rows.scalars()) == ["w", None, None]
 
 
+def test_jobs_that_shared_an_id_are_all_kept(connection: sa.Connection) -> None:
+    migrations.upgrade(connection, "0002")
+    states = [("a", "succeeded"), ("a", "queued"), ("b", "failed"), ("a", "failed")]
+    for sequence, (prompt_id, state) in enumerate([*states, ("b", "succeeded")]):
+        connection.exec_driver_sql(
+            "insert into jobs (sequence, prompt_id, number, number_is_automatic, state, attempts, "
+            f"created_at) values ({sequence}, '{prompt_id}', 0, 1, '{state}', 0, 0)"
+        )
+
+    bring_up_to_date(connection)
+
+    jobs = metadata.tables["jobs"]
+    rows = connection.execute(sa.select(jobs.c.prompt_id).order_by(jobs.c.sequence))
+    assert list(rows.scalars()) == ["a-0", "a", "b-2", "a-3", "b"]
+
+
 def test_alembic_is_not_imported_for_a_database_that_is_up_to_date(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"

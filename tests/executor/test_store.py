@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from executor.database import StoreError, StoreInUse
-from executor.jobs import FinishedJob, Job, JobState, Result
-from executor.store import PAGE, Store
+from executor.jobs import FinishedJob, Job, JobState, PromptIdTaken, Result
+from executor.store import PAGE, Store, now_ms
 from tests.executor.conftest import make_job
 
 SUCCESS = Result(state=JobState.SUCCEEDED, outputs=b'{"2":{}}', meta=b"{}", messages=b"[]")
@@ -160,24 +162,31 @@ async def test_a_job_cannot_finish_twice(store: Store) -> None:
     assert (await entry(store, "a")).result.state is JobState.SUCCEEDED
 
 
-async def test_a_second_run_of_an_id_replaces_the_first_in_its_place(any_store: Store) -> None:
-    for prompt_id in ("a", "b", "c"):
-        await run(any_store, make_job(prompt_id))
+async def test_an_id_is_taken_until_its_job_is_deleted(any_store: Store) -> None:
+    first = await run(any_store, make_job("a"))
 
-    again = await run(any_store, make_job("a", prompt=b'{"second":{}}'))
+    with pytest.raises(PromptIdTaken, match="'a'"):
+        await any_store.add(make_job("a", prompt=b'{"second":{}}'))
+    assert (await entry(any_store, "a")).job.sequence == first.sequence
 
-    assert await history_ids(any_store) == ["a", "b", "c"]
-    finished = await entry(any_store, "a")
-    assert finished.job.sequence == again.sequence
-    assert finished.job.prompt == b'{"second":{}}'
+    await any_store.delete_history(["a"])
+    await any_store.add(make_job("a"))
+    assert await queued_ids(any_store) == ["a"]
 
 
-async def test_an_id_may_wait_while_its_last_run_is_history(store: Store) -> None:
-    await run(store, make_job("a"))
-    await store.add(make_job("a"))
+async def test_of_jobs_with_one_id_that_come_together_the_first_is_accepted(
+    any_store: Store,
+) -> None:
+    jobs = [make_job(prompt_id, number) for number, prompt_id in enumerate("abacab")]
 
-    assert await history_ids(store) == ["a"]
-    assert await queued_ids(store) == ["a"]
+    added = await asyncio.gather(*map(any_store.add, jobs), return_exceptions=True)
+
+    assert [isinstance(one, PromptIdTaken) for one in added] == [
+        *(False, False, True, False, True, True)
+    ]
+    assert [(job.prompt_id, job.number) for job in await queued(any_store)] == [
+        *(("a", 0), ("b", 1), ("c", 3))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -239,18 +248,63 @@ async def test_the_oldest_ended_jobs_make_room(database_url: str) -> None:
     await store.close()
 
 
+async def test_jobs_that_ended_long_ago_make_room(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(database_url, history_limit=3, history_days=2)
+    waiting = await store.add(make_job("waiting"))
+    await run(store, make_job("old"))
+    later = now_ms() + 3 * 86_400_000
+    monkeypatch.setattr("executor.store.now_ms", lambda: later)
+    for prompt_id in "abcd":
+        await run(store, make_job(prompt_id))
+        assert "old" not in await history_ids(store)
+
+    assert await history_ids(store) == ["b", "c", "d"]
+    assert await queued_ids(store) == [waiting.prompt_id]
+    await store.close()
+
+
+async def test_what_was_undone_does_not_count_as_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or writes that are tried again and again would push all others out of the history."""
+    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 10)
+    monkeypatch.setattr("executor.database.RETRY_S", 0.01)
+    store = await Store.open(f"sqlite:///{tmp_path / 'x.db'}", history_limit=3)
+    await run(store, make_job("a"))
+    last = await store.add(make_job("b"))
+    await store.start(last.sequence, "worker-1")
+    tries = 0
+
+    def fail_often(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 10:
+            full = sqlite3.OperationalError("database or disk is full")
+            raise sa.exc.OperationalError("COMMIT", {}, full)
+
+    sa.event.listen(store._database._engine, "commit", fail_often)
+    assert await store.finish(last, SUCCESS)
+    await run(store, make_job("c"))
+
+    assert tries >= 10
+    assert await history_ids(store) == ["a", "b", "c"]
+    await store.close()
+
+
 async def test_deleting_history_spares_other_jobs(any_store: Store) -> None:
     for prompt_id in "abc":
         await run(any_store, make_job(prompt_id))
-    await any_store.add(make_job("b"))
+    await any_store.add(make_job("d"))
 
-    assert await any_store.delete_history(["b", "unknown"]) == 1
+    assert await any_store.delete_history(["b", "d", "unknown"]) == 1
     assert await history_ids(any_store) == ["a", "c"]
-    assert await queued_ids(any_store) == ["b"]
+    assert await queued_ids(any_store) == ["d"]
 
     assert await any_store.clear_history() == 2
     assert await history_ids(any_store) == []
-    assert await queued_ids(any_store) == ["b"]
+    assert await queued_ids(any_store) == ["d"]
 
 
 async def test_a_job_put_back_waits_again_and_may_keep_its_count(store: Store) -> None:

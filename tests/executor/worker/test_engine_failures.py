@@ -98,9 +98,27 @@ def test_out_of_memory_unloads_models_and_gives_advice() -> None:
     error = fail_with(
         OutOfMemoryError("CUDA out of memory"), on_out_of_memory=lambda: unloaded.append(True)
     ).error
-    assert unloaded == [True]
+    assert unloaded == [True, True]  # before the second call, and at the end
     assert error["exception_message"].startswith("CUDA out of memory\n")
     assert "smaller size" in error["exception_message"]
+
+
+@pytest.mark.parametrize("kind", [MemoryError, type("OutOfMemoryError", (RuntimeError,), {})])
+def test_a_node_that_runs_out_of_memory_is_called_again_once_it_was_freed(
+    kind: type[Exception],
+) -> None:
+    is_freed: list[bool] = []
+
+    class Large(Value):
+        def run(self, value: Any) -> Any:
+            if not is_freed:
+                raise kind("no room")
+            return (value,)
+
+    bench = Bench(BASIC | {"Large": Large}, on_out_of_memory=lambda: is_freed.append(True))
+    ran = bench.run({"1": node("Large", value=5), "2": node("Show", value=["1", 0])})
+    assert ran.finished.succeeded
+    assert is_freed == [True]
 
 
 def test_a_failure_does_not_disturb_the_next_run() -> None:
