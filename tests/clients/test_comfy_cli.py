@@ -98,8 +98,9 @@ def test_an_image_is_uploaded(comfy: Comfy, task: Path, clients_server: ServerPr
 def test_the_steps_of_a_job_are_shown(run_workflow: Comfy) -> None:
     lines = run_workflow("other", "--wait", "--json")
     steps = [line["completed"] for line in lines if line.get("type") == "progress"]
-    assert steps == [1, 2, 3][: len(steps)]  # seen once without the last
+    # The program leaves out what comes too soon after another, also the last.
     assert steps
+    assert steps == sorted({*steps} & {1, 2, 3})
     kinds = [line.get("type") for line in lines]
     assert kinds[:2] == ["prompt_preview", "queued"]
     assert kinds[-3:] == ["executed", "output", "envelope"]
