@@ -45,6 +45,10 @@ class PackError(Exception):
     """A pack cannot be used as it is; the message says why."""
 
 
+class NoNodesError(PackError):
+    """A pack offers no nodes. What else it has done stays: routes, functions in place of ours."""
+
+
 class Registrations(Protocol):
     """What packs have registered with the facade of the server, so that it can be taken back."""
 
@@ -96,6 +100,7 @@ class _State:
     seconds: float = 0.0
     classes: list[str] = field(default_factory=list)  # names of those that it brought
     error: str | None = None
+    is_kept: bool = False  # in spite of the error
     web: dict[str, str] = field(default_factory=dict)
 
 
@@ -158,7 +163,7 @@ class PackLoader:
             earlier, mark = self._tables.copy(), self._registrations.mark()
             with self._turn(state):
                 await self._load(state)
-            if state.error is not None:
+            if state.error is not None and not state.is_kept:
                 self._tables.restore(earlier)
                 self._registrations.undo(mark)
                 state.classes.clear()
@@ -202,6 +207,8 @@ class PackLoader:
             yield
         except BaseException as error:  # also SystemExit: a pack does not end the worker
             state.error = _describe(error, state.pack)
+            state.is_kept = isinstance(error, NoNodesError)
+            failure = "it brings no nodes" if state.is_kept else failure
             level = logging.WARNING if isinstance(error, PackError) else logging.ERROR
             details = () if isinstance(error, PackError) else error
             log.log(
@@ -233,7 +240,7 @@ class PackLoader:
         classes, names = await _node_classes(module)
         if classes is None:
             if tables.web_folders == had:
-                raise PackError("it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint")
+                raise NoNodesError("it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint")
             classes = {}
         for name, node_class in classes.items():
             if self._add(name, node_class, pack):

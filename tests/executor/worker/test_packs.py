@@ -121,7 +121,6 @@ BROKEN = {
     "syntax": ("def broken(:", "SyntaxError"),
     "needs": ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
     "list": ("NODE_CLASS_MAPPINGS = ['A']", "must be a dict, not a list"),
-    "nothing": ("x = 1", "neither NODE_CLASS_MAPPINGS nor comfy_entrypoint"),
     "entry_raises": ("def comfy_entrypoint(): raise OSError('no')", "OSError: no"),
     "entry_none": ("async def comfy_entrypoint(): return None", "gives no ComfyExtension"),
 }
@@ -145,6 +144,22 @@ def test_a_broken_pack_is_left_out_and_others_are_loaded(packs: Packs, name: str
 def test_a_folder_without_a_module_is_reported(packs: Packs) -> None:
     packs.write("empty/readme.txt", "")
     assert packs.load()["empty"].error == "the folder has no __init__.py"
+
+
+def test_what_a_pack_without_nodes_has_done_stays(packs: Packs) -> None:
+    packs.registered.routes.append("/before")
+    packs.write(
+        "only_routes/__init__.py", "from . import part\nimport host\nhost.routes.append('/mine')\n"
+    )
+    packs.write("only_routes/part.py", "")
+    sys.modules["host"] = packs.registered  # type: ignore[assignment]
+    try:
+        report = packs.load()["only_routes"]
+    finally:
+        del sys.modules["host"]
+    assert report.error == "it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint"
+    assert packs.registered.routes == ["/before", "/mine"]
+    assert "custom_nodes.only_routes.part" in sys.modules
 
 
 def test_what_a_broken_pack_has_registered_is_taken_back(packs: Packs) -> None:
