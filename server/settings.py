@@ -183,7 +183,9 @@ class Settings:
         256, _integer(1, 400), "how often lists and objects in a JSON body may be nested"
     )
     max_image_pixels: float = _setting(
-        150.0, _number, "largest picture that is decoded, in millions of pixels; of all its frames"
+        150.0,
+        _positive,
+        "largest picture that is decoded, in millions of pixels, all frames together",
     )
     error_details: str = _setting(
         "auto",
