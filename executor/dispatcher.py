@@ -9,8 +9,15 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
 from executor import json_text
-from executor.endings import Ending, ending_of, failed_ending, lost_ending, message_data
-from executor.jobs import Job, JobState, StoreUnavailable
+from executor.endings import (
+    Ending,
+    cancelled_message,
+    ending_of,
+    failed_ending,
+    lost_ending,
+    message_data,
+)
+from executor.jobs import Job, JobState
 from executor.listener import Listener
 from executor.messages import (
     Answer,
@@ -404,12 +411,14 @@ class Dispatcher:
     async def _cancelled(self, tickets: list[Ticket]) -> int:
         if tickets:
             try:
-                await self._store.cancel([ticket.sequence for ticket in tickets])
-            except StoreUnavailable:  # they would wait again after a restart, so they do now
+                cancelled = await self._store.cancel([ticket.sequence for ticket in tickets])
+            except Exception:  # they would wait again after a restart, so they do now
                 for ticket in tickets:
                     self._pending.push(ticket)
                 self._dispatch_all()
                 raise
+            for prompt_id, client_id in cancelled:
+                self._listener.on_emit(client_id, cancelled_message(prompt_id))
         for ticket in tickets:
             self._secrets.pop(ticket.sequence, None)
         self._announce()

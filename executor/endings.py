@@ -71,6 +71,13 @@ def failed_ending(job: Job, reason: str) -> Ending:
     return _ending(job, JobState.FAILED, "execution_error", body, (), reason)
 
 
+def cancelled_message(prompt_id: str) -> Emit:
+    """What the client of a job is told that was taken out of the queue."""
+    kind, body = "execution_cancelled", {"prompt_id": prompt_id, "timestamp": now_ms()}
+    text = json_text.encode({"type": kind, "data": body})
+    return Emit(prompt_id=prompt_id, type=kind, text=text)
+
+
 def message_data(event: Emit) -> JsonObject:
     """The `data` of a client message."""
     data = msgspec.json.decode(event.text).get("data")

@@ -104,6 +104,11 @@ cancel_job = (
     )
 )
 
+# Whom to tell of a job.
+owner_of_job = sa.select(jobs.c.prompt_id, jobs.c.client_id).where(
+    jobs.c.sequence == sa.bindparam("of_sequence")
+)
+
 # The job of a prompt id, if it has ended.
 delete_ended = sa.delete(jobs).where(
     jobs.c.prompt_id == sa.bindparam("of_prompt"), jobs.c.place.is_not(None)

@@ -109,18 +109,20 @@ class Store:
 
         return self._database.submit(operation, is_kept=True)
 
-    async def cancel(self, sequences: Collection[int]) -> int:
-        """queued -> cancelled; how many this call changed."""
+    async def cancel(self, sequences: Collection[int]) -> list[tuple[str, str | None]]:
+        """queued -> cancelled; the ids and clients of the jobs that this call changed."""
         at = now_ms()
 
-        def operation(connection: sa.Connection) -> int:
-            cancelled = 0
+        def operation(connection: sa.Connection) -> list[tuple[str, str | None]]:
+            cancelled = []
             for sequence in sequences:
                 values = {"of_sequence": sequence, "at": at, "at_place": self._next_place}
                 if connection.execute(statements.cancel_job, values).rowcount == 1:
                     self._next_place += 1
-                    cancelled += 1
-            self._count_ended(connection, cancelled)
+                    owner = {"of_sequence": sequence}
+                    prompt_id, client_id = connection.execute(statements.owner_of_job, owner).one()
+                    cancelled.append((prompt_id, client_id))
+            self._count_ended(connection, len(cancelled))
             self._prune(connection)
             return cancelled
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from server.api_document import read_document
 from tests.client import Client, Listener
 from tests.server.conftest import Place
-from tests.server.graphs import fresh_graph, graph, slow_graph
+from tests.server.graphs import fresh_graph, graph, release, slow_graph
 
 COMPONENTS: Final = read_document()["components"]
 
@@ -52,6 +52,23 @@ def test_messages_of_a_job_that_is_interrupted(server: Client) -> None:
         server.post("/interrupt")
         listener.wait_for_end(prompt_id)
         assert "execution_interrupted" in checked_kinds(listener)
+
+
+def test_messages_of_a_job_that_is_cancelled_before_it_runs(server: Client, busy: str) -> None:
+    with server.listen() as listener:
+        for way in ("queue", "jobs", "clear"):
+            prompt_id = server.submit(fresh_graph())
+            if way == "jobs":
+                server.post(f"/api/jobs/{prompt_id}/cancel")
+            else:
+                server.post(
+                    "/queue", {"clear": True} if way == "clear" else {"delete": [prompt_id]}
+                )
+            assert set(listener.wait_for("execution_cancelled", prompt_id)) == {
+                *("prompt_id", "timestamp")
+            }
+        checked_kinds(listener)
+    release(server, busy)
 
 
 def test_messages_to_a_client_that_comes_back(server: Client) -> None:

@@ -113,9 +113,9 @@ async def test_only_one_of_two_starts_makes_the_change(any_store: Store) -> None
 async def test_only_one_of_cancel_and_start_makes_the_change(store: Store) -> None:
     job = await store.add(make_job("a"))
 
-    assert await store.cancel([job.sequence]) == 1
+    assert await store.cancel([job.sequence]) == [("a", None)]
     assert not await store.start(job.sequence, "worker-1")
-    assert await store.cancel([job.sequence]) == 0
+    assert await store.cancel([job.sequence]) == []
 
 
 async def test_a_cancelled_job_is_kept_but_neither_waits_nor_is_history(store: Store) -> None:
