@@ -83,6 +83,7 @@ class Database:
         self._lock: IO[bytes] | None = None
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._last_write: asyncio.Future[None] | None = None
+        self.revision = 0  # another one when a write is asked for, and when it is done
         self._is_closed = False
         parsed = _parse(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -145,6 +146,7 @@ class Database:
     ) -> asyncio.Future[Any]:
         if self._is_closed:
             raise RuntimeError("the job database is closed")
+        self.revision += 1
         done, self._last_write = self._loop.create_future(), self._loop.create_future()
         self._writes.put(_Write(operation, rows, is_durable, is_kept, done, self._last_write))
         return done
@@ -207,7 +209,11 @@ class Database:
         return kept
 
     def _tell(self, group: list[_Write], error: Exception | None) -> None:
-        self._loop.call_soon_threadsafe(_settle, group, error)
+        self._loop.call_soon_threadsafe(self._settle, group, error)
+
+    def _settle(self, group: list[_Write], error: Exception | None) -> None:
+        self.revision += 1
+        _settle(group, error)
 
     def _commit(self, connection: sa.Connection, group: list[_Write]) -> list[_Write]:
         """Commit a group; those that could not be, because the database cannot be written."""

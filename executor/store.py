@@ -173,6 +173,11 @@ class Store:
         jobs = await self._jobs(statements.job_by_sequence, {"of_sequence": sequence})
         return jobs[0] if jobs else None
 
+    @property
+    def revision(self) -> int:
+        """What was read before and after is the same as long as this number is."""
+        return self._database.revision
+
     async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
         """What runs, the longest running first, and the first page of what waits, in its order."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -22,9 +23,11 @@ if TYPE_CHECKING:  # comes with the engine, which is imported later
 
 log = logging.getLogger(__name__)
 
-# Clients begin to listen for a job's messages when they have read the answer to POST /prompt, and
-# miss those of a job that takes less time than that. Its messages give the answer this lead ...
+# Libraries in JavaScript begin to listen for a job's messages when they have read the answer to
+# POST /prompt, and miss those of a job that takes less time than that. For them the job's messages
+# give the answer this lead (others, who open their socket first, need not wait) ...
 _LEAD_S: Final = 0.01
+_LATE_LISTENERS: Final = re.compile(r"(node|undici|axios|Mozilla|Bun|Deno)\b")
 # ... and for those who are later still, `status` comes once more: it makes them read the history.
 _REMINDER_S: Final = 1.0
 
@@ -157,11 +160,11 @@ class Hub:
         connection = self._targets.get(client_id) if client_id is not None else None
         return connection is not None and connection.wants_metadata
 
-    def submitted(self, client_id: str | None) -> None:
-        """The client is about to read the answer to POST /prompt."""
+    def submitted(self, client_id: str | None, user_agent: str) -> None:
+        """The client, a program of that name, is about to read the answer to POST /prompt."""
         target = self._targets.get(client_id) if client_id is not None else None
         if target is not None:
-            target.hold(_LEAD_S)
+            target.hold(_LEAD_S if _LATE_LISTENERS.match(user_agent) else 0)
 
     def queue_changed(self, remaining: int) -> None:
         """Tell all clients how many jobs wait or run."""

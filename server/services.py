@@ -14,6 +14,7 @@ from server.admission import Admission
 from server.devices import Devices
 from server.front_end import FrontEnd
 from server.hub import Hub
+from server.kept_answers import KeptAnswers
 from server.log_lines import LogFeed
 from server.pack_files import PackFiles
 from server.pack_proxy import PackProxy
@@ -57,6 +58,7 @@ class Services:
     pack_files: PackFiles
     logs: LogFeed
     devices: Devices = field(default_factory=Devices)
+    kept_answers: KeptAnswers = field(default_factory=KeptAnswers)
     pack_proxy: PackProxy = field(default_factory=PackProxy)
     prompt_hooks: PromptHooks = field(init=False)
     admission: Admission = field(init=False)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from server.body import flag, identifiers, integer_parameter, read_object
 from server.job_entries import history_entry, history_pieces
-from server.responses import done, json_response, pieces_response
+from server.responses import done, json_response
 from server.services import SERVICES, Route
 
 
@@ -23,9 +23,14 @@ async def list_history(request: web.Request) -> web.Response:
     )
     if max_items is not None and max_items < 0:
         max_items = None
-    store = (await request.app[SERVICES].engine()).store
-    pages = store.history(max_items=max_items, offset=-1 if offset is None else max(offset, -1))
-    return await pieces_response(history_pieces(pages))
+    offset = -1 if offset is None else max(offset, -1)
+    services = request.app[SERVICES]
+    store = (await services.engine()).store
+    return await services.kept_answers.response(
+        ("history", max_items, offset),
+        store,
+        lambda: history_pieces(store.history(max_items=max_items, offset=offset)),
+    )
 
 
 async def show_job(request: web.Request) -> web.Response:

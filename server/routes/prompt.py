@@ -85,7 +85,7 @@ async def submit(request: web.Request) -> web.Response:
         source = request.headers.get(_USAGE_SOURCE)
         source = None if source is None else header_text(source)
         accepted = await submit_prompt(engine, body, source)
-    services.hub.submitted(accepted.job.client_id)
+    services.hub.submitted(accepted.job.client_id, request.headers.get("User-Agent", ""))
     return json_response(accepted.answer)
 
 

@@ -10,14 +10,15 @@ from server.body import field, flag, identifiers, read_object
 from server.errors import BadRequest, Forbidden
 from server.job_entries import queue_pieces
 from server.origin import is_own
-from server.responses import done, pieces_response
+from server.responses import done
 from server.services import SERVICES, Route
 
 
 async def show_queue(request: web.Request) -> web.Response:
     """Running and waiting jobs."""
-    store = (await request.app[SERVICES].engine()).store
-    return await pieces_response(queue_pieces(store))
+    services = request.app[SERVICES]
+    store = (await services.engine()).store
+    return await services.kept_answers.response("queue", store, lambda: queue_pieces(store))
 
 
 async def change_queue(request: web.Request) -> web.Response:

@@ -276,9 +276,8 @@ async def test_the_answer_to_a_submission_has_a_lead_over_the_jobs_messages(hub:
     pipe, _ = await join(hub, "a")
     other, _ = await join(hub, "b")
     began = asyncio.get_running_loop().time()
-    hub.submitted("a")
-    hub.submitted("nobody")
-    hub.submitted(None)
+    for client in ("a", "nobody", None):
+        hub.submitted(client, "node")
     hub.emit(emit(), "a")
     hub.emit(emit(), "b")
     assert await pipe.messages() == []
@@ -287,6 +286,14 @@ async def test_the_answer_to_a_submission_has_a_lead_over_the_jobs_messages(hub:
     messages = await written(pipe)
     assert asyncio.get_running_loop().time() - began >= hub_module._LEAD_S
     assert [data for _, data in messages] == [{}, {"node": None, "prompt_id": "p"}]
+
+
+async def test_programs_that_listen_first_wait_for_nothing(hub: Hub) -> None:
+    pipe, _ = await join(hub, "a")
+    for program in ("", "Python/3.11 aiohttp/3.13", "curl/8.5"):
+        hub.submitted("a", program)
+        hub.emit(emit(), "a")
+        assert len(await pipe.messages()) == 1
 
 
 async def test_a_client_that_listens_late_gets_one_more_status(
@@ -309,7 +316,7 @@ async def test_a_new_job_or_a_closed_socket_needs_no_reminder(
     for client in ("busy", "gone", "late"):
         hub.job_ended("p", client)
     await asyncio.sleep(0)
-    hub.submitted("busy")
+    hub.submitted("busy", "")
     hub.leave(connection)
     for pipe in (busy, gone, late):
         await pipe.messages()
