@@ -9,7 +9,13 @@ from pathlib import Path
 
 from tests.client import wait_until
 from tests.conftest import ROOT
-from tests.faults.conftest import Servers, assert_works, fault, submit_and_wait_for_start
+from tests.faults.conftest import (
+    Servers,
+    assert_works,
+    fault,
+    status_of,
+    submit_and_wait_for_start,
+)
 
 
 def ids_of(items: list[list[object]]) -> list[object]:
@@ -50,6 +56,8 @@ def test_a_prompt_that_was_running_when_servers_died_is_not_run_for_ever(servers
         if not prompt_id:
             prompt_id = submit_and_wait_for_start(server, "sleep", prompt_id="again")
         _wait_for_starts(server.base / "user" / "started.txt", len(servers.started))
+        # What is shown is written down: in its first milliseconds an attempt may not be, yet.
+        assert status_of(server.client, prompt_id) == "in_progress"
         server.process.kill()
         server.process.wait()
 
