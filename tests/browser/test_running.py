@@ -26,10 +26,17 @@ def start_long_jobs(editor: Editor, count: int) -> None:
 
 
 def test_a_workflow_shows_progress_and_previews_and_its_picture(editor: Editor) -> None:
-    editor.open_workflow("star", text_to_image(20))  # a second or more: time enough to be seen
+    editor.open_workflow("star", text_to_image(20))
+    # Noted in the page, because both may be over before somebody outside has looked.
+    preview = f"({editor.picture_of('KSampler')})?.startsWith('blob:')"
+    percent = "/\\[[1-9]\\d*%\\]/.test(document.title)"
+    editor.page.evaluate(
+        f"() => {{ setInterval(() => {{ window.preview ||= {preview};"
+        f" window.percent ||= {percent}; }}, 5); }}"
+    )
     editor.run_button.click()
-    editor.wait(f"({editor.picture_of('KSampler')})?.startsWith('blob:')")
-    editor.wait("/\\[[1-9]\\d*%\\]/.test(document.title)")
+    editor.wait("window.preview")
+    editor.wait("window.percent")
 
     editor.wait(f"({editor.picture_of('SaveImage')})?.includes('/api/view?')")
     address = editor.page.evaluate(editor.picture_of("SaveImage"))
