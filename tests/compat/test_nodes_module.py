@@ -16,7 +16,7 @@ from comfy import samplers
 
 import nodes
 import server
-from executor.folders import Folders
+from executor.folders import Folders, OutsideFolder
 from executor.worker.contract import read_contract
 from nodes.context import Interrupted, process_services
 from nodes.method_names import CORE
@@ -91,7 +91,7 @@ def test_a_pack_may_say_where_a_class_that_derives_from_save_image_saves(
         {"filename": "a_x_00001_.png", "subfolder": "sub", "type": "temp"}
     ]
     assert (tmp_path / "sub" / "a_x_00001_.png").is_file()
-    with pytest.raises(ValueError, match="leads out"):
+    with pytest.raises(OutsideFolder, match="leads out"):
         Elsewhere().save_images(PICTURE, "../a")
 
 
