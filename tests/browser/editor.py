@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Route
+from playwright.sync_api import ConsoleMessage, Locator, Page, Route, TimeoutError
 
-from tests.client import Client
+from tests.client import Client, wait_until
 
 EXAMPLES: Final = Path(__file__).parent.parent.parent / "examples"
 _PATIENCE_MS: Final = 90_000  # generous: machines that run tests may be busy
@@ -152,11 +152,20 @@ class Editor:
         if self.is_old:
             self.labelled("Expand job queue").first.click()
         else:
-            self.page.get_by_test_id("queue-overlay-toggle").click()
-            summary = self.button("View all jobs")  # while a job runs
-            summary.or_(self.labelled("Filter jobs")).first.wait_for()
+            summary = self.button("View all jobs")  # there by itself while a job runs
+            shown = summary.or_(self.labelled("Filter jobs")).first
+            wait_until(lambda: self._toggles(shown), what="the list of jobs is shown")
             if summary.is_visible():
                 summary.click()
+
+    def _toggles(self, shown: Locator) -> bool:
+        """Press the button; whether that showed it: it may have hidden what was just there."""
+        self.page.get_by_test_id("queue-overlay-toggle").click()
+        try:
+            shown.wait_for(timeout=3000)
+        except TimeoutError:
+            return False
+        return True
 
     def click_node(self, class_name: str, widget: str | None = None) -> None:
         """Click the title of the node of that class, or one of its fields."""

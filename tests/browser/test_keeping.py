@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser.editor import Editor, text_to_image
+from tests.client import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -30,8 +31,10 @@ def test_workflows_are_kept(open_editor: Callable[[], Editor]) -> None:
     editor.dialog.locator("input").fill("kept workflow")
     editor.page.keyboard.press("Enter")
     editor.dialog.wait_for(state="hidden")
-    stored = editor.client.get("/userdata", dir="workflows").json()
-    assert "kept workflow.json" in stored
+    wait_until(
+        lambda: "kept workflow.json" in editor.client.get("/userdata", dir="workflows").json(),
+        what="the workflow is stored",
+    )
 
     other = open_editor()
     other.labelled("Workflows").click()
