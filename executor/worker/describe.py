@@ -36,7 +36,7 @@ def describe_all(
 def describe_each(
     classes: Mapping[str, NodeClass], display_names: Mapping[str, str]
 ) -> list[NodeDefinition]:
-    """As `describe_all`, for some of the classes; `with_equal_types` is still to come."""
+    """As `describe_all`, for classes that come a pack at a time: `with_equal_types` follows."""
     definitions = []
     for name, node_class in classes.items():
         try:

@@ -86,7 +86,7 @@ def test_every_tested_client_is_listed_with_its_version() -> None:
     pins = dict(re.findall(r"^([\w-]+)(?:\[\w+\])?==(.+)$", python, re.MULTILINE))
     pins |= javascript["dependencies"]
     assert len(pins) == 8
-    listed = dict(re.findall(r"^\| \[(\S+)\]\(\S+\) \| (\S+) \|", table, re.MULTILINE))
+    listed = dict(re.findall(r"^\| (\S+) \| (\d\S*) \|", table, re.MULTILINE))
     assert listed == pins
 
 
