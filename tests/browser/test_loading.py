@@ -60,7 +60,8 @@ def test_the_template_browser_shows_the_packaged_templates(editor: Editor) -> No
 
 def test_a_nodes_help_page_is_shown(editor: Editor) -> None:
     editor.click_node("KSampler")
-    editor.page.get_by_test_id("info-button").click()
+    # The button floats at the node, where a panel of the page may lie above it.
+    editor.page.get_by_test_id("info-button").dispatch_event("click")
     page = editor.client.get("/docs/KSampler/en.md").body.decode()
     sentence = max(page.splitlines(), key=len)
     editor.page.get_by_text(sentence[:40]).first.wait_for()
