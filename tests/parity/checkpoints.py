@@ -38,6 +38,7 @@ RECIPES: Final = {
     "parity_sd15_vae.safetensors": Recipe("vae", "sd15", "first_stage_model."),
     "parity_clip_l.safetensors": Recipe("text_encoders", "sd15", "cond_stage_model.transformer."),
     "parity_sd15_unet.safetensors": Recipe("diffusion_models", "sd15", "model.diffusion_model."),
+    "parity_sd15_controlnet.safetensors": Recipe("controlnet", "sd15_controlnet"),
     "parity_emb.safetensors": Recipe("embeddings", "sd15_embedding"),
     "parity_sd15_lora_kohya.safetensors": Recipe("loras", "sd15_lora_kohya"),
     "parity_sd15_lora_peft.safetensors": Recipe("loras", "sd15_lora_peft"),
