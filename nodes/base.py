@@ -48,7 +48,8 @@ class Node:
     REQUIRED: ClassVar[Inputs] = inputs()
     OPTIONAL: ClassVar[Inputs] = inputs()
     HIDDEN: ClassVar[tuple[tuple[str, str], ...]] = ()  # argument, kind
-    DISPLAY_NAME: ClassVar[str | None] = None  # None: the name of the class
+    NODE_NAME: ClassVar[str | None] = None  # in workflows; None: the name of the class
+    DISPLAY_NAME: ClassVar[str | None] = None  # None: that name
 
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
     CATEGORY: ClassVar[str] = "sd"

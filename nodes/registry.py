@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from nodes import conditioning, images, latents, loaders, loading, sampling, saving, vae
 from nodes.base import Node
 
-_CLASSES: tuple[type[Node], ...] = (
-    sampling.KSampler,
-    loaders.CheckpointLoaderSimple,
-    conditioning.CLIPTextEncode,
-    conditioning.CLIPSetLastLayer,
-    vae.VAEDecode,
-    vae.VAEEncode,
-    vae.VAEEncodeForInpaint,
-    loaders.VAELoader,
-    loaders.LoraLoader,
-    latents.EmptyLatentImage,
-    latents.LatentUpscale,
-    saving.SaveImage,
-    saving.PreviewImage,
-    saving.SaveImageWebsocket,
-    loading.LoadImage,
-    loading.LoadImageMask,
-    images.ImageScale,
-    images.ImageInvert,
-    images.EmptyImage,
-    sampling.KSamplerAdvanced,
-    latents.SetLatentNoiseMask,
+# A class is known by being in one of these, under a name without underscore.
+_MODULES: tuple[ModuleType, ...] = (
+    sampling,
+    loaders,
+    conditioning,
+    vae,
+    latents,
+    saving,
+    loading,
+    images,
 )
 
-NODE_CLASSES: dict[str, type[Node]] = {node.__name__: node for node in _CLASSES}
+
+def _classes_of(module: ModuleType) -> Iterator[type[Node]]:
+    """The node classes that a module defines, in the order in which it does."""
+    for name, value in vars(module).items():
+        is_node = isinstance(value, type) and issubclass(value, Node)
+        if is_node and value.__module__ == module.__name__ and not name.startswith("_"):
+            yield value
+
+
+NODE_CLASSES: dict[str, type[Node]] = {
+    node.NODE_NAME or node.__name__: node for module in _MODULES for node in _classes_of(module)
+}
 
 DISPLAY_NAMES: dict[str, str] = {
     name: node.DISPLAY_NAME or name for name, node in NODE_CLASSES.items()

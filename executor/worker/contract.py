@@ -1,8 +1,8 @@
 """What the engine needs to know of a node class, read from it once.
 
 A class of the V3 API (`compat/comfy_api`) has all that a V1 class has. It is known by
-PREPARE_CLASS_CLONE: its methods are called on a copy of the class that holds the hidden inputs,
-and its dynamic inputs are declared as in GET /object_info.
+PREPARE_CLASS_CLONE: its methods are called on a copy of the class that holds the hidden inputs.
+What has a schema, and may have dynamic inputs, is known by GET_NODE_INFO_V1 (`nodes/schema.py`).
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         or "UNIQUE_ID" in hidden.values(),
         is_v3=is_v3,
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
-        dynamic=_dynamic(types) if is_v3 else None,
+        dynamic=_dynamic(types) if has_schema(node_class) else None,
         takes_undeclared=(is_v3 and bool(node_class.ACCEPT_ALL_INPUTS))
         or any(has_every_key(types.get(x)) for x in ("required", "optional", "hidden")),
     )
@@ -137,6 +137,11 @@ def _spec(types: Any, name: str) -> Any:
 def is_v3_class(node_class: NodeClass) -> bool:
     """Whether a class describes itself with a schema."""
     return isinstance(node_class, type) and hasattr(node_class, "PREPARE_CLASS_CLONE")
+
+
+def has_schema(node_class: NodeClass) -> bool:
+    """Whether a class gives its entry in GET /object_info itself, as those of the V3 API do."""
+    return isinstance(node_class, type) and hasattr(node_class, "GET_NODE_INFO_V1")
 
 
 def _lazy_function(node_class: NodeClass, *, is_v3: bool) -> str | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.node_replacement import FROM_PACKS
-from executor.worker.contract import NodeClass, is_v3_class
+from executor.worker.contract import NodeClass, has_schema
 from executor.worker.file_inputs import FileInput, take_files
 from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 
@@ -81,7 +81,7 @@ def _is_choosy(definition: NodeDefinition) -> bool:
 
 def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinition:
     """One class; raises whatever its INPUT_TYPES raises."""
-    if is_v3_class(node_class):
+    if has_schema(node_class):
         info = node_class.GET_NODE_INFO_V1() | {"name": name}
         types, files = take_files(info["input"])
         return NodeDefinition(

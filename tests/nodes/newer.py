@@ -1,0 +1,59 @@
+"""What classes have that the recorded server does without, in the notation of its documentation.
+
+`name: TYPE=default(min..max step n)`, `?` after the name of an optional input, `{a/b}` for choices,
+`dyn{a[inputs]/b}` for a choice that opens inputs, `autogrow a, b, ...` for a group that grows (its
+first and last names and the least count), `adv` for what is folded away, `[]` for an output list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+# Outputs that later releases added to the end, name -> type.
+ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {}
+
+# Classes of later releases.
+CLASSES: Final[Mapping[str, str]] = {}
+
+
+def notation(info: Mapping[str, Any]) -> str:
+    """An entry of GET /object_info as one line."""
+    flags = [flag for flag in ("output_node", "experimental", "deprecated") if info.get(flag)]
+    outputs = ", ".join(
+        (kind if name == kind else f"{name}: {kind}") + ("[]" if is_list else "")
+        for name, kind, is_list in zip(
+            info["output_name"], info["output"], info["output_is_list"], strict=True
+        )
+    )
+    return " ".join([*flags, f"({_inputs(info['input'])}) -> {outputs or 'nothing'}"])
+
+
+def _inputs(sections: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{name}{'?' if section == 'optional' else ''}: {_type(spec)}"
+        for section in ("required", "optional")
+        for name, spec in sections.get(section, {}).items()
+    )
+
+
+def _type(spec: Any) -> str:
+    kind, options = str(spec[0]), spec[1] if len(spec) > 1 else {}
+    if kind == "COMBO":
+        kind = "{" + "/".join(str(choice) for choice in options["options"]) + "}"
+    elif kind == "COMFY_DYNAMICCOMBO_V3":
+        opened = [(option["key"], _inputs(option["inputs"])) for option in options["options"]]
+        kind = "dyn{" + "/".join(f"{key}[{inside}]" if inside else key for key, inside in opened)
+        kind += "}"
+    elif kind == "COMFY_AUTOGROW_V3":
+        template = options["template"]
+        names = template.get("names")
+        first = names[0] if names else f"{template['prefix']}0"
+        last = names[-1] if names else f"{template['prefix']}{template['max'] - 1}"
+        kind = f"autogrow {first}...{last} min {template['min']} [{_inputs(template['input'])}]"
+    if "default" in options:
+        kind += f"={options['default']}"
+    if "min" in options or "max" in options:
+        step = f" step {options['step']}" if "step" in options else ""
+        kind += f"({options.get('min', '')}..{options.get('max', '')}{step})"
+    return kind + (" adv" if options.get("advanced") else "")
