@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from nodes import conditioning, images, latents, loaders, loading, sampling, saving, vae
+from nodes import (
+    conditioning,
+    conditioning_mixing,
+    conditioning_places,
+    images,
+    latents,
+    loaders,
+    loading,
+    sampling,
+    saving,
+    vae,
+)
 from nodes.base import Node
 
 # A class is known by being in one of these, under a name without underscore.
@@ -14,6 +25,8 @@ _MODULES: tuple[ModuleType, ...] = (
     sampling,
     loaders,
     conditioning,
+    conditioning_mixing,
+    conditioning_places,
     vae,
     latents,
     saving,
