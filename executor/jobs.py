@@ -102,8 +102,16 @@ class JobOverview:
     started_at: int | None
     ended_at: int | None
     workflow_id: str | None
-    outputs: bytes | None  # JSON object: node id -> ui object; None without a result
-    messages: bytes | None  # JSON list of [type, data]; None without a result
+    summary: str | None  # JSON, `executor.job_summary.JobSummary`; None without a result
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """All that is known of a job."""
+
+    overview: JobOverview
+    job: Job
+    result: Result | None  # None while it waits or runs, and if it was cancelled before
 
 
 @dataclass(frozen=True, kw_only=True)

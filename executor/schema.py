@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0004"  # the newest revision below migrations/
+HEAD: Final = "0005"  # the newest revision below migrations/
 VERSION_TABLE: Final = "darkroom_schema_version"
 
 metadata = sa.MetaData()
@@ -31,11 +31,16 @@ jobs = sa.Table(
     # Place among the ended jobs, oldest first.
     sa.Column("place", sa.BigInteger),
     sa.Column("workflow_id", sa.Text),  # of the workflow that a front end submitted
+    # From the last start to the end, in ms; 0 for what has not ended.
+    sa.Column("duration", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),  # bytes of its documents
+    sa.Column("summary", sa.Text),  # executor.job_summary.JobSummary of what has run
     sa.Index("jobs_by_state", "state", "number", "prompt_id", "sequence"),
     sa.Index("jobs_by_prompt_id", "prompt_id", unique=True),
     # With the state, so that pages of lists are found without reading any row.
     sa.Index("jobs_by_place", "place", "state"),
-    sa.Index("jobs_by_creation", "created_at", "sequence", "state"),
+    sa.Index("jobs_by_creation", "created_at", "sequence", "state", "workflow_id"),
+    sa.Index("jobs_by_duration", "duration", "sequence", "state", "workflow_id"),
 )
 
 requests = sa.Table(

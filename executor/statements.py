@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from executor.jobs import HISTORY_STATES, JobSelection, JobState
+from executor.jobs import HISTORY_STATES, JobState
 from executor.schema import jobs, requests, results
 
 _QUEUED: Final = JobState.QUEUED.value
 _RUNNING: Final = JobState.RUNNING.value
 # Hidden from SQLite's planner, which would sort all jobs of a state to find one page of them; the
-# indexes of places and of creation have the state and lead to the page.
+# indexes of places, creation and duration have the state and lead to the page.
 _HIDDEN_STATE: Final = sa.func.coalesce(jobs.c.state, "")
 _IN_HISTORY: Final = _HIDDEN_STATE.in_([state.value for state in HISTORY_STATES])
 _JOB_COLUMNS: Final = (
@@ -81,6 +82,8 @@ put_back_job = (
     .values(state=_QUEUED, attempts=jobs.c.attempts - sa.bindparam("fewer_attempts"), worker=None)
 )
 
+_DURATION: Final = sa.func.coalesce(sa.bindparam("at", type_=sa.BigInteger) - jobs.c.started_at, 0)
+
 # running -> an end
 finish_job = (
     sa.update(jobs)
@@ -90,6 +93,9 @@ finish_job = (
         ended_at=sa.bindparam("at"),
         error=sa.bindparam("why"),
         place=sa.bindparam("at_place"),
+        duration=_DURATION,
+        size=jobs.c.size + sa.bindparam("more_bytes"),
+        summary=sa.bindparam("in_short"),
     )
 )
 
@@ -101,6 +107,7 @@ cancel_job = (
         state=JobState.CANCELLED.value,
         ended_at=sa.bindparam("at"),
         place=sa.bindparam("at_place"),
+        duration=_DURATION,
     )
 )
 
@@ -176,8 +183,8 @@ next_history = (
 
 history_of_prompt = _history_entry.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
 
-# Lists of jobs, which show neither graphs nor what only nodes need.
-_overview = sa.select(
+# Lists of jobs, which show neither graphs nor outputs: those may be large.
+_OVERVIEW_COLUMNS: Final = (
     jobs.c.sequence,
     jobs.c.prompt_id,
     jobs.c.number,
@@ -187,44 +194,59 @@ _overview = sa.select(
     jobs.c.started_at,
     jobs.c.ended_at,
     jobs.c.workflow_id,
-    results.c.outputs,
-    results.c.messages,
-).join_from(jobs, results, results.c.sequence == jobs.c.sequence, isouter=True)
+    jobs.c.summary,
+)
 
-overviews = _overview.where(jobs.c.sequence.in_(sa.bindparam("of_sequences", expanding=True)))
+overviews: Final[sa.Select[Any]] = sa.select(*_OVERVIEW_COLUMNS).where(
+    jobs.c.sequence.in_(sa.bindparam("of_sequences", expanding=True))
+)
 
-overview_of_prompt = _overview.where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
+# A job with all that it has left behind so far.
+record_of_prompt: Final[sa.Select[Any]] = (
+    sa.select(
+        *_JOB_COLUMNS,
+        jobs.c.summary,
+        results.c.outputs,
+        results.c.meta,
+        results.c.messages,
+    )
+    .join_from(jobs, requests)
+    .join(results, results.c.sequence == jobs.c.sequence, isouter=True)
+    .where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
+)
 
-_DURATION: Final = sa.func.coalesce(jobs.c.ended_at - jobs.c.started_at, 0)
 
-
-def selected_count(selection: JobSelection) -> sa.Select[Any]:
-    """How many jobs a selection has, whatever its offset and limit."""
-    conditions = _conditions(selection, jobs.c.state)
+@functools.lru_cache(maxsize=256)
+def selected_count(states: frozenset[JobState], *, of_workflow: bool) -> sa.Select[Any]:
+    """How many jobs there are in these states, of the workflow `of_workflow_id` or of any."""
+    state = _HIDDEN_STATE if of_workflow else jobs.c.state
+    conditions = _conditions(states, of_workflow, state)
     return sa.select(sa.func.count()).select_from(jobs).where(*conditions)
 
 
-def selected_sequences(selection: JobSelection) -> sa.Select[Any]:
-    """The sequences of a selection in its order."""
-    first = _DURATION if selection.by_duration else jobs.c.created_at
+@functools.lru_cache(maxsize=256)
+def selected_sequences(
+    states: frozenset[JobState], *, of_workflow: bool, by_duration: bool, descending: bool
+) -> sa.Select[Any]:
+    """The sequences of such jobs in order: `how_many` after the first `skip` ones."""
+    first = jobs.c.duration if by_duration else jobs.c.created_at
     columns: list[sa.ColumnElement[Any]] = [first, jobs.c.sequence]
-    order = [sa.desc(column) if selection.descending else column for column in columns]
-    state = jobs.c.state if selection.by_duration else _HIDDEN_STATE
+    order = [sa.desc(column) if descending else column for column in columns]
     return (
         sa.select(jobs.c.sequence)
-        .where(*_conditions(selection, state))
+        .where(*_conditions(states, of_workflow, _HIDDEN_STATE))
         .order_by(*order)
-        .offset(selection.offset)
-        .limit(selection.limit)
+        .offset(sa.bindparam("skip"))
+        .limit(sa.bindparam("how_many"))
     )
 
 
 def _conditions(
-    selection: JobSelection, state: sa.ColumnElement[str]
+    states: frozenset[JobState], of_workflow: bool, state: sa.ColumnElement[str]
 ) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [
-        state.in_([state.value for state in selection.states])
-    ]
-    if selection.workflow_id is not None:
-        conditions.append(jobs.c.workflow_id == selection.workflow_id)
+    conditions: list[sa.ColumnElement[bool]] = []
+    if len(states) < len(JobState):
+        conditions.append(state.in_([state.value for state in JobState if state in states]))
+    if of_workflow:
+        conditions.append(jobs.c.workflow_id == sa.bindparam("of_workflow_id"))
     return conditions

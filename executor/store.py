@@ -9,24 +9,35 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, Final
 
-import msgspec
 import sqlalchemy as sa
 
 from executor import statements
 from executor.database import Database, StoreError
+from executor.job_rows import entry_of, job_of, job_rows, overview_of, record_of, result_row
+from executor.job_summary import JobSummary
 from executor.jobs import (
     FinishedJob,
     Job,
     JobOverview,
+    JobRecord,
     JobSelection,
-    JobState,
     PromptIdTaken,
     Result,
 )
 from executor.schema import bring_up_to_date
 
 _LOOK_AT_AGE_MS: Final = 60_000  # that looking for old jobs, which reads all, comes after the last
+_ALL: Final = (1 << 63) - 1  # a limit that is none
 PAGE: Final = 64  # jobs that one read returns at most
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selected:
+    """What `Store.select` has found."""
+
+    sequences: list[int]  # of the jobs, in the order asked for
+    total: int  # how many there are without offset and limit
+    first_page: list[JobOverview]
 
 
 class Store:
@@ -77,7 +88,7 @@ class Store:
         sequence = self._next_sequence
         self._next_sequence += 1
         try:
-            await self._database.insert(_job_rows(job, sequence))
+            await self._database.insert(job_rows(job, sequence))
         except sa.exc.IntegrityError as error:  # the index of ids decides, whoever asks meanwhile
             raise PromptIdTaken(job.prompt_id) from error
         return dataclasses.replace(job, sequence=sequence)
@@ -224,28 +235,37 @@ class Store:
         page, _ = await self._entries(statements.history_of_prompt, {"of_prompt": prompt_id})
         return page[-1] if page else None
 
-    async def select(self, selection: JobSelection) -> tuple[list[int], int]:
-        """The sequences of a selection's jobs in its order, and how many it has without limit."""
+    async def select(self, selection: JobSelection) -> Selected:
+        """The jobs of a selection."""
 
-        def operation(connection: sa.Connection) -> tuple[list[int], int]:
-            found = connection.execute(statements.selected_sequences(selection)).scalars()
-            total = connection.execute(statements.selected_count(selection)).scalar_one()
-            return list(found), int(total)
+        def operation(connection: sa.Connection) -> Selected:
+            sequences, total = _select(connection, selection)
+            first_page = _read_overviews(connection, sequences[:PAGE])
+            return Selected(sequences=sequences, total=total, first_page=first_page)
 
         return await self._database.read(operation)
 
-    async def overviews(self, sequences: Sequence[int]) -> AsyncIterator[Sequence[JobOverview]]:
-        """What lists show of these jobs, in the given order, in pages, without deleted ones."""
-        for first in range(0, len(sequences), PAGE):
-            wanted = sequences[first : first + PAGE]
-            found = await self._overviews(statements.overviews, {"of_sequences": wanted})
-            by_sequence = {overview.sequence: overview for overview in found}
-            yield [by_sequence[sequence] for sequence in wanted if sequence in by_sequence]
+    async def overviews(self, selected: Selected) -> AsyncIterator[Sequence[JobOverview]]:
+        """What lists show of the selected jobs, in their order, in pages, without deleted ones."""
+        yield selected.first_page
+        for first in range(PAGE, len(selected.sequences), PAGE):
+            wanted = selected.sequences[first : first + PAGE]
 
-    async def overview(self, prompt_id: str) -> JobOverview | None:
+            def operation(connection: sa.Connection, page: list[int] = wanted) -> list[JobOverview]:
+                return _read_overviews(connection, page)
+
+            yield await self._database.read(operation)
+
+    async def record(self, prompt_id: str) -> JobRecord | None:
         """The job of that id, in whatever state."""
-        found = await self._overviews(statements.overview_of_prompt, {"of_prompt": prompt_id})
-        return found[0] if found else None
+
+        def operation(connection: sa.Connection) -> JobRecord | None:
+            found = connection.execute(
+                statements.record_of_prompt, {"of_prompt": prompt_id}
+            ).first()
+            return None if found is None else record_of(found)
+
+        return await self._database.read(operation)
 
     async def _first_entries(
         self, max_items: int | None, offset: int
@@ -270,14 +290,6 @@ class Store:
     async def _jobs(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[Job]:
         def operation(connection: sa.Connection) -> list[Job]:
             return _read_jobs(connection, statement, values)
-
-        return await self._database.read(operation)
-
-    async def _overviews(
-        self, statement: sa.Select[Any], values: dict[str, Any]
-    ) -> list[JobOverview]:
-        def operation(connection: sa.Connection) -> list[JobOverview]:
-            return [_job_overview(row) for row in connection.execute(statement, values)]
 
         return await self._database.read(operation)
 
@@ -306,10 +318,12 @@ class Store:
             "at": ended_at,
             "why": result.error,
             "at_place": self._next_place,
+            "more_bytes": len(result.outputs) + len(result.meta) + len(result.messages),
+            "in_short": JobSummary.of(result).text(),
         }
         if connection.execute(statements.finish_job, values).rowcount != 1:
             return False
-        connection.execute(statements.insert_result, _result_row(job.sequence, result))
+        connection.execute(statements.insert_result, result_row(job.sequence, result))
         self._next_place += 1
         self._count_ended(connection, 1)
         self._prune(connection)
@@ -351,92 +365,36 @@ def _page_size(left: int | None) -> int:
 def _read_jobs(
     connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
 ) -> list[Job]:
-    return [_job(row) for row in connection.execute(statement, values)]
+    return [job_of(row) for row in connection.execute(statement, values)]
 
 
 def _read_entries(
     connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
 ) -> tuple[list[FinishedJob], int]:
     rows = connection.execute(statement, values).all()
-    return [_entry(row) for row in rows], rows[-1].place if rows else 0
+    return [entry_of(row) for row in rows], rows[-1].place if rows else 0
 
 
-def _job_rows(job: Job, sequence: int) -> list[tuple[sa.Insert, dict[str, Any]]]:
-    row = {
-        "sequence": sequence,
-        "prompt_id": job.prompt_id,
-        "number": job.number,
-        "number_is_automatic": isinstance(job.number, int),
-        "client_id": job.client_id,
-        "state": JobState.QUEUED.value,
-        "attempts": 0,
-        "created_at": job.created_at,
-        "workflow_id": job.workflow_id,
-    }
-    request = {
-        "sequence": sequence,
-        "prompt": job.prompt.decode(),
-        "extra_data": job.extra_data.decode(),
-        "outputs_to_execute": msgspec.json.encode(job.outputs_to_execute).decode(),
-    }
-    return [(statements.insert_job, row), (statements.insert_request, request)]
-
-
-def _result_row(sequence: int, result: Result) -> dict[str, Any]:
-    return {
-        "sequence": sequence,
-        "outputs": result.outputs.decode(),
-        "meta": result.meta.decode(),
-        "messages": result.messages.decode(),
-    }
-
-
-def _job(row: sa.Row[Any]) -> Job:
-    return Job(
-        prompt_id=row.prompt_id,
-        number=_number(row),
-        prompt=row.prompt.encode(),
-        extra_data=row.extra_data.encode(),
-        outputs_to_execute=tuple(msgspec.json.decode(row.outputs_to_execute)),
-        created_at=row.created_at,
-        client_id=row.client_id,
-        workflow_id=row.workflow_id,
-        sequence=row.sequence,
-        state=JobState(row.state),
-        attempts=row.attempts,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        worker=row.worker,
-        error=row.error,
+def _select(connection: sa.Connection, selection: JobSelection) -> tuple[list[int], int]:
+    of_workflow = selection.workflow_id is not None
+    sequences = statements.selected_sequences(
+        selection.states,
+        of_workflow=of_workflow,
+        by_duration=selection.by_duration,
+        descending=selection.descending,
     )
+    count = statements.selected_count(selection.states, of_workflow=of_workflow)
+    owner = {"of_workflow_id": selection.workflow_id} if of_workflow else {}
+    page = {
+        "skip": selection.offset,
+        "how_many": _ALL if selection.limit is None else selection.limit,
+    }
+    found = connection.execute(sequences, owner | page).scalars()
+    return list(found), int(connection.execute(count, owner).scalar_one())
 
 
-def _number(row: sa.Row[Any]) -> int | float:
-    number: float = row.number
-    return int(number) if row.number_is_automatic else number
-
-
-def _job_overview(row: sa.Row[Any]) -> JobOverview:
-    return JobOverview(
-        sequence=row.sequence,
-        prompt_id=row.prompt_id,
-        number=_number(row),
-        state=JobState(row.state),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        workflow_id=row.workflow_id,
-        outputs=None if row.outputs is None else row.outputs.encode(),
-        messages=None if row.messages is None else row.messages.encode(),
-    )
-
-
-def _entry(row: sa.Row[Any]) -> FinishedJob:
-    result = Result(
-        state=JobState(row.state),
-        outputs=row.outputs.encode(),
-        meta=row.meta.encode(),
-        messages=row.messages.encode(),
-        error=row.error,
-    )
-    return FinishedJob(job=_job(row), result=result)
+def _read_overviews(connection: sa.Connection, sequences: list[int]) -> list[JobOverview]:
+    """What lists show of these jobs, in the given order, without deleted ones."""
+    rows = connection.execute(statements.overviews, {"of_sequences": sequences})
+    by_sequence = {row.sequence: overview_of(row) for row in rows}
+    return [by_sequence[sequence] for sequence in sequences if sequence in by_sequence]

@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from executor.jobs import Job, JobOverview, JobSelection, JobState
-from server.job_outputs import normalise, summarise
+from executor.job_summary import JobSummary
+from executor.jobs import JobOverview, JobRecord, JobSelection, JobState
+from server.job_outputs import normalise
 
 # The words for states on the wire.
 STATES: Final[Mapping[str, frozenset[JobState]]] = {
@@ -24,7 +25,7 @@ _WORDS: Final = {state: word for word, states in STATES.items() for state in sta
 
 def overview(job: JobOverview) -> dict[str, Any]:
     """A job as lists show it; what has no value is left out."""
-    summary = summarise(msgspec.json.decode(job.outputs or b"{}"))
+    summary = JobSummary.read(job.summary)
     fields = {
         "id": job.prompt_id,
         "status": _WORDS[job.state],
@@ -32,26 +33,27 @@ def overview(job: JobOverview) -> dict[str, Any]:
         "create_time": job.created_at,
         "execution_start_time": job.started_at if job.state.has_ended else None,
         "execution_end_time": job.ended_at,
-        "execution_error": _error(job),
+        "execution_error": summary.shown_error,
         "outputs_count": summary.count,
         "previewable_outputs_count": summary.previewable_count,
-        "preview_output": summary.preview,
+        "preview_output": summary.shown_preview,
         "workflow_id": job.workflow_id,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def detail(shown: JobOverview, job: Job) -> dict[str, Any]:
+def detail(record: JobRecord) -> dict[str, Any]:
     """A single job: with its graph, and with its outputs if it has run."""
+    job, result = record.job, record.result
     workflow = {"prompt": Raw(job.prompt), "extra_data": Raw(job.extra_data)}
-    fields = overview(shown)
-    if shown.outputs is not None and shown.messages is not None:
-        has_succeeded = shown.state is JobState.SUCCEEDED
-        fields["outputs"] = normalise(msgspec.json.decode(shown.outputs))
+    fields = overview(record.overview)
+    if result is not None:
+        has_succeeded = result.state is JobState.SUCCEEDED
+        fields["outputs"] = normalise(msgspec.json.decode(result.outputs))
         fields["execution_status"] = {
             "status_str": "success" if has_succeeded else "error",
             "completed": has_succeeded,
-            "messages": Raw(shown.messages),
+            "messages": Raw(result.messages),
         }
     return fields | {"workflow": workflow}
 
@@ -73,11 +75,3 @@ async def listing_pieces(
     }
     closing = b"]," if opening == b"," else b'{"jobs":[],'
     yield closing + b'"pagination":' + msgspec.json.encode(pagination) + b"}"
-
-
-def _error(job: JobOverview) -> Any:
-    """The data of the message that says why the job failed."""
-    if job.state is not JobState.FAILED or job.messages is None:
-        return None
-    messages = msgspec.json.decode(job.messages)
-    return next((data for kind, data in reversed(messages) if kind == "execution_error"), None)

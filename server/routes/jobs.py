@@ -22,19 +22,19 @@ async def list_jobs(request: web.Request) -> web.Response:
     """Jobs by state and workflow, ordered and paged."""
     selection = _selection(request)
     store = (await request.app[SERVICES].engine()).store
-    sequences, total = await store.select(selection)
-    pages = store.overviews(sequences)
-    return await pieces_response(listing_pieces(pages, selection, total, len(sequences)))
+    selected = await store.select(selection)
+    pages = store.overviews(selected)
+    count = len(selected.sequences)
+    return await pieces_response(listing_pieces(pages, selection, selected.total, count))
 
 
 async def show_job(request: web.Request) -> web.Response:
     """One job with its graph and its outputs."""
     store = (await request.app[SERVICES].engine()).store
-    shown = await store.overview(request.match_info["job_id"])
-    job = None if shown is None else await store.job(shown.sequence)
-    if shown is None or job is None:
+    record = await store.record(request.match_info["job_id"])
+    if record is None:
         raise JobNotFound()
-    return json_response(detail(shown, job))
+    return json_response(detail(record))
 
 
 async def cancel_job(request: web.Request) -> web.Response:

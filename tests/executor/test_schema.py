@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from executor import migrations
+from executor.job_summary import JobSummary
 from executor.schema import HEAD, VERSION_TABLE, bring_up_to_date, metadata, version
 
 
@@ -91,6 +92,41 @@ def test_jobs_that_shared_an_id_are_all_kept(connection: sa.Connection) -> None:
     jobs = metadata.tables["jobs"]
     rows = connection.execute(sa.select(jobs.c.prompt_id).order_by(jobs.c.sequence))
     assert list(rows.scalars()) == ["a-0", "a", "b-2", "a-3", "b"]
+
+
+def test_jobs_that_have_run_get_what_lists_show_of_them(connection: sa.Connection) -> None:
+    migrations.upgrade(connection, "0004")
+    outputs = '{"9":{"images":[{"filename":"a.png","type":"output"}]}}'
+    messages = '[["execution_error",{"node_id":"9"}]]'
+    kept = [("succeeded", outputs, "[]"), ("failed", "{}", messages), ("failed", "{", "damaged")]
+    for sequence, (state, made, told) in enumerate([*kept, ("queued", "", "")]):
+        end = "1000" if state == "queued" else "1250"
+        connection.exec_driver_sql(
+            "insert into jobs (sequence, prompt_id, number, number_is_automatic, state, attempts, "
+            "created_at, started_at, ended_at) "
+            f"values ({sequence}, 'p{sequence}', 0, 1, '{state}', 1, 0, 1000, {end})"
+        )
+        connection.exec_driver_sql(f"insert into job_requests values ({sequence}, '12', '3', '[]')")
+        if made:
+            values = (sequence, made, "{}", told)
+            connection.exec_driver_sql("insert into job_results values (?, ?, ?, ?)", values)
+
+    bring_up_to_date(connection)
+
+    jobs = metadata.tables["jobs"]
+    columns = (jobs.c.summary, jobs.c.duration, jobs.c.size)
+    found = connection.execute(sa.select(*columns).order_by(jobs.c.sequence)).all()
+    summaries = [JobSummary.read(text) for text, _, _ in found]
+    assert [summary.count for summary in summaries] == [1, 0, 0, 0]
+    assert [bytes(summary.shown_error or b"") for summary in summaries] == [
+        b"",
+        b'{"node_id":"9"}',
+        b"",
+        b"",
+    ]
+    assert [duration for _, duration, _ in found] == [250, 250, 250, 0]
+    sizes = [3 + len(made) + (2 if made else 0) + len(told) for _, made, told in kept]
+    assert [size for _, _, size in found] == [*sizes, 3]
 
 
 def test_alembic_is_not_imported_for_a_database_that_is_up_to_date(tmp_path: Path) -> None:
