@@ -16,6 +16,12 @@ from nodes import (
     loading,
     sampling,
     saving,
+    logic,
+    primitives,
+    sampling,
+    saving,
+    strings,
+    text_preview,
     vae,
 )
 from nodes.base import Node
@@ -32,6 +38,10 @@ _MODULES: tuple[ModuleType, ...] = (
     saving,
     loading,
     images,
+    strings,
+    primitives,
+    logic,
+    text_preview,
 )
 
 

@@ -112,7 +112,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         is_v3=is_v3,
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
         dynamic=_dynamic(types) if has_schema(node_class) else None,
-        takes_undeclared=(is_v3 and bool(node_class.ACCEPT_ALL_INPUTS))
+        takes_undeclared=bool(getattr(node_class, "ACCEPT_ALL_INPUTS", False))
         or any(has_every_key(types.get(x)) for x in ("required", "optional", "hidden")),
     )
 

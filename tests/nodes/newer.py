@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 # Outputs that later releases added to the end, name -> type.
-ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {}
+ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "CustomCombo": {"INDEX": "INT"},
+    "PreviewAny": {"STRING": "STRING"},
+}
 
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {}
