@@ -54,6 +54,7 @@ class Node:
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
     CATEGORY: ClassVar[str] = "sd"
     OUTPUT_NODE: ClassVar[bool] = False
+    IN_BACKGROUND: ClassVar[bool] = False  # it writes files: other nodes run meanwhile
     FUNCTION: ClassVar[str] = "run"
     run: Callable[..., Any]  # the work: inputs as keyword arguments
 

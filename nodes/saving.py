@@ -38,6 +38,7 @@ class SaveImage(Node):
     )
     HIDDEN = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
     OUTPUT_NODE = True
+    IN_BACKGROUND = True
 
     # Packs that derive from this class set these on their objects.
     type: str = "output"

@@ -280,6 +280,9 @@ class Settings:
     )
     preview_size: int = _setting(512, _integer(16, 16384), "longest side of a preview, in pixels")
     disable_metadata: bool = _setting(False, _boolean, "write no workflow into saved files")
+    pending_saves: int = _setting(
+        4, _integer(0, 256), "files that may wait to be written while the next nodes run"
+    )
     date_based_output: bool = _setting(False, _boolean, "save into a subfolder for each date")
     date_output_format: str = _setting("%Y-%m-%d", _date_format, "name of that subfolder")
     disabled_nodes: tuple[str, ...] = _setting(

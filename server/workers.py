@@ -46,6 +46,7 @@ class WorkerConfigs:
             "cache_ram_gb": settings.cache_ram_headroom,
             "preview_method": settings.preview_method,
             "preview_size": settings.preview_size,
+            "most_pending_saves": settings.pending_saves,
             "disable_metadata": settings.disable_metadata,
             "custom_nodes": not settings.disable_custom_nodes,
             "whitelist_custom_nodes": settings.whitelist_custom_nodes,

@@ -6,6 +6,8 @@ import inspect
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from executor.messages import Execute
@@ -16,7 +18,7 @@ from executor.worker.graph import PromptGraph, literal
 from executor.worker.reporting import RunReporter
 from executor.worker.tasks import ParkedTasks, is_task
 from nodes.blocker import ExecutionBlocker
-from nodes.context import Interrupted, NodeContext, Services, enter
+from nodes.context import CURRENT, Interrupted, NodeContext, Services, enter
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,13 @@ HIDDEN_KINDS = frozenset(
         "COMFY_USAGE_SOURCE",
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A call that is yet to be made, on another thread."""
+
+    make: Callable[[], Any]
 
 
 class Caller:
@@ -61,7 +70,10 @@ class Caller:
         arguments: Arguments,
         executed: list[str],
     ) -> list[Any]:
-        """Call the node's function; async calls give tasks, blocked ones silent blockers."""
+        """Call the node's function; async calls give tasks, blocked ones silent blockers.
+
+        Those of a class that runs in the background are not made yet.
+        """
 
         def blocked(blocker: ExecutionBlocker) -> ExecutionBlocker:
             if blocker.message is not None:
@@ -69,7 +81,8 @@ class Caller:
             return ExecutionBlocker(None)
 
         method = getattr(self._callee(node_id, contract, node), contract.function)
-        return self._map(node_id, contract, method, arguments, blocked)
+        defer = contract.in_background
+        return self._map(node_id, contract, method, arguments, blocked, defer=defer)
 
     def lazy_wants(
         self, node_id: str, contract: Contract, node: Any, arguments: Arguments
@@ -171,6 +184,8 @@ class Caller:
         method: Any,
         arguments: Arguments,
         blocked: Callable[[ExecutionBlocker], Any],
+        *,
+        defer: bool = False,
     ) -> list[Any]:
         whole_lists = contract.input_is_list
         returned: list[Any] = []
@@ -180,7 +195,11 @@ class Caller:
             if blocker is not None:
                 returned.append(blocked(blocker))
                 continue
-            enter(self._context(node_id, index))
+            context = self._context(node_id, index)
+            if defer:
+                returned.append(Deferred(partial(_call_in, context, method, kwargs)))
+                continue
+            enter(context)
             value = self._call(method, kwargs)
             returned.append(self._tasks.start(value) if inspect.iscoroutine(value) else value)
         return returned
@@ -222,6 +241,13 @@ class Caller:
                 "current_outputs": [],
             },
         )
+
+
+def _call_in(context: NodeContext, method: Any, kwargs: dict[str, Any]) -> Any:
+    """Make a call on a thread of its own; threads of other nodes keep their surroundings."""
+    CURRENT.set(context)
+    context.check_interrupted()
+    return method(**kwargs)
 
 
 def _named_parameters(method: Any) -> set[str]:

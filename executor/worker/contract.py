@@ -39,6 +39,7 @@ class Contract:
     is_changed: Any | None  # the bound IS_CHANGED, if the class has one
     key_has_id: bool  # equal nodes must not share results
     is_v3: bool = False
+    in_background: bool = False  # it writes files: the nodes after it need not wait
     shows_when_cached: bool = False  # what it shows is shown again although it did not run
     dynamic: tuple[InputRule, ...] | None = None  # all inputs, if some bring others along
     takes_undeclared: bool = False  # undeclared literals are passed as well
@@ -110,6 +111,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         key_has_id=getattr(node_class, "NOT_IDEMPOTENT", False) is True
         or "UNIQUE_ID" in hidden.values(),
         is_v3=is_v3,
+        in_background=_in_background(node_class),
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
         dynamic=_dynamic(types) if has_schema(node_class) else None,
         takes_undeclared=bool(getattr(node_class, "ACCEPT_ALL_INPUTS", False))
@@ -142,6 +144,12 @@ def is_v3_class(node_class: NodeClass) -> bool:
 def has_schema(node_class: NodeClass) -> bool:
     """Whether a class gives its entry in GET /object_info itself, as those of the V3 API do."""
     return isinstance(node_class, type) and hasattr(node_class, "GET_NODE_INFO_V1")
+
+
+def _in_background(node_class: NodeClass) -> bool:
+    """Whether a class may run beside others; not where a pack has put a method of its own."""
+    method = getattr(node_class, node_class.FUNCTION, None)
+    return bool(getattr(node_class, "IN_BACKGROUND", False)) and method is node_class.run
 
 
 def _lazy_function(node_class: NodeClass, *, is_v3: bool) -> str | None:

@@ -42,10 +42,12 @@ class Engine:
         on_out_of_memory: Callable[[], None] | None = None,
         interruptions: Interruptions | None = None,
         hide_details: bool = False,
+        most_pending_saves: int = 0,
     ) -> None:
         """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs.
 
-        With `hide_details` errors tell clients neither tracebacks nor paths.
+        With `hide_details` errors tell clients neither tracebacks nor paths. Nodes that write files
+        do so beside others, of which `most_pending_saves` may wait.
         """
         self._contracts = Contracts(classes, fixed=fixed_classes)
         self._services = services
@@ -54,6 +56,7 @@ class Engine:
         self._on_out_of_memory = on_out_of_memory
         self._instances = Instances()
         self._hide_details = hide_details
+        self._most_pending_saves = most_pending_saves
         self._interruptions = interruptions or Interruptions()
         self._reporter: RunReporter | None = None
 
@@ -93,6 +96,7 @@ class Engine:
             instances=self._instances,
             services=services,
             free_memory=self._on_out_of_memory,
+            most_pending_saves=self._most_pending_saves,
         )
         self._reporter = reporter
         messages: list[tuple[str, JsonObject]] = []

@@ -122,6 +122,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
         on_out_of_memory=policy.residents.unload_all,
         interruptions=interruptions,
         hide_details=config.hide_error_details,
+        most_pending_saves=config.most_pending_saves,
     )
     ready = Ready(
         devices=device_entries(config.cpu, config.device),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from executor.messages import Execute
+from executor.worker.background import Background
 from executor.worker.cache import NodeName, NodeResult, ResultCache, Scope, Slot, UiResult
-from executor.worker.caller import Caller
+from executor.worker.caller import Caller, Deferred
 from executor.worker.calls import (
     Arguments,
     CallResult,
@@ -53,6 +55,7 @@ class Run:
         instances: Instances,
         services: Services,
         free_memory: Callable[[], None] | None = None,
+        most_pending_saves: int = 0,
     ) -> None:
         self.outcome = Outcome()
         self._command = command
@@ -62,10 +65,13 @@ class Run:
         self._cache = cache
         self._instances = instances
         self._tasks = ParkedTasks()
+        self._background = Background(most_pending_saves)
+        self._shown: dict[str, UiResult | None] = {}  # nodes that were shown in the background
         self._caller = Caller(command, graph, reporter, self._tasks, services, free_memory)
         self._keys = Keys(graph, contracts, self._is_changed)
         self._schedule = Schedule()
-        self._parked: dict[str, list[Any]] = {}  # async nodes: what their calls gave so far
+        # Async nodes: what their calls gave so far, and what they were called with.
+        self._parked: dict[str, tuple[list[Any], Arguments]] = {}
         self._expansions: dict[str, _Expansion] = {}
         self._results: dict[str, NodeResult] = {}  # those that pending nodes use
         self._uses: Counter[str] = Counter()  # node id -> how many pending nodes use its result
@@ -98,7 +104,8 @@ class Run:
         self._show_intermediate()
 
     def close(self) -> None:
-        """Cancel async nodes that still run."""
+        """Cancel async nodes that still run; files that are being written are finished."""
+        self._background.close()
         self._tasks.close()
 
     def _is_changed(self, node_id: str, contract: Contract) -> list[Any] | None:
@@ -200,7 +207,8 @@ class Run:
         self.outcome.begin(node_id)
         contract = self._contract(node_id)
         if node_id in self._parked:
-            self._take(node_id, contract, self._parked.pop(node_id))
+            returned, self.outcome.arguments = self._parked.pop(node_id)
+            self._take(node_id, contract, returned)
         elif node_id in self._expansions:
             self._finish_expansion(node_id, contract)
         elif self._recall(node_id):
@@ -237,14 +245,41 @@ class Run:
                 self._wait_for(node_id, wanted)
                 return
         returned = self._caller.call(node_id, contract, node, arguments, self.outcome.executed)
+        if contract.in_background:
+            returned = self._begin_calls(node_id, contract, returned)
         tasks = [value for value in returned if is_task(value)]
         if tasks:
             self._tasks.turn()
         if all(task.done() for task in tasks):
             self._take(node_id, contract, returned)
         else:
-            self._parked[node_id] = returned
+            self._parked[node_id] = returned, arguments
             self._tasks.park(node_id, tasks)
+
+    def _begin_calls(self, node_id: str, contract: Contract, calls: list[Any]) -> list[Any]:
+        """Have deferred calls made in the background, or here; gives tasks or results.
+
+        After the last of them the node is shown at once: the run may be busy for long.
+        """
+        if not self._background.most:
+            return [x.make() if isinstance(x, Deferred) else x for x in calls]
+        deferred = [index for index, x in enumerate(calls) if isinstance(x, Deferred)]
+        made = list(calls)
+
+        def make(index: int) -> Any:
+            made[index] = calls[index].make()
+            if index == deferred[-1]:
+                self._reporter.returned(node_id)
+                results = [read_result(value, contract) for value in made]
+                self._shown[node_id] = self._send_shown(node_id, merge_ui(results))
+            return made[index]
+
+        tasks = list(calls)
+        for index in deferred:
+            self._background.wait_for_room(self._reporter.check_interrupted)
+            future = self._background.add(partial(make, index))
+            tasks[index] = self._tasks.start_waiting(future)
+        return tasks
 
     def _arguments(self, node_id: str, contract: Contract) -> tuple[Arguments, dict[str, str]]:
         """The values of a node's inputs, and the lazy ones without a value: name -> producer."""
@@ -273,18 +308,26 @@ class Run:
         """Take what the calls of a node gave."""
         self._reporter.returned(node_id)
         results = [read_result(value, contract) for value in collect(returned)]
-        ui = self._show(node_id, merge_ui(results))
+        ui = self._show(node_id, results)
         if any(result.expand is not None for result in results):
             self._expand(node_id, results, ui)
         else:
             self._complete(node_id, NodeResult(outputs=merge_outputs(results, contract), ui=ui))
 
-    def _show(self, node_id: str, ui: dict[str, Any] | None) -> UiResult | None:
+    def _show(self, node_id: str, results: Sequence[CallResult]) -> UiResult | None:
+        if node_id in self._shown:
+            shown = self._shown.pop(node_id)
+        else:
+            shown = self._send_shown(node_id, merge_ui(results))
+        self.outcome.show(node_id, shown)
+        return shown
+
+    def _send_shown(self, node_id: str, ui: dict[str, Any] | None) -> UiResult | None:
+        """Tell clients what a node shows. May be called from the background."""
         if ui is None:
             return None
         shown = UiResult(output=plain_json(ui), meta=self._reporter.meta(node_id))
         self._reporter.executed(node_id, shown.output)
-        self.outcome.show(node_id, shown)
         return shown
 
     def _expand(self, node_id: str, results: Sequence[CallResult], ui: UiResult | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,14 @@ class ParkedTasks:
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task for one call; it runs when the loop does."""
         return self.loop.create_task(_contained(coroutine))
+
+    def start_waiting(self, future: Future[Any]) -> asyncio.Task[Any]:
+        """A task for a call that another thread makes."""
+
+        async def wait() -> Any:
+            return await asyncio.wrap_future(future)
+
+        return self.start(wait())
 
     def wait_here(self, task: asyncio.Task[Any], check_interrupted: Callable[[], None]) -> Any:
         """Wait for a task to end, and give its result; other tasks go on meanwhile."""

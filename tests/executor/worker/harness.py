@@ -75,6 +75,7 @@ class Bench:
     settings: NodeSettings = field(default_factory=NodeSettings)
     on_out_of_memory: Callable[[], None] | None = None
     interruptions: Interruptions | None = None
+    most_pending_saves: int = 0
 
     def __post_init__(self) -> None:
         self.engine = Engine(
@@ -83,6 +84,7 @@ class Bench:
             cache=self.cache,
             on_out_of_memory=self.on_out_of_memory,
             interruptions=self.interruptions,
+            most_pending_saves=self.most_pending_saves,
         )
 
     def run(
