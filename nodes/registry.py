@@ -14,8 +14,6 @@ from nodes import (
     latents,
     loaders,
     loading,
-    sampling,
-    saving,
     logic,
     primitives,
     sampling,
