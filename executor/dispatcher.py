@@ -16,6 +16,7 @@ from executor.endings import (
     failed_ending,
     lost_ending,
     message_data,
+    overtaken_ending,
 )
 from executor.jobs import Job, JobState
 from executor.listener import Listener
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 # Messages that the history keeps, should the worker not live to tell its own version.
 _KEPT: Final = frozenset({"execution_start", "execution_cached"})
 
+# The last messages of a run that nobody stopped.
+_LAST: Final = frozenset({"execution_success", "execution_error"})
+
 _PARK_S: Final = 2.0  # how long the end waits for the database
 
 
@@ -53,7 +57,8 @@ class Active:
 
     job: Job  # state running; without its content as long as `is_loaded` is False
     is_loaded: bool = True
-    is_interrupted: bool = False  # a client asked for it
+    is_interrupted: bool = False  # a client asked for it, and was told that it will be so
+    is_over: bool = False  # clients know how it ended: too late to interrupt it
     kept: list[Emit] = dataclasses.field(default_factory=list)  # start of the history's messages
     executing: Emit | None = None  # the last node that was announced
     progress_state: Emit | None = None  # the last state of all nodes
@@ -181,6 +186,7 @@ class Dispatcher:
             if (active := self._active.get(slot.name)) is not None
             and (wanted is None or active.job.prompt_id in wanted)
             and not active.is_interrupted
+            and not active.is_over
         ]
         for _, active in running:
             active.is_interrupted = True
@@ -259,17 +265,23 @@ class Dispatcher:
             await self._end(active, ending)
             return
         log.warning("job %s is tried again: %s", job.prompt_id, reason)
-        await self._store.put_back(job.sequence, count_attempt=True)
+        is_stored = self._store.put_back(job.sequence, count_attempt=True)
         waiting = dataclasses.replace(job, state=JobState.QUEUED, worker=None)
         ticket = Ticket(job.number, job.prompt_id, job.sequence)
+        # At once, so that it can be cancelled at any moment.
         self._pending.push(ticket, waiting if active.is_loaded else None)
         self._announce()
         self._dispatch_all()
+        await is_stored
 
     def _forward(self, slot: Slot, event: Emit) -> None:
         active = self._active.get(slot.name)
         if active is not None:
-            if event.type == "executing":
+            if event.type in _LAST:
+                if active.is_interrupted:  # `_finished` tells how it ends
+                    return
+                active.is_over = True
+            elif event.type == "executing":
                 active.executing = event
             elif event.type == "progress_state":
                 active.progress_state = event
@@ -284,7 +296,13 @@ class Dispatcher:
         if active is None or active.job.prompt_id != event.prompt_id:
             log.warning("%s reports the end of a job that it was not given", slot.name)
             return
-        ending = ending_of(event)
+        # An interrupt that was promised holds, also if the worker was done before it heard of it.
+        is_overtaken = active.is_interrupted and not event.interrupted
+        ending = (
+            overtaken_ending(active.job, event, active.executing)
+            if is_overtaken
+            else ending_of(event)
+        )
         self._pool.replace_if_used_up(slot)
         is_stored = self._store.finish(active.job, ending.result)
         started = self._start_next(slot)
@@ -352,7 +370,11 @@ class Dispatcher:
             log.exception("job %s cannot be handed to a worker", active.job.prompt_id)
             self._release(slot, active)
             reason = f"the job cannot be handed to a worker: {error}"
-            await self._end(active, failed_ending(active.job, reason))
+            if active.is_interrupted:
+                ending = lost_ending(active.job, reason, (), None, is_interrupted=True)
+            else:
+                ending = failed_ending(active.job, reason)
+            await self._end(active, ending)
             self._dispatch_all()
 
     async def _answer(self, slot: Slot, ask: Ask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,7 @@ from executor.jobs import Job, JobState, Result
 from executor.messages import Emit, Finished, JsonObject
 from executor.store import now_ms
 
+_INTERRUPTED: Final = "execution_interrupted"
 _LOST: Final = "executor.worker_interface.WorkerLost"
 
 
@@ -43,6 +45,17 @@ def ending_of(event: Finished) -> Ending:
     return Ending(result=result)
 
 
+def overtaken_ending(job: Job, event: Finished, executing: Emit | None) -> Ending:
+    """The end of an interrupted job whose worker was done before it heard of the interrupt."""
+    run = ending_of(event).result
+    last = _about_node(job, _node_of(executing))
+    messages = [*event.messages[:-1], (_INTERRUPTED, last)]
+    result = dataclasses.replace(
+        run, state=JobState.INTERRUPTED, messages=json_text.encode(messages), error=None
+    )
+    return Ending(result=result, announcement=_announcement(job, _INTERRUPTED, last))
+
+
 def lost_ending(
     job: Job,
     reason: str,
@@ -58,7 +71,7 @@ def lost_ending(
     node_id = _node_of(executing)
     body = _about_node(job, node_id)
     if is_interrupted:
-        return _ending(job, JobState.INTERRUPTED, "execution_interrupted", body, kept, reason)
+        return _ending(job, JobState.INTERRUPTED, _INTERRUPTED, body, kept, reason)
     text = f"{reason}. The job was tried {_times(job.attempts)} and is given up."
     return _ending(
         job, JobState.FAILED, "execution_error", body | _exception(_LOST, text), kept, text
@@ -88,14 +101,18 @@ def _ending(
     job: Job, state: JobState, kind: str, body: JsonObject, kept: Sequence[Emit], error: str
 ) -> Ending:
     messages = [[event.type, message_data(event)] for event in kept] + [[kind, body]]
-    announcement = Emit(
+    announcement = _announcement(job, kind, body)
+    result = Result(state=state, messages=json_text.encode(messages), error=error)
+    return Ending(result=result, announcement=announcement)
+
+
+def _announcement(job: Job, kind: str, body: JsonObject) -> Emit:
+    return Emit(
         prompt_id=job.prompt_id,
         type=kind,
         text=json_text.encode({"type": kind, "data": body}),
-        to_all_if_no_client=state is JobState.INTERRUPTED,
+        to_all_if_no_client=kind == _INTERRUPTED,
     )
-    result = Result(state=state, messages=json_text.encode(messages), error=error)
-    return Ending(result=result, announcement=announcement)
 
 
 def _about_node(job: Job, node_id: str | None) -> JsonObject:

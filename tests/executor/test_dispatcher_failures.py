@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from executor.jobs import Job, JobState
-from executor.memory_worker import MemoryWorker, crash, succeed, wait_for_interrupt
+from executor.memory_worker import (
+    MemoryWorker,
+    crash,
+    emitted,
+    finished,
+    succeed,
+    wait_for_interrupt,
+)
 from executor.messages import Execute, Ready
 from executor.store import Store
 from tests.executor.conftest import make_job
@@ -147,6 +154,79 @@ async def test_an_interrupt_reaches_the_running_job(dispatching: Dispatching) ->
 
     (job,) = dispatching.listener.finished
     assert job.state is JobState.INTERRUPTED
+
+
+@pytest.mark.parametrize("kind", ["execution_success", "execution_error"])
+async def test_an_interrupt_that_was_promised_holds_although_the_job_was_done(
+    dispatching: Dispatching, kind: str
+) -> None:
+    succeeded = kind == "execution_success"
+    interrupted = asyncio.Event()
+
+    async def be_done(worker: MemoryWorker, command: Execute) -> None:
+        await interrupted.wait()  # by then the promise is given; the worker does not know of it
+        worker.report(emitted(command.prompt_id, kind))
+        worker.report(finished(command.prompt_id, succeeded=succeeded, outputs={"2": {"x": []}}))
+
+    await dispatching.start()
+    dispatching.scripts["a"] = [be_done]
+    await dispatching.dispatcher.submit(make_job("a", client_id="c"))
+    assert await dispatching.dispatcher.stop_jobs(["a"])
+    interrupted.set()
+    await dispatching.listener.wait_finished("a")
+
+    entry = await dispatching.store.finished_job("a")
+    assert entry is not None and entry.job.state is JobState.INTERRUPTED
+    assert entry.result.outputs == b'{"2":{"x":[]}}'
+    messages = await dispatching.history_messages("a")
+    assert [name for name, _ in messages] == ["execution_interrupted"]
+    assert [(owner, event.type) for owner, event in dispatching.listener.emitted] == [
+        ("c", "execution_interrupted")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["execution_success", "execution_error"])
+async def test_a_job_whose_end_clients_know_cannot_be_interrupted(
+    dispatching: Dispatching, kind: str
+) -> None:
+    go_on = asyncio.Event()
+
+    async def tell_and_wait(worker: MemoryWorker, command: Execute) -> None:
+        worker.report(emitted(command.prompt_id, kind))
+        await go_on.wait()
+        worker.report(finished(command.prompt_id, succeeded=kind == "execution_success"))
+
+    await dispatching.start()
+    dispatching.scripts["a"] = [tell_and_wait]
+    await dispatching.dispatcher.submit(make_job("a"))
+    await dispatching.listener.wait_for(lambda: ("emit", "a", kind) in dispatching.listener.told)
+    assert not await dispatching.dispatcher.stop_jobs(["a"])
+    assert not await dispatching.dispatcher.interrupt()
+    go_on.set()
+    await dispatching.listener.wait_finished("a")
+    state = JobState.SUCCEEDED if kind == "execution_success" else JobState.FAILED
+    assert [job.state for job in dispatching.listener.finished] == [state]
+
+
+async def test_a_job_whose_worker_has_just_died_can_be_cancelled(dispatching: Dispatching) -> None:
+    await dispatching.start()
+    dispatching.scripts["a"] = [crash]
+    cancelled: list[bool] = []
+    slow = dispatching.store.put_back
+
+    def put_back(sequence: int, *, count_attempt: bool) -> asyncio.Future[bool]:
+        async def cancel() -> None:
+            cancelled.append(await dispatching.dispatcher.stop_jobs(["a"]))
+
+        cancelling.append(asyncio.create_task(cancel()))
+        return slow(sequence, count_attempt=count_attempt)
+
+    cancelling: list[asyncio.Task[None]] = []
+    dispatching.store.put_back = put_back  # type: ignore[method-assign]
+    await dispatching.dispatcher.submit(make_job("a"))
+    await eventually(lambda: cancelled == [True])
+    stored = await dispatching.store.record("a")
+    assert stored is not None and stored.job.state is JobState.CANCELLED
 
 
 async def test_an_interrupt_without_an_id_hits_whatever_runs(dispatching: Dispatching) -> None:

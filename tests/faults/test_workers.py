@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import psutil
@@ -133,6 +134,30 @@ def test_of_two_cancellers_one_wins_and_what_has_ended_cannot_be_cancelled(
     assert [cancel(running), cancel(waiting)] == [False, False]
     assert [status_of(client, x) for x in (running, waiting)] == ["cancelled", "cancelled"]
     assert_works(client)
+
+
+def test_what_a_canceller_was_told_is_how_the_prompt_ends(faulty: ServerProcess) -> None:
+    client = faulty.client
+    assert_works(client)
+    told = []
+    delay_s = 0.0
+    for _ in range(60):
+        prompt_id = client.submit(fault("nothing"))
+        # Cancel around the moment of the end, wherever that is on this machine.
+        end = time.monotonic() + delay_s
+        while time.monotonic() < end:
+            pass
+        is_cancelled = client.post(f"/api/jobs/{prompt_id}/cancel").json()["cancelled"]
+        told.append(is_cancelled)
+        delay_s = delay_s + 0.002 if is_cancelled else max(delay_s - 0.002, 0)
+        status = wait_until(lambda: _end_of(client, prompt_id), what="the prompt ends")  # noqa: B023
+        assert status == ("cancelled" if is_cancelled else "completed")
+    assert {True, False} == set(told)
+
+
+def _end_of(client: Client, prompt_id: str) -> str | None:
+    status = status_of(client, prompt_id)
+    return None if status in ("pending", "in_progress") else status
 
 
 def test_a_prompt_that_kills_every_worker_is_given_up(servers: Servers) -> None:
