@@ -17,7 +17,13 @@ ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 # Classes of later releases.
-CLASSES: Final[Mapping[str, str]] = {}
+CLASSES: Final[Mapping[str, str]] = {
+    "EmptyHiDreamO1LatentImage": (
+        "(width: INT=2048(64..4096 step 32); height: INT=2048(64..4096 step 32); "
+        "batch_size: INT=1(1..64)) -> LATENT"
+    ),
+    "EmptyTrellis2LatentStructure": "(batch_size: INT=1(1..4096)) -> LATENT",
+}
 
 
 def notation(info: Mapping[str, Any]) -> str:

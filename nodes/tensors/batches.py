@@ -1,0 +1,25 @@
+"""Batches of different sizes and lengths made to fit each other."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from models.math import resize
+
+
+def repeat_to(values: Tensor, count: int) -> Tensor:
+    """A batch of exactly `count` items: from the beginning again, or cut."""
+    have = values.shape[0]
+    if have == count:
+        return values
+    if have > count:
+        return values[:count]
+    return values.repeat(-(-count // have), *[1] * (values.ndim - 1))[:count]
+
+
+def fit(samples: Tensor, like: Tensor, method: str = "bilinear") -> Tensor:
+    """[B, C, ..., H, W] cut around the centre and resized to the sides of `like`."""
+    height, width = like.shape[-2:]
+    if samples.shape[-2:] == like.shape[-2:]:
+        return samples
+    return resize(samples, width, height, method, crop=True)

@@ -1,0 +1,137 @@
+"""Latents taken apart, laid over and mixed with each other.
+
+A latent is {"samples": [B, C, ..., h, w]}, and may have a `noise_mask` [B, ..., H, W] and a
+`batch_index`: the place of each item in the batch whose noise it gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nodes.tensors.batches import fit, repeat_to
+
+Latent: TypeAlias = Mapping[str, Any]
+
+_SMALLEST = 8  # latent elements: what at least is left where a crop begins near the end
+
+
+def with_samples(latent: Latent, samples: Tensor, **more: Any) -> dict[str, Any]:
+    """The latent with other samples and whatever else."""
+    return {**latent, "samples": samples, **more}
+
+
+def batch_index(latent: Latent) -> list[int]:
+    """The places of the items in their batch: by default they are the batch."""
+    index = latent.get("batch_index")
+    return list(range(latent["samples"].shape[0])) if index is None else list(index)
+
+
+def of_batch(latent: Latent, start: int, length: int) -> dict[str, Any]:
+    """`length` items from `start` on, at least the last one; a mask for all stays one for all."""
+    samples = latent["samples"]
+    start = min(samples.shape[0] - 1, start)
+    chosen = slice(start, min(samples.shape[0], start + length))
+    taken = with_samples(latent, samples[chosen].clone())
+    mask = latent.get("noise_mask")
+    if mask is not None and mask.shape[0] > 1:
+        taken["noise_mask"] = repeat_to(mask, samples.shape[0])[chosen].clone()
+    taken["batch_index"] = batch_index(latent)[chosen]
+    return taken
+
+
+def repeated(latent: Latent, amount: int) -> dict[str, Any]:
+    """The batch `amount` times; each time with places of its own, where they are given."""
+    samples = latent["samples"]
+    made = with_samples(latent, samples.repeat(amount, *[1] * (samples.ndim - 1)))
+    mask = latent.get("noise_mask")
+    if mask is not None and mask.shape[0] > 1:
+        mask = repeat_to(mask, samples.shape[0])
+        made["noise_mask"] = mask.repeat(amount, *[1] * (mask.ndim - 1))
+    index = latent.get("batch_index")
+    if index is not None:
+        distance = max(index) - min(index) + 1
+        made["batch_index"] = [place + i * distance for i in range(amount) for place in index]
+    return made
+
+
+def joined(first: Latent, second: Latent) -> dict[str, Any]:
+    """Two batches as one; the second gets the sides of the first."""
+    samples = torch.cat((first["samples"], fit(second["samples"], first["samples"])))
+    return with_samples(first, samples, batch_index=batch_index(first) + batch_index(second))
+
+
+def crop(samples: Tensor, width: int, height: int, x: int, y: int) -> Tensor:
+    """A rectangle of [..., H, W], as far as it lies inside."""
+    x = max(0, min(x, samples.shape[-1] - _SMALLEST))
+    y = max(0, min(y, samples.shape[-2] - _SMALLEST))
+    return samples[..., y : y + height, x : x + width]
+
+
+def composite(lower: Tensor, upper: Tensor, x: int, y: int, feather: int) -> Tensor:
+    """[B, C, H, W] with another laid on at (x, y); edges inside fade over `feather` elements."""
+    height = min(upper.shape[-2], lower.shape[-2] - y)
+    width = min(upper.shape[-1], lower.shape[-1] - x)
+    result = lower.clone()
+    if height <= 0 or width <= 0:
+        return result
+    part = upper[..., :height, :width]
+    place = (..., slice(y, y + height), slice(x, x + width))
+    weight = torch.ones(height, width, dtype=lower.dtype, device=lower.device)
+    for step in range(feather):
+        # Slices, not indices: where the ramp is longer than the part, those from the far end come
+        # round again, and recorded results have that.
+        share = (step + 1) / feather
+        if y > 0:
+            weight[step : step + 1] *= share
+        if y + height < lower.shape[-2]:
+            weight[height - 1 - step : height - step] *= share
+        if x > 0:
+            weight[:, step : step + 1] *= share
+        if x + width < lower.shape[-1]:
+            weight[:, width - 1 - step : width - step] *= share
+    result[place] = part * weight + result[place] * (1 - weight)
+    return result
+
+
+def blend(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """`share` of the first; the second is brought to its sides."""
+    return first * share + fit(second, first, "bicubic") * (1 - share)
+
+
+def match(first: Tensor, second: Tensor) -> Tensor:
+    """The second with the sides and the batch of the first."""
+    return repeat_to(fit(second, first), first.shape[0])
+
+
+def interpolate(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Mix directions and lengths of the channel vectors apart; `share` of the first."""
+    second = match(first, second)
+    first_length, second_length = _length(first), _length(second)
+    unit = torch.nan_to_num(first / first_length) * share
+    unit = unit + torch.nan_to_num(second / second_length) * (1 - share)
+    unit = torch.nan_to_num(unit / _length(unit))
+    return unit * (first_length * share + second_length * (1 - share))
+
+
+def _length(samples: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(samples, dim=1, keepdim=True)
+    return length
+
+
+def cut(samples: Tensor, axis: int, index: int, amount: int) -> Tensor:
+    """`amount` slices along an axis; an index below 0 counts from the end."""
+    size = samples.shape[axis]
+    start = min(index, size - 1) if index >= 0 else max(0, size + index)
+    return samples.narrow(axis, start, min(size - start, amount))
+
+
+def cut_to_batch(samples: Tensor, axis: int, size: int) -> Tensor:
+    """Pieces of `size` along an axis below 0, as a batch; what is left over is dropped."""
+    size = min(size, samples.shape[axis])
+    count = samples.shape[axis] // size
+    starts = range(0, count * size, size)
+    return torch.stack([item.narrow(axis, start, size) for item in samples for start in starts])
