@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 PORT ?= 8188
 BIN = $(VENV)/bin
+# A file's tests share servers; each process has servers of its own, of about 1 GB each.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 
 EXTRAS_run =
 EXTRAS_test = [test]
@@ -18,10 +20,10 @@ run: $(VENV)/.installed-run ## set up, start the server, draw a first picture, g
 	@$(BIN)/darkroom demo --base-directory data --port $(PORT) $(if $(filter-out 0,$(ONCE)),--once) $(if $(TEXT),--text "$(TEXT)")
 
 test: $(VENV)/.installed-test ## set up and run the tests (ARGS="-k queue" for some of them)
-	@$(BIN)/python -m pytest -m "not slow and not gpu" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not gpu" $(ARGS)
 
 test-all: $(VENV)/.installed-test ## the slow tests too: full-size checkpoints, minutes of CPU time
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-gpu: $(VENV)/.installed-test ## only the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)

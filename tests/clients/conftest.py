@@ -16,7 +16,7 @@ from tests.clients import install
 from tests.clients.drivers import DRIVERS, HERE, Driver, run
 from tests.conftest import ROOT, ServerProcess, start_server
 
-STEPS = 3
+STEPS = 10
 COLOUR = (0, 128, 128)
 
 

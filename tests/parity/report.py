@@ -75,6 +75,27 @@ class ParityReport:
         finally:
             self.record(area, case["id"], max(errors, default=None), passed)
 
+    def as_plain(self) -> dict[str, Any]:
+        """All results as plain data, for another process."""
+        return {
+            name: {
+                "passed": sorted(area.passed),
+                "failed": sorted(area.failed),
+                "missing": area.missing,
+                "worst": area.worst,
+            }
+            for name, area in self.areas.items()
+        }
+
+    def add_plain(self, plain: dict[str, Any]) -> None:
+        """Add what another process collected."""
+        for name, more in plain.items():
+            area = self.areas.setdefault(name, Area())
+            area.passed.update(more["passed"])
+            area.failed.update(more["failed"])
+            area.missing.update(more["missing"])
+            area.worst = max(area.worst, more["worst"])
+
     def lines(self) -> list[str]:
         """The summary lines, by area."""
         return [results.line(name) for name, results in sorted(self.areas.items())]

@@ -359,7 +359,6 @@ LOOPED.append(LOOPED)
         ({"expand": {"1": node("Value", value=1)}}, "'1'"),
         ({"expand": {"x": node("Value", value=1)}, "result": (["nowhere", 0],)}, "nowhere"),
     ],
-    ids=str,
 )
 def test_a_result_that_is_none_fails_the_prompt_and_names_the_node(
     returned: Any, says: str

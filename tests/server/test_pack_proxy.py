@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -254,7 +255,7 @@ def test_hooks_that_hang_are_given_up_and_asked_again_later(new_twin: NewTwin, s
             release.set()
 
         def is_asked() -> bool:
-            return client.submit(preview_graph()) in asked
+            return client.submit(preview_graph(), prompt_id=uuid4().hex) in asked
 
         wait_until(is_asked, what="the hooks are asked again")
 

@@ -1,4 +1,7 @@
-"""The `parity_report` fixture and the lines it prints at the end of a run.
+"""The `parity_report` fixture and the lines it prints at the end of a run, a pytest plugin.
+
+It is no conftest.py because the process that prints these lines, where several run the tests
+(pytest-xdist), collects none and so loads no conftest.py of a folder.
 
 A parity test runs one case and records it in one of two ways:
 
@@ -15,13 +18,14 @@ with `parity AREA: P/N cases pass, worst error E` for each area.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-import torch
 
 from tests.parity.report import ParityReport
 
 _REPORT = pytest.StashKey[ParityReport]()
+_OUTPUT = "parity"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,10 +41,25 @@ def parity_report(pytestconfig: pytest.Config) -> ParityReport:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Compute on one thread: tiny tensors lose more to handing over work than they gain."""
+    import torch  # not before a test needs it
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the results of this process to the one that prints them."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_OUTPUT] = session.config.stash[_REPORT].as_plain()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the results of a process that has ended."""
+    node.config.stash[_REPORT].add_plain(getattr(node, "workeroutput", {}).get(_OUTPUT, {}))
 
 
 def pytest_terminal_summary(
