@@ -25,6 +25,7 @@ from nodes import (
     vae,
 )
 from nodes.base import Node
+from nodes.custom_sampling import schedulers, sigmas
 
 # A class is known by being in one of these, under a name without underscore.
 _MODULES: tuple[ModuleType, ...] = (
@@ -44,6 +45,8 @@ _MODULES: tuple[ModuleType, ...] = (
     primitives,
     logic,
     text_preview,
+    schedulers,
+    sigmas,
 )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from models.errors import InvalidInput
 from models.protocol import options as model_option
 from models.protocol.calculate import mark_level
 from models.protocol.object_schedule import ObjectSchedule
+from models.sampling import sigma_ranges
 from models.sampling.noise import NoiseSampler, brownian_noise, step_noise
 from models.sampling.samplers import SAMPLERS, Sampler
 from models.sampling.samplers.ancestral import additive_split
@@ -31,11 +31,6 @@ Model = Callable[..., Tensor]
 _NEUTRAL: dict[str, Any] = {
     "s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0, "noise_device": "cpu",
 }  # fmt: skip
-
-
-def append_zero(x: Tensor) -> Tensor:
-    """A list of sigmas with a final 0."""
-    return torch.cat([x, x.new_zeros(1)])
 
 
 def append_dims(x: Tensor, target_dims: int) -> Tensor:
@@ -63,35 +58,29 @@ def get_ancestral_step(sigma_from: Any, sigma_to: Any, eta: float = 1.0) -> tupl
 def get_sigmas_karras(
     n: int, sigma_min: float, sigma_max: float, rho: float = 7.0, device: Any = "cpu"
 ) -> Tensor:
-    """n sigmas at equal distances in sigma^(1/rho), and 0 (Karras et al. 2022, equation 5)."""
-    low, high = float(sigma_min) ** (1 / rho), float(sigma_max) ** (1 / rho)
-    ramp = torch.linspace(0, 1, n, device=device)
-    return append_zero((high + ramp * (low - high)) ** rho)
+    """n sigmas at equal distances in sigma^(1/rho), and 0."""
+    return sigma_ranges.karras(n, float(sigma_min), float(sigma_max), rho).to(device)
 
 
 def get_sigmas_exponential(
     n: int, sigma_min: float, sigma_max: float, device: Any = "cpu"
 ) -> Tensor:
     """n sigmas at equal distances in the logarithm, and 0."""
-    ends = math.log(float(sigma_max)), math.log(float(sigma_min))
-    return append_zero(torch.linspace(*ends, n, device=device).exp())
+    return sigma_ranges.exponential(n, float(sigma_min), float(sigma_max)).to(device)
 
 
 def get_sigmas_polyexponential(
     n: int, sigma_min: float, sigma_max: float, rho: float = 1.0, device: Any = "cpu"
 ) -> Tensor:
     """n sigmas along a power of a line in the logarithm, and 0."""
-    low, high = math.log(float(sigma_min)), math.log(float(sigma_max))
-    ramp = torch.linspace(1, 0, n, device=device) ** rho
-    return append_zero((ramp * (high - low) + low).exp())
+    return sigma_ranges.polyexponential(n, float(sigma_min), float(sigma_max), rho).to(device)
 
 
 def get_sigmas_vp(
     n: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3, device: Any = "cpu"
 ) -> Tensor:
     """n sigmas of the continuous variance preserving process, and 0."""
-    t = torch.linspace(1, eps_s, n, device=device)
-    return append_zero((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
+    return sigma_ranges.variance_preserving(n, beta_d, beta_min, eps_s).to(device)
 
 
 def get_sigmas_laplace(
@@ -102,12 +91,8 @@ def get_sigmas_laplace(
     beta: float = 0.5,
     device: Any = "cpu",
 ) -> Tensor:
-    """n sigmas at quantiles of a Laplace distribution of log sigma, and 0."""
-    x = torch.linspace(0, 1, n, device=device)
-    centred = 0.5 - x
-    spread = 1 - 2 * centred.abs() + 1e-5
-    quantile = mu - beta * centred.sign() * spread.log()
-    return append_zero(quantile.exp().clamp(min=float(sigma_min), max=float(sigma_max)))
+    """n sigmas at quantiles of a Laplace distribution of log sigma."""
+    return sigma_ranges.laplace(n, float(sigma_min), float(sigma_max), mu, beta).to(device)
 
 
 def default_noise_sampler(x: Tensor, seed: int | None = None) -> Callable[[Any, Any], Tensor]:

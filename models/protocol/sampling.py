@@ -15,7 +15,7 @@ from models.protocol.k_samplers import sampler_object
 from models.protocol.object_schedule import ObjectSchedule
 from models.protocol.replaced import current, is_any_replaced
 from models.sampling import sample as plain
-from models.sampling import schedulers
+from models.sampling import schedulers, sigma_ranges
 from models.sampling.noise import prepare_noise
 from models.sampling.samplers import SAMPLERS
 from models.sampling.schedule import Schedule
@@ -58,9 +58,7 @@ def normal_scheduler(
 
 def kl_optimal_scheduler(n: int, sigma_min: float, sigma_max: float) -> Tensor:
     """Equal distances in atan sigma (Sabour et al. 2024)."""
-    ends = torch.tensor([float(sigma_max), float(sigma_min)]).atan()
-    fraction = torch.arange(n) / (n - 1)
-    return torch.cat([(fraction * ends[1] + (1 - fraction) * ends[0]).tan(), torch.zeros(1)])
+    return sigma_ranges.kl_optimal(n, float(sigma_min), float(sigma_max))
 
 
 SCHEDULER_HANDLERS: dict[str, SchedulerHandler] = {

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.sampling import sigma_ranges
 from models.sampling.schedule import Schedule
+from models.sampling.sigma_ranges import then_zero
 
 Scheduler = Callable[[Schedule, int], Tensor]
 
@@ -25,15 +27,11 @@ def _is_zero(sigma: float) -> bool:
     return math.isclose(sigma, 0.0, abs_tol=1e-5)
 
 
-def _then_zero(sigmas: Tensor) -> Tensor:
-    return torch.cat([sigmas, sigmas.new_zeros(1)])
-
-
 def simple(schedule: Schedule, steps: int) -> Tensor:
     """Entries of the table at equal distances, from the last one down."""
     stride = len(schedule.sigmas) / steps
     picks = [-(1 + int(i * stride)) for i in range(steps)]
-    return _then_zero(schedule.sigmas[picks])
+    return then_zero(schedule.sigmas[picks])
 
 
 def _equal_times(schedule: Schedule, count: int) -> Tensor:
@@ -45,25 +43,22 @@ def normal(schedule: Schedule, steps: int) -> Tensor:
     """Equal distances in time, both ends of the schedule included."""
     if _is_zero(schedule.sigma_min):
         return schedule.sigma(_equal_times(schedule, steps + 1))
-    return _then_zero(schedule.sigma(_equal_times(schedule, steps)))
+    return then_zero(schedule.sigma(_equal_times(schedule, steps)))
 
 
 def sgm_uniform(schedule: Schedule, steps: int) -> Tensor:
     """Equal distances in time, the last one leading to 0 instead of the smallest sigma."""
-    return _then_zero(schedule.sigma(_equal_times(schedule, steps + 1)[:-1]))
+    return then_zero(schedule.sigma(_equal_times(schedule, steps + 1)[:-1]))
 
 
 def karras(schedule: Schedule, steps: int, rho: float = 7.0) -> Tensor:
     """Equal distances in sigma^(1/rho) (Karras et al. 2022, equation 5)."""
-    ramp = torch.linspace(0, 1, steps)
-    low, high = schedule.sigma_min ** (1 / rho), schedule.sigma_max ** (1 / rho)
-    return _then_zero((high + ramp * (low - high)) ** rho)
+    return sigma_ranges.karras(steps, schedule.sigma_min, schedule.sigma_max, rho)
 
 
 def exponential(schedule: Schedule, steps: int) -> Tensor:
     """Equal distances in log sigma."""
-    high, low = math.log(schedule.sigma_max), math.log(schedule.sigma_min)
-    return _then_zero(torch.linspace(high, low, steps).exp())
+    return sigma_ranges.exponential(steps, schedule.sigma_min, schedule.sigma_max)
 
 
 def ddim_uniform(schedule: Schedule, steps: int) -> Tensor:
@@ -72,7 +67,7 @@ def ddim_uniform(schedule: Schedule, steps: int) -> Tensor:
     ends_in_table = _is_zero(float(table[1]))
     stride = max(len(table) // (steps + 1 if ends_in_table else steps), 1)
     rising = table[1::stride]
-    return rising.flip(0) if ends_in_table else _then_zero(rising.flip(0))
+    return rising.flip(0) if ends_in_table else then_zero(rising.flip(0))
 
 
 def beta(schedule: Schedule, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
@@ -82,7 +77,7 @@ def beta(schedule: Schedule, steps: int, alpha: float = 0.6, beta: float = 0.6) 
     quantiles = scipy.stats.beta.ppf(1 - np.linspace(0, 1, steps, endpoint=False), alpha, beta)
     picks = np.rint(quantiles * (len(schedule.sigmas) - 1)).astype(int)
     kept = [int(p) for i, p in enumerate(picks) if i == 0 or p != picks[i - 1]]
-    return _then_zero(schedule.sigmas[kept])
+    return then_zero(schedule.sigmas[kept])
 
 
 def linear_quadratic(schedule: Schedule, steps: int, threshold: float = 0.025) -> Tensor:
@@ -103,9 +98,7 @@ def linear_quadratic(schedule: Schedule, steps: int, threshold: float = 0.025) -
 
 def kl_optimal(schedule: Schedule, steps: int) -> Tensor:
     """Equal distances in atan sigma (Sabour et al. 2024, theorem 3.1); NaN for a single step."""
-    fraction = torch.arange(steps) / (steps - 1)
-    high, low = math.atan(schedule.sigma_max), math.atan(schedule.sigma_min)
-    return _then_zero((fraction * low + (1 - fraction) * high).tan())
+    return sigma_ranges.kl_optimal(steps, schedule.sigma_min, schedule.sigma_max)
 
 
 SCHEDULERS: Mapping[str, Scheduler] = {
