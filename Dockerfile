@@ -21,7 +21,8 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 VOLUME ["/data/models", "/data/input", "/data/output", "/data/user"]
 EXPOSE 8188
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
-    CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8188/system_stats', timeout=4)"]
+    CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8188/features', timeout=4)"]
 
 ENTRYPOINT ["darkroom", "serve", "--base-directory", "/data"]
+# Others can reach it: it wants a key (docs/security.md), or --allow-anonymous behind a proxy that knows its users.
 CMD ["--listen", "0.0.0.0", "--port", "8188"]

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
-import functools
+import re
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from server.encoded import EncodedBody
+from server.scopes import Scope
 
 _FOLDER: Final = Path(str(resources.files("server"))) / "openapi"
 _ROOT: Final = "openapi.yaml"
+_PARAMETER: Final = re.compile(r"\{[^}]*\}")
 
 
-def read_document() -> dict[str, Any]:
-    """The whole document. Reads files and takes a moment: not for the event loop."""
+def read_document(scopes: Mapping[tuple[str, str], Scope]) -> dict[str, Any]:
+    """The whole document. Reads files and takes a moment: not for the event loop.
+
+    `scopes` says what a key must allow, by method and path: without /api, parameters as `{}`.
+    """
     document = _read(_ROOT)
     for file in sorted(_FOLDER.glob("*.yaml")):
         if file.name != _ROOT:
             _join(document, _read(file.name), file.name)
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            scope = scopes.get((method.upper(), path_shape(path)))
+            if scope is not None:
+                _add_scope(operation, scope, document["components"]["securitySchemes"])
     return document
 
 
-@functools.cache
-def encoded_document() -> EncodedBody:
-    """The document as it is sent; reads it the first time."""
-    return EncodedBody.make(msgspec.json.encode(read_document()))
+def path_shape(path: str) -> str:
+    """A path without /api, whose parameters have neither names nor patterns."""
+    return _PARAMETER.sub("{}", path.removeprefix("/api") if path.startswith("/api/") else path)
+
+
+def _add_scope(operation: dict[str, Any], scope: Scope, schemes: Iterable[str]) -> None:
+    """Say which key a call needs where keys are in use, and what it is answered without."""
+    if scope is Scope.OPEN:
+        operation["security"] = []
+        return
+    operation["security"] = [{}, *({name: [scope.word]} for name in schemes)]
+    operation["responses"].setdefault("401", {"$ref": "#/components/responses/KeyNeeded"})
+    operation["responses"].setdefault("403", {"$ref": "#/components/responses/ForeignPage"})
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from server.api_document import path_shape
 from server.body import DEEPEST
 from server.middleware import build_middleware
 from server.routes import (
@@ -21,6 +23,7 @@ from server.routes import (
     pages,
     prompt,
     queue,
+    sign_in,
     system,
     upload,
     user_settings,
@@ -29,9 +32,11 @@ from server.routes import (
     view,
     websocket,
 )
-from server.services import SERVICES, Route, Services
+from server.scopes import Scope
+from server.services import SCOPES, SERVICES, Route, Services
 
 API_PREFIX: Final = "/api"
+_OWN: Final = "private, no-cache"
 
 ROUTES: Final[list[Route]] = [
     *websocket.ROUTES,
@@ -51,6 +56,7 @@ ROUTES: Final[list[Route]] = [
     *userdata.ROUTES,
     *packs.ROUTES,
     *pages.ROUTES,
+    *sign_in.ROUTES,
     *front_end.ROUTES,
     *api_docs.ROUTES,
 ]
@@ -65,14 +71,37 @@ def build_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     app[DEEPEST] = settings.max_json_depth
+    app[SCOPES] = route_scopes()
     app.on_cleanup.append(_close_proxy)
-    for method, path, handler in ROUTES:
+    for method, path, unguarded, scope in ROUTES:
+        handler = _guarded(unguarded, scope)
         app.router.add_route(method, path, handler)
         app.router.add_route(method, API_PREFIX + path, handler)
         if method == "GET" and path != "/ws":
             app.router.add_route("HEAD", path, handler)
             app.router.add_route("HEAD", API_PREFIX + path, handler)
     return app
+
+
+def route_scopes() -> dict[tuple[str, str], Scope]:
+    """What a key must allow, by method and shape of path."""
+    return {(method, path_shape(path)): scope for method, path, _, scope in ROUTES}
+
+
+def _guarded(handler: Handler, scope: Scope) -> Handler:
+    """The handler, for those whose key allows it."""
+    if scope is Scope.OPEN:
+        return handler
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        access = request.app[SERVICES].access
+        with access.in_progress(access.admit(request, scope)):
+            response = await handler(request)
+        if access.is_on and not response.prepared:
+            response.headers["Cache-Control"] = _OWN  # no proxy may show it to others
+        return response
+
+    return guarded
 
 
 async def _close_proxy(app: web.Application) -> None:

@@ -1,4 +1,4 @@
-"""The command `darkroom`: `serve` (the default), `demo`, `doctor`."""
+"""The command `darkroom`: `serve` (the default), `demo`, `doctor`, `keys`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from server.settings import SettingError, Settings, build_settings
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("serve", "demo", "doctor")
+COMMANDS = ("serve", "demo", "doctor", "keys")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from server.demo import main as demo
 
         return demo(arguments)
+    if command == "keys":
+        from server.keys_command import main as keys
+
+        return keys(arguments)
     parser = _parser(command)
     parsed = read_flags(parser, parser.parse_args(arguments))
     if parsed.lists_features:

@@ -6,7 +6,9 @@ ServerError                 500
 │   ├── InvalidPromptId     400  a job cannot have the given id
 │   └── PromptRejected      400  the graph cannot run; carries the errors of its nodes
 ├── Unauthorized            401  the header `comfy-user` names no user (with --multi-user)
+│   └── KeyNeeded           401  keys are in use, and the request has no valid one
 ├── Forbidden               403  the request comes from a foreign page, or leaves its folder
+│   └── ScopeTooSmall       403  the key does not allow this
 ├── NotFound                404
 │   └── JobNotFound         404  the same for /api/jobs
 ├── Conflict                409  something of that name is there already
@@ -32,6 +34,7 @@ class ServerError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal_error"
     retry_after: ClassVar[int | None] = None  # seconds after which another try makes sense
+    challenge: ClassVar[str | None] = None  # how to say who asks (RFC 9110 section 11.6.1)
 
     def __init__(self, message: str = "", *, details: str = "", **extra: object) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -89,11 +92,21 @@ class Unauthorized(ServerError):
     type = "unauthorized"
 
 
+class KeyNeeded(Unauthorized):
+    """This server asks for an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`."""
+
+    challenge = 'Bearer realm="darkroom"'
+
+
 class Forbidden(ServerError):
     """This is not allowed."""
 
     status = 403
     type = "forbidden"
+
+
+class ScopeTooSmall(Forbidden):
+    """The API key does not allow this."""
 
 
 class NotFound(ServerError):

@@ -90,6 +90,8 @@ NETWORK: Final = [
     _value("--tls-certfile", "tls_certfile", "certificate, for https", "FILE"),
     _value("--error-details", "error_details", "auto, always or never: tracebacks, paths", "WHEN"),
     _value("--trusted-hosts", "trusted_hosts", "names that this server answers to", "NAMES"),
+    _switch("--allow-anonymous", "listen for others without API keys", allow_anonymous=True),
+    _switch("--require-keys", "refuse requests without an API key", require_keys=True),
     Flag(
         name="--enable-cors-header",
         text="let pages of this origin use the server; alone: of any",
@@ -115,6 +117,7 @@ FOLDERS: Final = [
     _value("--input-directory", "input_directory", "uploads", "DIR"),
     _value("--temp-directory", "temp_directory", "DIR/temp is used, and emptied", "DIR"),
     _value("--user-directory", "user_directory", "settings of users", "DIR"),
+    _value("--keys-file", "keys_file", "API keys", "FILE"),
     Flag(
         name="--extra-model-paths-config",
         text="YAML files of further model folders",
@@ -330,13 +333,19 @@ _NARGS: Final[Mapping[str, str | None]] = {
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the whole table, and `--config`, to a parser."""
-    parser.add_argument("--config", metavar="FILE", help="settings file (darkroom.toml)")
+    """Add the whole table, and what is no setting, to a parser."""
     parser.add_argument(
         LIST_FEATURES, action="store_true", help="print the known feature flags as JSON, then end"
     )
+    add_groups(parser, GROUPS)
+
+
+def add_groups(parser: argparse.ArgumentParser, groups: Iterable[str]) -> None:
+    """Add groups of the table, and `--config`, to a parser."""
+    parser.add_argument("--config", metavar="FILE", help="settings file (darkroom.toml)")
     exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
-    for title, flags in GROUPS.items():
+    for title in groups:
+        flags = GROUPS[title]
         section = parser.add_argument_group(title)
         for flag in flags:
             target: argparse._ActionsContainer = section

@@ -9,12 +9,23 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
+from server.redaction import redact
 from server.settings import LogFile, Settings
 
 _LINE = "%(asctime)s %(levelname)-7s %(message)s"
 _TIME = "%H:%M:%S"
 
 DETAIL: Final = 15  # between DEBUG and INFO
+
+
+class Discretion(logging.Filter):
+    """Takes API keys out of records, such as those of requests with `?token=`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "dk_" in text or "token=" in text:
+            record.msg, record.args = redact(text), None
+        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -45,6 +56,8 @@ def set_up_logging(settings: Settings, *further: logging.Handler) -> TextIO:
         handler.setLevel("WARNING" if settings.quiet else settings.log_level)
     root = logging.getLogger()
     root.handlers[:] = shown + [_file_handler(settings, file) for file in settings.log_files]
+    for handler in root.handlers:
+        handler.addFilter(Discretion())
     root.setLevel(min(handler.level for handler in root.handlers))
     for chatty in ("asyncio", "PIL", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -112,6 +112,8 @@ def _error_response(error: ServerError) -> web.Response:
     response = json_response(error.body(), status=error.status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    if error.challenge is not None:
+        response.headers["WWW-Authenticate"] = error.challenge
     return response
 
 
@@ -128,7 +130,7 @@ def _cors_headers(origin: str) -> dict[str, str] | None:
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Methods": "POST, GET, DELETE, PUT, OPTIONS, PATCH",
-        "Access-Control-Allow-Headers": "Content-Type, Authorization",
+        "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key",
         "Access-Control-Allow-Credentials": "true",
     }
 

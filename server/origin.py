@@ -44,6 +44,14 @@ class HostRules:
                 return True
         return is_foreign(host, origin, self._trusted)
 
+    def is_own_page(self, headers: Mapping[str, str]) -> bool:
+        """True if no page asks, or one of this server: then its cookies may be believed."""
+        origin = headers.get("Origin")
+        if self._is_trusted(origin):
+            return True
+        is_near = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        return is_near and is_own(headers.get("Host"), origin)
+
     def _is_guarded(self, name: str) -> bool:
         return is_loopback(name) or name in self._trusted
 

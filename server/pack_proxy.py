@@ -19,6 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from executor.packs import LoadedPacks, RouteTable
+from server.credentials import without_credentials, without_token
 from server.errors import BadGateway, PacksNotReady, TooLarge
 from server.pack_socket import bridge
 
@@ -68,7 +69,7 @@ class PackProxy:
     async def forward(self, engine: Engine, request: web.Request) -> web.StreamResponse:
         """Have a pack answer a request; raises PacksNotReady, BadGateway, TooLarge."""
         session = await self.session(engine)
-        headers = _passed_on(request.headers)
+        headers = without_credentials(_passed_on(request.headers))
         headers["X-Forwarded-For"] = request.remote or ""
         headers["X-Forwarded-Proto"] = request.scheme
         url = _url(request)
@@ -199,4 +200,4 @@ def _is_upgrade(request: web.Request) -> bool:
 
 def _url(request: web.Request) -> URL:
     """Where the worker serves the same path. The host is the client's: packs may show it."""
-    return URL(f"http://packs{request.raw_path}", encoded=True)
+    return URL(f"http://packs{without_token(request.raw_path)}", encoded=True)

@@ -19,9 +19,17 @@ _NAMED: Final = re.compile(
     """
 )
 
+# An API key of ours, wherever it stands (server.keys).
+_KEY: Final = re.compile(r"(?<![A-Za-z0-9_-])dk_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+
 
 def redact(text: str) -> str:
     """The text, with `***` for passwords in addresses and for values that are named as secrets."""
     if "://" in text:
         text = _IN_URL.sub(rf"\1:{_HIDDEN}@", text)
-    return _NAMED.sub(rf"\1{_HIDDEN}", text)
+    return redact_keys(_NAMED.sub(rf"\1{_HIDDEN}", text))
+
+
+def redact_keys(text: str) -> str:
+    """The text without API keys of ours."""
+    return _KEY.sub(f"dk_{_HIDDEN}", text) if "dk_" in text else text

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from aiohttp import web
 
 from executor.folders import CACHE_FOLDER
+from server.access import Access
 from server.app import build_app
 from server.broken_requests import answer_in_json
 from server.features import build_features
@@ -24,6 +25,7 @@ from server.folder_lock import FolderInUse, held
 from server.front_end import FrontEnd
 from server.hub import Hub
 from server.images import limit_pixels
+from server.keys import KeyFileUnreadable
 from server.listener import ProgressLog, ProgressView
 from server.locations import build_pack_files, make_folders
 from server.log import is_interactive
@@ -55,13 +57,38 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     Raises CannotServe, OSError, ExtraPathsError.
     """
     try:
+        access = await asyncio.to_thread(Access.open, settings)
+    except KeyFileUnreadable as error:
+        raise CannotServe(str(error)) from None
+    check_exposure(settings, access)
+    try:
         with held(settings.base_directory, os.getpid()):  # before anything there is touched
-            await _serve(settings, stream, log_ring)
+            await _serve(settings, access, stream, log_ring)
     except FolderInUse as error:
         raise CannotServe(str(error)) from None
 
 
-async def _serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
+def check_exposure(settings: Settings, access: Access) -> None:
+    """Let nobody open a machine to others by accident: raises CannotServe."""
+    if access.is_on:
+        if not access.has_valid_keys:
+            log.warning("no API key is valid: make one with `darkroom keys create NAME`")
+        return
+    if not settings.listens_for_others:
+        return
+    where = ", ".join(settings.listen)
+    if not settings.allow_anonymous:
+        raise CannotServe(
+            f"to listen on {where} is to let everybody who reaches this port run workflows and see "
+            "all jobs. Either make a key, which requests must then have: `darkroom keys create "
+            f"NAME --base-directory {settings.base_directory}`; or add --allow-anonymous (or set "
+            "DARKROOM_ALLOW_ANONYMOUS=1) if that is what you want, for example behind a proxy that "
+            "knows its users"
+        )
+    log.warning("everybody who reaches %s may run workflows and see all jobs: no API keys", where)
+
+
+async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: LogRing) -> None:
     ended = _ended_by_signal()
     limit_pixels(settings.most_pixels)
     folders = await asyncio.to_thread(make_folders, settings)
@@ -76,6 +103,7 @@ async def _serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
         settings=settings,
         versions=await asyncio.to_thread(Versions.read),
         folders=folders,
+        access=access,
         hub=hub,
         uploads=Uploads(folders, settings.upload_hash),
         front_end=await asyncio.to_thread(FrontEnd.find, settings.front_end_root, sys.path, cache),
@@ -88,6 +116,7 @@ async def _serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     )
     async with _listening(settings, build_app(services)) as port:
         pinging = asyncio.create_task(_ping(hub, settings.websocket_heartbeat))
+        watching = asyncio.create_task(access.watch())
         try:
             async with _engine(services, port, _progress_view(settings, stream)) as engine:
                 if settings.quick_test:
@@ -97,6 +126,7 @@ async def _serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
                     log.info("stopping")
         finally:
             pinging.cancel()
+            watching.cancel()
             services.logs.close()
             hub.close()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from aiohttp import web
 
 from executor.folders import Folders
+from server.access import Access
 from server.admission import Admission
 from server.devices import Devices
 from server.front_end import FrontEnd
@@ -19,6 +20,7 @@ from server.log_lines import LogFeed
 from server.pack_files import PackFiles
 from server.pack_proxy import PackProxy
 from server.prompt_hooks import PromptHooks
+from server.scopes import Scope
 from server.settings import Settings
 from server.uploads import Uploads
 from server.user_settings import UserSettings
@@ -30,8 +32,8 @@ if TYPE_CHECKING:  # importing the engine takes as long as all else together
     from executor.engine import Engine
     from server.catalogue import Catalogue
 
-# A row of a route module: method, path without /api, handler.
-Route: TypeAlias = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+# A row of a route module: method, path without /api, handler, and what a key must allow for it.
+Route: TypeAlias = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]], Scope]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class Services:
     user_files: UserFiles
     pack_files: PackFiles
     logs: LogFeed
+    access: Access = field(default_factory=Access)
     devices: Devices = field(default_factory=Devices)
     kept_answers: KeptAnswers = field(default_factory=KeptAnswers)
     pack_proxy: PackProxy = field(default_factory=PackProxy)
@@ -87,3 +90,5 @@ class Services:
 
 
 SERVICES: Final = web.AppKey("services", Services)
+# What a key must allow, by method and shape of path (server.api_document.path_shape).
+SCOPES: Final = web.AppKey("scopes", dict[tuple[str, str], Scope])

@@ -177,6 +177,13 @@ class Settings:
     trusted_hosts: tuple[str, ...] = _setting(
         (), _list_of(_host, ","), "host names of this server, as a reverse proxy passes them on"
     )
+    allow_anonymous: bool = _setting(
+        False, _boolean, "listen for others although there are no API keys: everybody may do all"
+    )
+    require_keys: bool = _setting(False, _boolean, "refuse requests without a key from the start")
+    keys_file: Path | None = _setting(
+        None, _path, "where API keys are kept; default: darkroom-keys.json among users' settings"
+    )
     cors_origin: str = _setting("", _text, "origin that pages may come from, `*` for any")
     max_upload_size: float = _setting(100.0, _number, "largest request body, in MB")
     max_json_depth: int = _setting(
@@ -328,11 +335,16 @@ class Settings:
         return int(self.max_upload_size * MIB)
 
     @property
+    def listens_for_others(self) -> bool:
+        """Whether other machines can reach the port."""
+        return not all(map(is_loopback, self.listen))
+
+    @property
     def hides_error_details(self) -> bool:
         """Whether clients are told neither tracebacks nor paths."""
         if self.error_details != "auto":
             return self.error_details == "never"
-        return bool(self.trusted_hosts) or not all(map(is_loopback, self.listen))
+        return bool(self.trusted_hosts) or self.listens_for_others
 
     @property
     def most_pixels(self) -> int:

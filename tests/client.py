@@ -56,6 +56,7 @@ class Client:
 
     address: str
     client_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str = ""  # API key that goes with every request
 
     def __post_init__(self) -> None:
         # No proxy of the environment may come between.
@@ -69,7 +70,7 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> Reply:
         request = urllib.request.Request(
-            self.address + path, data=body, method=method, headers=headers or {}
+            self.address + path, data=body, method=method, headers=self._with_key(headers)
         )
         try:
             with self._opener.open(request, timeout=ANSWER_S) as answer:
@@ -78,6 +79,9 @@ class Client:
             with error:
                 status, received, text = error.code, error.headers, error.read()
         return Reply(status, {name.lower(): value for name, value in received.items()}, text)
+
+    def _with_key(self, headers: dict[str, str] | None = None) -> dict[str, str]:
+        return ({"Authorization": f"Bearer {self.key}"} if self.key else {}) | (headers or {})
 
     def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Reply:
         if query:
@@ -153,7 +157,7 @@ class Client:
 
     def listen(self, client_id: str | None = None, *, greet: bool = True) -> Listener:
         """Open a WebSocket. `greet`: wait for the first message, so that nothing is missed."""
-        listener = Listener(self.address, client_id or self.client_id)
+        listener = Listener(self.address, client_id or self.client_id, self._with_key())
         if greet:
             listener.wait_for("status")
         return listener
@@ -162,11 +166,11 @@ class Client:
 class Listener:
     """A WebSocket of a client; a context manager."""
 
-    def __init__(self, address: str, client_id: str) -> None:
+    def __init__(self, address: str, client_id: str, headers: dict[str, str] | None = None) -> None:
         query = urllib.parse.urlencode({"clientId": client_id})
         url = f"ws{address.removeprefix('http')}/ws?{query}"
         self.socket = websocket.create_connection(
-            url, timeout=DEADLINE_S, skip_utf8_validation=True
+            url, timeout=DEADLINE_S, skip_utf8_validation=True, header=headers or {}
         )
         self.messages: list[dict[str, Any]] = []  # all JSON messages so far
         self.frames: list[bytes] = []  # all binary messages so far

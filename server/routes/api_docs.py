@@ -6,15 +6,19 @@ The page is Swagger UI; its files come from the package `swagger-ui-bundle-v2`, 
 from __future__ import annotations
 
 import asyncio
+import functools
 from importlib import resources, util
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
-from server.api_document import encoded_document
+from server.api_document import read_document
+from server.encoded import EncodedBody
 from server.errors import NotFound
-from server.services import Route
+from server.scopes import Scope
+from server.services import SCOPES, Route
 
 _PAGES: Final = Path(str(resources.files("server"))) / "pages"
 _VIEWER: Final = "swagger_ui_bundle"
@@ -36,8 +40,15 @@ _POLICY: Final = (
 
 async def document(request: web.Request) -> web.Response:
     """The whole description as JSON."""
-    encoded = await asyncio.to_thread(encoded_document)
+    # Read when it is first asked for: most servers never are.
+    scopes = request.app[SCOPES]
+    encoded = await asyncio.to_thread(_encoded_document, tuple(scopes.items()))
     return encoded.respond(request)
+
+
+@functools.cache
+def _encoded_document(scopes: tuple[tuple[tuple[str, str], Scope], ...]) -> EncodedBody:
+    return EncodedBody.make(msgspec.json.encode(read_document(dict(scopes))))
 
 
 async def page(request: web.Request) -> web.FileResponse:
@@ -82,7 +93,7 @@ def _file(file: Path, content_type: str) -> web.FileResponse:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/openapi.json", document),
-    ("GET", "/api-docs", page),
-    ("GET", "/api-docs/{name}", page_file),
+    ("GET", "/openapi.json", document, Scope.OPEN),
+    ("GET", "/api-docs", page, Scope.OPEN),
+    ("GET", "/api-docs/{name}", page_file, Scope.OPEN),
 ]

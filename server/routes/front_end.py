@@ -11,11 +11,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.assets import asset
+from server.credentials import TOKEN_PARAMETER
 from server.errors import NotFound
 from server.pack_scripts import scripts, web_folders
 from server.responses import json_response
 from server.routes.pack_routes import pack_answer
 from server.routes.pages import own_page
+from server.routes.sign_in import sign_in_page, signed_in
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 _INDEX: Final = "index.html"
@@ -23,7 +26,15 @@ _NOT_STORED: Final = {"Cache-Control": "no-cache, no-store"}
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    """The page that a browser opens first: the front end's, or else our own."""
+    """The page that a browser opens first: the front end's, or else our own.
+
+    With keys in use it is a form for those who have none; `?token=` signs in, for links.
+    """
+    access = request.app[SERVICES].access
+    if access.is_on and TOKEN_PARAMETER in request.query:
+        return await signed_in(request, request.query[TOKEN_PARAMETER])
+    if access.identify(request) is None:
+        return await sign_in_page(status=401)
     root = request.app[SERVICES].front_end.root
     return own_page(_INDEX) if root is None else await _file(request, [root], _INDEX)
 
@@ -90,9 +101,9 @@ async def _file(request: web.Request, folders: Iterable[Path], relative: str) ->
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/", index),
-    ("GET", "/extensions", extensions),
-    ("GET", "/extensions/{path:.+}", extension_file),
-    ("GET", "/templates/{path:.+}", template_file),
-    ("GET", "/docs/{path:.+}", docs_file),
+    ("GET", "/", index, Scope.OPEN),
+    ("GET", "/extensions", extensions, Scope.READ),
+    ("GET", "/extensions/{path:.+}", extension_file, Scope.READ),
+    ("GET", "/templates/{path:.+}", template_file, Scope.OPEN),
+    ("GET", "/docs/{path:.+}", docs_file, Scope.OPEN),
 ]

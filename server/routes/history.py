@@ -9,6 +9,7 @@ from aiohttp import web
 from server.body import flag, identifiers, integer_parameter, read_object
 from server.job_entries import history_entry, history_pieces
 from server.responses import done, json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -57,7 +58,7 @@ async def _one_entry(request: web.Request, prompt_id: str) -> web.Response:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/history", list_history),
-    ("GET", "/history/{prompt_id:[^/]+}", show_job),
-    ("POST", "/history", change_history),
+    ("GET", "/history", list_history, Scope.READ),
+    ("GET", "/history/{prompt_id:[^/]+}", show_job, Scope.READ),
+    ("POST", "/history", change_history, Scope.SUBMIT),
 ]

@@ -15,6 +15,7 @@ from server.body import field, flag, read_object
 from server.errors import BadRequest
 from server.log_lines import terminal_size
 from server.responses import done, json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -78,9 +79,9 @@ def _modified(entry: os.DirEntry[str]) -> int | None:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/internal/logs", log_text),
-    ("GET", "/internal/logs/raw", log_entries),
-    ("PATCH", "/internal/logs/subscribe", subscribe_to_logs),
-    ("GET", "/internal/folder_paths", folder_paths),
-    ("GET", "/internal/files/{type}", file_names),
+    ("GET", "/internal/logs", log_text, Scope.ADMIN),
+    ("GET", "/internal/logs/raw", log_entries, Scope.ADMIN),
+    ("PATCH", "/internal/logs/subscribe", subscribe_to_logs, Scope.ADMIN),
+    ("GET", "/internal/folder_paths", folder_paths, Scope.ADMIN),
+    ("GET", "/internal/files/{type}", file_names, Scope.ADMIN),
 ]

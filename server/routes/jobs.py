@@ -11,6 +11,7 @@ from server.body import parse_json
 from server.errors import BadRequest, JobNotFound, JobRequestError
 from server.job_overviews import STATES, detail, listing_pieces
 from server.responses import json_response, pieces_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 _ORDERS: Final = ("created_at", "execution_duration")
@@ -111,8 +112,8 @@ def _integer(request: web.Request, name: str) -> int | None:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/jobs", list_jobs),
-    ("GET", "/jobs/{job_id:[^/]+}", show_job),
-    ("POST", "/jobs/cancel", cancel_jobs),
-    ("POST", "/jobs/{job_id:[^/]*}/cancel", cancel_job),
+    ("GET", "/jobs", list_jobs, Scope.READ),
+    ("GET", "/jobs/{job_id:[^/]+}", show_job, Scope.READ),
+    ("POST", "/jobs/cancel", cancel_jobs, Scope.SUBMIT),
+    ("POST", "/jobs/{job_id:[^/]*}/cancel", cancel_job, Scope.SUBMIT),
 ]

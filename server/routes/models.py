@@ -9,10 +9,12 @@ from typing import Any, Final
 from aiohttp import web
 
 from executor.folders import OutsideFolder
+from server.access import caller_of
 from server.errors import NotFound
 from server.model_files import NO_MODELS, model_entries, preview
 from server.model_metadata import read_metadata
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -34,11 +36,11 @@ async def list_embeddings(request: web.Request) -> web.Response:
 
 
 async def list_folders(request: web.Request) -> web.Response:
-    """The kinds that hold models, with their folders."""
-    models = request.app[SERVICES].folders.models
+    """The kinds that hold models, with their folders; others than admins are told no paths."""
+    models, tells_paths = request.app[SERVICES].folders.models, caller_of(request).sees_all
     return json_response(
         [
-            {"name": kind, "folders": [str(path) for path in paths]}
+            {"name": kind, "folders": [str(path) if tells_paths else path.name for path in paths]}
             for kind, paths in models.items()
             if kind not in NO_MODELS
         ]
@@ -99,11 +101,11 @@ def _kind(request: web.Request) -> str:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/models", list_kinds),
-    ("GET", "/models/{kind}", list_models),
-    ("GET", "/embeddings", list_embeddings),
-    ("GET", "/view_metadata/{kind}", show_metadata),
-    ("GET", "/experiment/models", list_folders),
-    ("GET", "/experiment/models/{kind}", describe_models),
-    ("GET", "/experiment/models/preview/{kind}/{index}/{filename:.+}", show_preview),
+    ("GET", "/models", list_kinds, Scope.READ),
+    ("GET", "/models/{kind}", list_models, Scope.READ),
+    ("GET", "/embeddings", list_embeddings, Scope.READ),
+    ("GET", "/view_metadata/{kind}", show_metadata, Scope.READ),
+    ("GET", "/experiment/models", list_folders, Scope.READ),
+    ("GET", "/experiment/models/{kind}", describe_models, Scope.READ),
+    ("GET", "/experiment/models/preview/{kind}/{index}/{filename:.+}", show_preview, Scope.READ),
 ]

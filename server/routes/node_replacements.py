@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -26,4 +27,4 @@ async def node_replacements(request: web.Request) -> web.Response:
     return json_response(engine.replacements.table)
 
 
-ROUTES: Final[list[Route]] = [("GET", "/node_replacements", node_replacements)]
+ROUTES: Final[list[Route]] = [("GET", "/node_replacements", node_replacements, Scope.READ)]

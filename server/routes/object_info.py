@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from server.responses import encoded_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -23,6 +24,6 @@ async def one_class(request: web.Request) -> web.Response:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/object_info", all_classes),
-    ("GET", "/object_info/{name}", one_class),
+    ("GET", "/object_info", all_classes, Scope.READ),
+    ("GET", "/object_info/{name}", one_class, Scope.READ),
 ]

@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from server.errors import NotFound, PacksNotReady
+from server.scopes import Scope
 from server.services import SERVICES
 
 
@@ -15,9 +16,11 @@ async def pack_answer(request: web.Request) -> web.StreamResponse:
 
     Scripts of packs ask as soon as a page is open, so a request waits for a worker that starts.
     Where no pack serves the path, raises what the server says of it; PacksNotReady if the worker
-    takes too long.
+    takes too long; KeyNeeded or ScopeTooSmall where a key is needed, for paths that are not there
+    as well.
     """
     services = request.app[SERVICES]
+    caller = services.access.admit(request, Scope.READ)
     engine = await services.engine()
     wait_s = services.settings.startup_wait
     try:
@@ -26,8 +29,10 @@ async def pack_answer(request: web.Request) -> web.StreamResponse:
         ):
             await engine.definitions.wait(wait_s)
         if services.pack_proxy.serves(engine, request.method, request.rel_url.path_safe):
+            caller.require(Scope.SUBMIT)  # packs know no scopes: any call of theirs may do things
             await engine.pool.wait_ready(wait_s)
-            return await services.pack_proxy.forward(engine, request)
+            with services.access.in_progress(caller):
+                return await services.pack_proxy.forward(engine, request)
     except TimeoutError:
         raise PacksNotReady() from None
     raise request.match_info.http_exception or NotFound(f"there is no page '{request.path}'")

@@ -14,6 +14,7 @@ from server.errors import NotFound
 from server.pack_files import PackFiles
 from server.pack_scripts import ROOT as EXTENSIONS
 from server.responses import encoded_response, json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -83,10 +84,10 @@ def _files(request: web.Request) -> PackFiles:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/node_packs", list_packs),
-    ("GET", "/workflow_templates", list_templates),
-    ("GET", "/workflow_templates/{pack:[^/]+}/{file:[^/]+}", get_template),
-    ("GET", "/i18n", translations),
-    ("GET", "/global_subgraphs", list_subgraphs),
-    ("GET", "/global_subgraphs/{id:[^/]+}", get_subgraph),
+    ("GET", "/node_packs", list_packs, Scope.ADMIN),
+    ("GET", "/workflow_templates", list_templates, Scope.READ),
+    ("GET", "/workflow_templates/{pack:[^/]+}/{file:[^/]+}", get_template, Scope.READ),
+    ("GET", "/i18n", translations, Scope.READ),
+    ("GET", "/global_subgraphs", list_subgraphs, Scope.READ),
+    ("GET", "/global_subgraphs/{id:[^/]+}", get_subgraph, Scope.READ),
 ]

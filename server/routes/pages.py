@@ -9,16 +9,18 @@ from typing import Final
 from aiohttp import web
 
 from server.errors import NotFound
+from server.scopes import Scope
 from server.services import Route
 
-_PAGES: Final = Path(str(resources.files("server"))) / "pages"
+PAGES: Final = Path(str(resources.files("server"))) / "pages"
 _TYPES: Final = {
     "index.html": "text/html; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "sign-in.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_POLICY: Final = (
+POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -35,11 +37,11 @@ def own_page(name: str) -> web.FileResponse:
         raise NotFound()
     headers = {
         "Content-Type": _TYPES[name],
-        "Content-Security-Policy": _POLICY,
+        "Content-Security-Policy": POLICY,
         "Cache-Control": "no-cache",
         "X-Content-Type-Options": "nosniff",
     }
-    return web.FileResponse(_PAGES / name, headers=headers)
+    return web.FileResponse(PAGES / name, headers=headers)
 
 
 async def icon(request: web.Request) -> web.StreamResponse:
@@ -47,4 +49,7 @@ async def icon(request: web.Request) -> web.StreamResponse:
     return own_page("icon.svg")
 
 
-ROUTES: Final[list[Route]] = [("GET", "/pages/{name}", page_file), ("GET", "/favicon.ico", icon)]
+ROUTES: Final[list[Route]] = [
+    ("GET", "/pages/{name}", page_file, Scope.OPEN),
+    ("GET", "/favicon.ico", icon, Scope.OPEN),
+]

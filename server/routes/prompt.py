@@ -19,6 +19,7 @@ from server.admission import check_size
 from server.body import field, flag, header_text, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptIdExists, PromptRejected
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 if TYPE_CHECKING:  # comes with the engine, which is imported later
@@ -215,4 +216,7 @@ def _targets(body: dict[str, Any]) -> list[str] | None:
     return None if targets is None else [str(target) for target in targets]
 
 
-ROUTES: Final[list[Route]] = [("POST", "/prompt", submit), ("GET", "/prompt", remaining)]
+ROUTES: Final[list[Route]] = [
+    ("POST", "/prompt", submit, Scope.SUBMIT),
+    ("GET", "/prompt", remaining, Scope.READ),
+]

@@ -11,6 +11,7 @@ from server.errors import BadRequest, Forbidden
 from server.job_entries import queue_pieces
 from server.origin import is_own
 from server.responses import done
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -67,9 +68,9 @@ async def free(request: web.Request) -> web.Response:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/queue", show_queue),
-    ("POST", "/queue", change_queue),
-    ("POST", "/interrupt", interrupt),
-    ("GET", "/interrupt", interrupt_by_link),
-    ("POST", "/free", free),
+    ("GET", "/queue", show_queue, Scope.READ),
+    ("POST", "/queue", change_queue, Scope.SUBMIT),
+    ("POST", "/interrupt", interrupt, Scope.SUBMIT),
+    ("GET", "/interrupt", interrupt_by_link, Scope.SUBMIT),
+    ("POST", "/free", free, Scope.ADMIN),
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 import psutil
 from aiohttp import web
 
+from server.access import caller_of
 from server.redaction import redact
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 from server.versions import API_VERSION, deploy_environment
 
@@ -36,7 +39,7 @@ async def system_stats(request: web.Request) -> web.Response:
             for name, version in versions.comfy.items()
         ],
         "deploy_environment": await asyncio.to_thread(deploy_environment, services.folders.base),
-        "argv": [redact(argument) for argument in services.settings.argv],
+        "argv": _command_line(services.settings.argv) if caller_of(request).sees_all else [],
     }
     engine = services.engine_if_started()
     devices = await services.devices.entries(
@@ -45,12 +48,16 @@ async def system_stats(request: web.Request) -> web.Response:
     return json_response({"system": system, "devices": devices})
 
 
+def _command_line(argv: Sequence[str]) -> list[str]:
+    return [redact(argument) for argument in argv]
+
+
 async def features(request: web.Request) -> web.Response:
     """What clients may rely on; also sent over the WebSocket."""
     return json_response(request.app[SERVICES].hub.features)
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/system_stats", system_stats),
-    ("GET", "/features", features),
+    ("GET", "/system_stats", system_stats, Scope.READ),
+    ("GET", "/features", features, Scope.OPEN),
 ]

@@ -15,6 +15,7 @@ from server.body import field, parse_json
 from server.errors import BadRequest, NotFound
 from server.images import join_mask
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 from server.uploads import Upload, read_upload
 
@@ -70,6 +71,6 @@ def _original(upload: Upload, folders: Folders) -> Path:
 
 
 ROUTES: Final[list[Route]] = [
-    ("POST", "/upload/image", upload_image),
-    ("POST", "/upload/mask", upload_mask),
+    ("POST", "/upload/image", upload_image, Scope.SUBMIT),
+    ("POST", "/upload/mask", upload_mask, Scope.SUBMIT),
 ]

@@ -10,6 +10,7 @@ from aiohttp import web
 from executor import json_text
 from server.body import read_object, read_value
 from server.responses import encoded_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 from server.users import USER_HEADER
 
@@ -46,8 +47,8 @@ async def _folder(request: web.Request) -> Path:
 
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/settings", get_settings),
-    ("POST", "/settings", change_settings),
-    ("GET", "/settings/{id:[^/]+}", get_setting),
-    ("POST", "/settings/{id:[^/]+}", change_setting),
+    ("GET", "/settings", get_settings, Scope.READ),
+    ("POST", "/settings", change_settings, Scope.SUBMIT),
+    ("GET", "/settings/{id:[^/]+}", get_setting, Scope.READ),
+    ("POST", "/settings/{id:[^/]+}", change_setting, Scope.SUBMIT),
 ]

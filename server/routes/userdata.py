@@ -11,6 +11,7 @@ from aiohttp import web
 from server.content import PlainFile, content_headers
 from server.errors import BadRequest, Forbidden, Unauthorized
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 from server.uploads import receive, spooled_file
 from server.userdata import Entry, find_file, list_files, list_tree, locate
@@ -113,10 +114,10 @@ def _tree_info(entry: Entry) -> dict[str, Any]:
 _FILE: Final = "/userdata/{file:[^/]+}"  # one segment: a slash in it is %2F
 
 ROUTES: Final[list[Route]] = [
-    ("GET", "/userdata", list_userdata),
-    ("GET", "/v2/userdata", list_userdata_v2),
-    ("GET", _FILE, get_file),
-    ("POST", _FILE, store_file),
-    ("DELETE", _FILE, delete_file),
-    ("POST", _FILE + "/move/{dest:[^/]+}", move_file),
+    ("GET", "/userdata", list_userdata, Scope.READ),
+    ("GET", "/v2/userdata", list_userdata_v2, Scope.READ),
+    ("GET", _FILE, get_file, Scope.READ),
+    ("POST", _FILE, store_file, Scope.SUBMIT),
+    ("DELETE", _FILE, delete_file, Scope.SUBMIT),
+    ("POST", _FILE + "/move/{dest:[^/]+}", move_file, Scope.SUBMIT),
 ]

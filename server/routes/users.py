@@ -8,6 +8,7 @@ from aiohttp import web
 
 from server.body import field, read_object
 from server.responses import json_response
+from server.scopes import Scope
 from server.services import SERVICES, Route
 from server.users import UserRefused
 
@@ -28,4 +29,7 @@ async def add_user(request: web.Request) -> web.Response:
     return json_response(await request.app[SERVICES].users.add(name))
 
 
-ROUTES: Final[list[Route]] = [("GET", "/users", list_users), ("POST", "/users", add_user)]
+ROUTES: Final[list[Route]] = [
+    ("GET", "/users", list_users, Scope.READ),
+    ("POST", "/users", add_user, Scope.ADMIN),
+]

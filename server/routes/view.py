@@ -13,6 +13,7 @@ from executor.folders import Folders, OutsideFolder, UnknownKind, split_annotati
 from server.content import PlainFile, content_headers
 from server.errors import BadRequest, Forbidden, NotFound
 from server.images import read_rendering, render
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 
@@ -52,4 +53,4 @@ def _requested_file(request: web.Request, folders: Folders) -> Path:
     return file
 
 
-ROUTES: Final[list[Route]] = [("GET", "/view", view)]
+ROUTES: Final[list[Route]] = [("GET", "/view", view, Scope.READ)]

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from server.errors import TooManyClients
+from server.scopes import Scope
 from server.services import SERVICES, Route
 
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
@@ -33,4 +34,4 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-ROUTES: Final[list[Route]] = [("GET", "/ws", websocket)]
+ROUTES: Final[list[Route]] = [("GET", "/ws", websocket, Scope.READ)]

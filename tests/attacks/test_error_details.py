@@ -46,7 +46,8 @@ def with_pack(base: Path) -> Path:
 @pytest.fixture(scope="module")
 def discreet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that others can reach."""
-    server = start_server(with_pack(tmp_path_factory.mktemp("discreet")), "--listen", "0.0.0.0")
+    base = with_pack(tmp_path_factory.mktemp("discreet"))
+    server = start_server(base, "--listen", "0.0.0.0", "--allow-anonymous")
     server.address = server.address.replace("0.0.0.0", "127.0.0.1")
     yield server
     server.stop()

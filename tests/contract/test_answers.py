@@ -10,11 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from server.api_document import read_document
+from server.app import route_scopes
 from tests.client import Client
 from tests.server.conftest import Place
 from tests.server.graphs import fresh_graph, graph
 
-DOCUMENT: Final = read_document()
+DOCUMENT: Final = read_document(route_scopes())
 GETS: Final = [
     (path, item["get"])
     for path, item in DOCUMENT["paths"].items()

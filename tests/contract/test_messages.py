@@ -9,11 +9,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from server.api_document import read_document
+from server.app import route_scopes
 from tests.client import Client, Listener
 from tests.server.conftest import Place
 from tests.server.graphs import fresh_graph, graph, release, slow_graph
 
-COMPONENTS: Final = read_document()["components"]
+COMPONENTS: Final = read_document(route_scopes())["components"]
 
 
 @pytest.fixture(params=["twin_place", "process_place"])

@@ -13,14 +13,15 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from server.api_document import read_document
-from server.app import API_PREFIX
+from server.api_document import path_shape, read_document
+from server.app import API_PREFIX, route_scopes
+from server.scopes import Scope
 from server.settings import build_settings
 from tests.client import Client
 from tests.conftest import ROOT
 from tests.server.twin import Twin
 
-DOCUMENT: Final = read_document()
+DOCUMENT: Final = read_document(route_scopes())
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 OPERATIONS: Final = [
     (method.upper(), path, operation)
@@ -95,7 +96,7 @@ def test_two_files_cannot_describe_the_same_thing(
     (tmp_path / "second.yaml").write_text("paths: {/queue: {get: {summary: two}}}")
     monkeypatch.setattr("server.api_document._FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"second\.yaml: 'summary' is there twice"):
-        read_document()
+        read_document(route_scopes())
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
@@ -119,10 +120,25 @@ def test_no_two_calls_have_the_same_name() -> None:
 def test_every_component_is_used() -> None:
     text = repr(DOCUMENT)
     for kind, components in DOCUMENT["components"].items():
-        for name in components:
+        for name in components if kind != "securitySchemes" else ():
             reference = f"#/components/{kind}/{name}'"
             # The JSON in a binary frame is all that nothing refers to.
             assert reference in text or name == "PreviewMetadata", reference
+
+
+def test_every_call_says_which_key_it_needs() -> None:
+    for method, path, operation in OPERATIONS:
+        scope = route_scopes()[method, path_shape(path)]
+        if scope is Scope.OPEN:
+            assert operation["security"] == []
+            continue
+        none, *named = operation["security"]
+        assert none == {}, "servers without keys ask for none"
+        assert {name for way in named for name in way} == set(
+            DOCUMENT["components"]["securitySchemes"]
+        )
+        assert all(scopes == [scope.word] for way in named for scopes in way.values())
+        assert {"401", "403"} <= set(operation["responses"]), f"{method} {path}"
 
 
 def _resolve(value: Any) -> Any:

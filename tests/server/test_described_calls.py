@@ -18,9 +18,10 @@ from PIL import Image
 from schemathesis.specs.openapi import checks
 
 from server.api_document import read_document
+from server.app import route_scopes
 from tests.server.twin import running_twin
 
-DOCUMENT: Final = read_document()
+DOCUMENT: Final = read_document(route_scopes())
 DESCRIPTION: Final = schemathesis.openapi.from_dict(DOCUMENT)
 CHECKS: Final = [
     schemathesis.checks.not_a_server_error,
