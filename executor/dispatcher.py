@@ -303,6 +303,8 @@ class Dispatcher:
             if is_overtaken
             else ending_of(event)
         )
+        if event.unfit is not None:
+            self._pool.replace(slot, event.unfit)
         self._pool.replace_if_used_up(slot)
         is_stored = self._store.finish(active.job, ending.result)
         started = self._start_next(slot)

@@ -45,6 +45,7 @@ from executor.worker_interface import CallFailed, WorkerLost
 SILENCE_S: Final = 60.0  # a worker that reports nothing for so long is given up; 0: never
 MAX_WAITING: Final = 4096  # events read ahead of whoever takes them
 EXIT_S: Final = 3.0  # how long a process may take to end after it closed its connection
+_KILLED: Final = "was ended by SIGKILL; memory may have run out"
 PROGRAM: Final = ("-m", "executor.worker")
 _ROOT: Final = Path(__file__).resolve().parent.parent  # where the worker finds our packages
 
@@ -202,13 +203,14 @@ class LocalWorker:
         limit = self._config.pack_import_timeout_s
         if limit and self._pack_since and time.monotonic() - self._pack_since >= limit:
             exit_text = f"was ended because a node pack took longer than {limit:g} s to import"
+        was_killed = exit_text == _KILLED
         self._kill()
-        await self._raise_lost(exit_text or reason)
+        await self._raise_lost(exit_text or reason, is_own_fault=not was_killed)
 
-    async def _raise_lost(self, reason: str) -> NoReturn:
+    async def _raise_lost(self, reason: str, *, is_own_fault: bool = True) -> NoReturn:
         if self._stream is not None:
             self._stream.close()
-        lost = WorkerLost(f"worker '{self.name}' {reason}")
+        lost = WorkerLost(f"worker '{self.name}' {reason}", is_own_fault=is_own_fault)
         self._fail_calls(lost)
         raise lost
 
@@ -335,5 +337,6 @@ def _exit_text(returncode: int | None) -> str | None:
         name = signal.Signals(-returncode).name
     except ValueError:
         name = f"signal {-returncode}"
-    hint = "; memory may have run out" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
+    if name == "SIGKILL":
+        return _KILLED
+    return f"was ended by {name}"

@@ -156,11 +156,12 @@ class MemoryWorker:
         if not self._is_gone:
             self._events.put_nowait(event)
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, *, is_own_fault: bool = True) -> None:
         """For scripts: die."""
         if not self._is_gone:
             self._is_gone = True
-            self._events.put_nowait(WorkerLost(f"worker '{self.name}' {reason}"))
+            lost = WorkerLost(f"worker '{self.name}' {reason}", is_own_fault=is_own_fault)
+            self._events.put_nowait(lost)
 
     async def _run(self) -> None:
         while not self._is_gone:

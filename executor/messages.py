@@ -148,6 +148,7 @@ class Finished(msgspec.Struct, tag_field="kind", tag="finished", frozen=True, kw
     outputs: JsonObject  # node id -> ui object
     meta: JsonObject  # node id -> {"node_id", "display_node", "parent_node", "real_node_id"}
     messages: list[tuple[str, JsonObject]]  # execution_start, execution_cached, then the final one
+    unfit: str | None = None  # why the worker cannot run another prompt
 
 
 class Reply(msgspec.Struct, tag_field="kind", tag="reply", frozen=True, kw_only=True):
@@ -190,6 +191,7 @@ LENGTH_BYTES = 4
 MAX_MESSAGE_BYTES = 1 << 30
 
 _LARGE_INTEGER = 1  # code of an extension type: its digits
+_BYTES = (bytes, bytearray, memoryview)  # which MessagePack has
 
 
 def _read_extension(code: int, data: memoryview) -> int:
@@ -207,25 +209,25 @@ def frame(message: Command | Event) -> bytes:
     """The message with its length in front, ready for a stream."""
     try:
         body = encode(message)
-    except OverflowError:
-        body = encode(_with_large_integers(message))
+    except (OverflowError, UnicodeEncodeError):
+        plain = msgspec.to_builtins(message, builtin_types=_BYTES, enc_hook=str)
+        body = encode(_packable(plain))
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 
-def _with_large_integers(message: Command | Event) -> Command | Event:
-    """The same with integers that MessagePack lacks as extensions.
-
-    Browsers write the largest seed as 18446744073709552000, which is in many saved workflows.
-    """
-    fields = {name: _packable(getattr(message, name)) for name in message.__struct_fields__}
-    return msgspec.structs.replace(message, **fields)
-
-
 def _packable(value: Any) -> Any:
+    """The same without what MessagePack lacks.
+
+    Large integers become extensions: browsers write the largest seed as 18446744073709552000, which
+    is in many saved workflows. Halves of surrogate pairs, as in names of files that are no UTF-8,
+    become question marks.
+    """
     if isinstance(value, dict):
-        return {key: _packable(item) for key, item in value.items()}
+        return {_packable(key): _packable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_packable(item) for item in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return msgspec.msgpack.Ext(_LARGE_INTEGER, str(value).encode())
     return value

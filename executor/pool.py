@@ -65,6 +65,7 @@ class Pool:
         self._left_out: dict[
             str, str
         ] = {}  # packs whose import has ended a worker -> what they did
+        self._killed_in: set[str] = set()  # packs in whose import a worker was killed
         names = [f"worker-{number}" for number in range(1, size + 1)]
         self.slots = [Slot(name, make_worker(name)) for name in names]
 
@@ -138,12 +139,13 @@ class Pool:
         """Run one slot: a worker, and the next one when it is lost."""
         failures = 0
         while not self._is_stopping:
-            began = time.monotonic()
+            began, is_own_fault = time.monotonic(), True
             try:
                 await self._run(slot, owner)
                 return
             except (WorkerLost, OSError) as error:
                 reason = str(error)
+                is_own_fault = not isinstance(error, WorkerLost) or error.is_own_fault
             except Exception as error:  # one bad event must not leave the slot without a worker
                 log.exception("an event of worker '%s' could not be handled", slot.name)
                 reason = f"worker '{slot.name}' reported what cannot be handled: {error}"
@@ -154,7 +156,9 @@ class Pool:
             await owner.on_lost(slot, reason)
             await slot.worker.stop(0)
             if slot.loading is not None:  # it goes better without that pack
-                self._leave_out(slot.loading, reason)
+                if is_own_fault or slot.loading in self._killed_in:
+                    self._leave_out(slot.loading, reason)
+                self._killed_in.add(slot.loading)
                 slot.loading = None
                 failures = 0
             elif slot.is_replaced:

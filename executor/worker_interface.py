@@ -11,9 +11,11 @@ from executor.messages import Answer, Event, Execute
 class WorkerLost(Exception):
     """The worker ended or stopped answering."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, is_own_fault: bool = True) -> None:
+        """`is_own_fault`: False if it was killed, by someone or for want of memory."""
         super().__init__(reason)
         self.reason = reason
+        self.is_own_fault = is_own_fault
 
 
 class CallFailed(Exception):

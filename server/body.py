@@ -80,7 +80,7 @@ def parse_json(raw: bytes, deepest: int | None = None) -> Any:
 def _parse_any(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # Python's parser accepts more, and says where it stopped
     try:
         parsed = json.loads(raw)

@@ -23,6 +23,7 @@ from server.errors import BadRequest, TooLarge
 _IN_MEMORY: Final = 2 * 1024 * 1024  # smaller uploads never touch the disk before they have a name
 _CHUNK: Final = 256 * 1024
 _LONGEST_FIELD: Final = 64 * 1024
+_MOST_PARTS: Final = 64  # parsing many takes seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +71,11 @@ async def _read_parts(
 ) -> tuple[str, dict[str, str]]:
     name, has_file = "", False
     fields: dict[str, str] = {}
-    left = limit
+    left, parts = limit, 0
     async for part in await request.multipart():
+        parts += 1
+        if parts > _MOST_PARTS:
+            raise BadRequest(f"a form must not have more than {_MOST_PARTS} parts")
         if not isinstance(part, BodyPartReader):
             raise BadRequest("a multipart form must not be nested")
         if part.name == "image":

@@ -47,6 +47,7 @@ def main() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(config.device)
 
     channel = Channel(socket.socket(fileno=arguments.fd))
+    os.register_at_fork(after_in_child=channel.abandon)
     logging.basicConfig(
         level=config.log_level, handlers=[ChannelLogHandler(channel)], format="%(message)s"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -30,12 +31,26 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._is_abandoned = False
         self._lock = threading.Lock()  # around the buffer, and around writes to keep their order
         self._buffer = bytearray()
         self._flushed = 0.0
 
+    def abandon(self) -> None:
+        """In a process that a node has forked: leave the connection to the worker.
+
+        The server would take what a child says for the worker's words, and an open end for a sign
+        that the worker still lives.
+        """
+        self._is_abandoned = True
+        self._lock = threading.Lock()  # whoever held it is not in this process
+        self._buffer = bytearray()
+        os.close(self._connection.fileno())  # `close` waits for the reader's file, which stays open
+
     def send(self, event: Event) -> None:
         """Queue an event; it leaves at once unless others have just left and it can wait."""
+        if self._is_abandoned:
+            raise ChannelClosed("this process is a child of the worker")
         data = frame(event)
         with self._lock:
             self._buffer += data

@@ -41,7 +41,7 @@ def describe_each(
     for name, node_class in classes.items():
         try:
             definitions.append(describe(name, node_class, display_names.get(name, name)))
-        except (Exception, SystemExit):
+        except BaseException:  # a class does not end the worker, nor its pack
             log.exception("node class %s cannot be described and is left out", name)
     return definitions
 
@@ -67,7 +67,7 @@ def with_equal_types(
         node_class = classes[definition.name]
         try:
             declared = declared_types(node_class.INPUT_TYPES(), node_class.RETURN_TYPES)
-        except (Exception, SystemExit):  # although it was described a moment ago
+        except BaseException:  # although it was described a moment ago
             log.warning("node class %s cannot be described again", definition.name, exc_info=True)
             return definition
         return msgspec.structs.replace(definition, equal_types=equal_types(declared, known))

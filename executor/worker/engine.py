@@ -43,11 +43,13 @@ class Engine:
         interruptions: Interruptions | None = None,
         hide_details: bool = False,
         most_pending_saves: int = 0,
+        tidy_up: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs.
 
         With `hide_details` errors tell clients neither tracebacks nor paths. Nodes that write files
-        do so beside others, of which `most_pending_saves` may wait.
+        do so beside others, of which `most_pending_saves` may wait. `tidy_up` is called after each
+        run, and says why this process cannot do another, if so.
         """
         self._contracts = Contracts(classes, fixed=fixed_classes)
         self._services = services
@@ -57,6 +59,7 @@ class Engine:
         self._instances = Instances()
         self._hide_details = hide_details
         self._most_pending_saves = most_pending_saves
+        self._tidy_up = tidy_up
         self._interruptions = interruptions or Interruptions()
         self._reporter: RunReporter | None = None
 
@@ -119,8 +122,15 @@ class Engine:
                 outputs=run.outcome.outputs,
                 meta=run.outcome.meta,
                 messages=messages,
+                unfit=self._tidied(),
             )
         )
+
+    def _tidied(self) -> str | None:
+        try:
+            return self._tidy_up()
+        except BaseException as error:  # a node has changed what everything needs
+            return f"cannot put right what a node has changed: {printable(error)}"
 
     def _run(
         self,

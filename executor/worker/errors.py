@@ -10,6 +10,8 @@ EngineError
 
 from __future__ import annotations
 
+LONGEST_TEXT = 64 * 1024  # characters of a value in a message
+
 
 class EngineError(Exception):
     """A graph cannot be run as it is."""
@@ -74,6 +76,8 @@ def printable(value: object) -> str:
     """The value as text that a message can carry, whatever its class makes of that."""
     try:
         text = str(value)
-    except Exception as error:
+    except BaseException as error:  # also SystemExit
         text = f"<{type(value).__name__} that cannot be printed: {type(error).__name__}>"
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]} ... ({len(text) - LONGEST_TEXT} more characters)"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")  # halves of surrogate pairs

@@ -28,6 +28,7 @@ from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
 from executor.worker.pack_host import PackHost
+from executor.worker.upkeep import Upkeep
 from executor.worker_config import WorkerConfig
 from models.memory import Policy, choose_policy
 from nodes.context import NodeSettings, Services, use_services
@@ -123,6 +124,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
         interruptions=interruptions,
         hide_details=config.hide_error_details,
         most_pending_saves=config.most_pending_saves,
+        tidy_up=Upkeep().restore,
     )
     ready = Ready(
         devices=device_entries(config.cpu, config.device),

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from executor.definitions import NodeDefinition
 from executor.packs import MODULE_PREFIX, START_SCRIPT, Pack, PackReport
@@ -254,7 +254,7 @@ class PackLoader:
 
     def _add(self, name: Any, node_class: Any, pack: Pack) -> bool:
         """Take a class in; whether it was."""
-        if not isinstance(name, str) or not inspect.isclass(node_class):
+        if not _is_text(name) or not inspect.isclass(node_class):
             log.warning("node pack '%s': %r is no node class", pack.name, name)
             return False
         if name in self._disabled:
@@ -267,6 +267,14 @@ class PackLoader:
             setattr(node_class, "RELATIVE_PYTHON_MODULE", pack.label)  # noqa: B010
         self._tables.classes[name] = node_class
         return True
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether it is a string that can be sent: one without halves of surrogate pairs."""
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _added_folders(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:

@@ -37,6 +37,7 @@ from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
 
 _TICK_S = 0.02
+_LONGEST_LOG = 64 * 1024  # characters of one record
 
 
 class Loaded(Protocol):
@@ -98,10 +99,13 @@ class WorkerProcess:
         self._channel.flush()
         while True:
             command = self._work.get()
-            if isinstance(command, Free):
-                loaded.free(command)
-            else:
-                self._execute(loaded, command)
+            try:
+                if isinstance(command, Free):
+                    loaded.free(command)
+                else:
+                    self._execute(loaded, command)
+            except ChannelClosed:  # the server is gone, or a node has forked: this is the child
+                os._exit(1)
 
     def _execute(self, loaded: Loaded, command: Execute) -> None:
         self._busy.set()
@@ -173,7 +177,7 @@ class ChannelLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record; a server that is gone needs none."""
         try:
-            message = self.format(record)
+            message = self.format(record)[:_LONGEST_LOG]
             self._channel.send(Log(level=record.levelno, logger=record.name, message=message))
             self._channel.flush()
         except ChannelClosed:

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from server.errors import TooManyClients
+from server.errors import BadRequest, TooManyClients
 from server.scopes import Scope
 from server.services import SERVICES, Route
 
@@ -20,7 +20,10 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         raise TooManyClients()
     # Frames are written past aiohttp's writer, which would have to know of them to compress.
     socket = web.WebSocketResponse(max_msg_size=_LARGEST_MESSAGE, compress=False)
-    await socket.prepare(request)
+    try:
+        await socket.prepare(request)
+    except ValueError:  # aiohttp expects a key that is ASCII
+        raise BadRequest("the header 'Sec-WebSocket-Key' is broken") from None
     transport = request.transport
     if transport is None:  # closed already
         return socket

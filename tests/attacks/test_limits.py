@@ -194,6 +194,19 @@ def test_a_lone_surrogate_is_refused(client: Client) -> None:
     assert reply.status == 400
 
 
+@pytest.mark.parametrize("path", ["/prompt", "/queue", "/settings", "/free", "/api/jobs/cancel"])
+def test_a_body_that_is_no_text_is_refused(client: Client, path: str) -> None:
+    assert client.post(path, b'{"client_id": "\xe9"}').status == 400
+
+
+def test_a_form_of_very_many_parts_is_refused_at_once(client: Client) -> None:
+    part = '--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    reply = client.post("/upload/image", (part * 20_000 + "--b--").encode(), kind)
+    assert reply.status == 400
+    assert "parts" in error(reply)["message"]
+
+
 # Pictures
 
 
@@ -386,6 +399,17 @@ def test_a_slow_but_steady_body_arrives(connect: Callable[[], socket.socket]) ->
 
 
 # WebSockets
+
+
+def test_a_key_that_is_no_text_opens_no_websocket(
+    connect: Callable[[], socket.socket],
+) -> None:
+    odd = connect()
+    odd.sendall(
+        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \xff\xff\r\n\r\n"
+    )
+    assert odd.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def join_when_there_is_room(client: Client, name: str) -> Listener:

@@ -139,6 +139,19 @@ async def test_the_pack_that_was_being_loaded_is_left_out_by_all_later_workers(
     assert (await setup.until(4)).left_out == successor.left_out
 
 
+async def test_a_pack_is_left_out_only_if_workers_are_killed_in_its_import_twice(
+    setup: Setup,
+) -> None:
+    first = await setup.until(2)
+    first.report(Loading(pack="large"))
+    first.lose("was killed", is_own_fault=False)
+    second = await setup.until(3)
+    assert second.left_out == {}
+    second.report(Loading(pack="large"))
+    second.lose("was killed", is_own_fault=False)
+    assert list((await setup.until(4)).left_out) == ["large"]
+
+
 async def test_no_pack_is_blamed_once_all_are_loaded(setup: Setup) -> None:
     worker = await setup.until(1)
     worker.report(Loading(pack="good"))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.client import Client, wait_until
 from tests.conftest import ROOT, ServerProcess, start_server
+from tests.server.graphs import fresh_graph
 
 _seeds = itertools.count(1)
 
@@ -21,6 +22,15 @@ def fault(kind: str, seed: int | None = None) -> dict[str, Any]:
     """A prompt that does it."""
     inputs = {"kind": kind, "seed": next(_seeds) if seed is None else seed}
     return {"1": {"class_type": "Fault", "inputs": inputs}}
+
+
+def saving_graph() -> dict[str, Any]:
+    graph = fresh_graph()
+    graph["2"] = {
+        "class_type": "SaveImage",
+        "inputs": {"images": ["1", 0], "filename_prefix": "kept"},
+    }
+    return graph
 
 
 def install(base: Path) -> Path:

@@ -6,23 +6,18 @@ import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import pytest
 
 from tests.client import Client
 from tests.conftest import ServerProcess
-from tests.faults.conftest import Servers, assert_works, fault, submit_and_wait_for_start
-from tests.server.graphs import fresh_graph
-
-
-def saving_graph() -> dict[str, Any]:
-    graph = fresh_graph()
-    graph["2"] = {
-        "class_type": "SaveImage",
-        "inputs": {"images": ["1", 0], "filename_prefix": "kept"},
-    }
-    return graph
+from tests.faults.conftest import (
+    Servers,
+    assert_works,
+    fault,
+    saving_graph,
+    submit_and_wait_for_start,
+)
 
 
 @contextmanager

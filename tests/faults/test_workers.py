@@ -16,9 +16,12 @@ from tests.faults.conftest import (
     Servers,
     assert_works,
     fault,
+    saving_graph,
     status_of,
     submit_and_wait_for_start,
 )
+
+ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
 def error_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +161,33 @@ def test_what_a_canceller_was_told_is_how_the_prompt_ends(faulty: ServerProcess)
 def _end_of(client: Client, prompt_id: str) -> str | None:
     status = status_of(client, prompt_id)
     return None if status in ("pending", "in_progress") else status
+
+
+@pytest.mark.parametrize(
+    ("kind", "costs_the_worker"),
+    [
+        ("go on twice", False),
+        ("put others in place", False),
+        ("log much", False),
+        ("long message", False),
+        ("open all files", True),
+        ("close what is open", True),
+        ("leave a child and end", True),
+    ],
+)
+def test_what_a_node_leaves_behind_does_not_meet_the_next_prompt(
+    faulty: ServerProcess, kind: str, costs_the_worker: bool
+) -> None:
+    client = faulty.client
+    before = assert_works(client)
+    with client.listen() as listener:
+        prompt_id = client.submit(fault(kind))
+        listener.wait_for_end(prompt_id)
+        client.wait(prompt_id)
+        ends = [kind for kind in listener.kinds(prompt_id) if kind in ENDS]
+    assert len(ends) == 1
+    client.run(saving_graph())
+    assert (assert_works(client) != before) is costs_the_worker
 
 
 def test_a_prompt_that_kills_every_worker_is_given_up(servers: Servers) -> None:

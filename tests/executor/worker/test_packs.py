@@ -201,10 +201,14 @@ def test_what_a_broken_pack_has_registered_is_taken_back(packs: Packs) -> None:
 def test_entries_that_are_no_classes_are_skipped(
     packs: Packs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    packs.write("mixed.py", PACK + 'NODE_CLASS_MAPPINGS |= {"Text": "no", 3: Good, "None": None}')
+    packs.write(
+        "mixed.py",
+        PACK + 'NODE_CLASS_MAPPINGS |= {"Text": "no", 3: Good, "None": None}\n'
+        'NODE_CLASS_MAPPINGS["half a pair \\ud800"] = Good',
+    )
     reports = packs.load()
     assert (reports["mixed"].nodes, reports["mixed"].error) == (1, None)
-    assert caplog.text.count("is no node class") == 3
+    assert caplog.text.count("is no node class") == 4
 
 
 def test_a_class_that_cannot_be_described_is_left_out_alone(packs: Packs) -> None:
@@ -217,9 +221,13 @@ class Bad:
     @classmethod
     def INPUT_TYPES(cls):
         raise SystemExit
+class Interrupts(Good):
+    @classmethod
+    def INPUT_TYPES(cls):
+        raise KeyboardInterrupt
 class Odd(Good):
     CATEGORY = object()
-NODE_CLASS_MAPPINGS |= {"Bad": Bad, "Odd": Odd, "Type": int}
+NODE_CLASS_MAPPINGS |= {"Bad": Bad, "Interrupts": Interrupts, "Odd": Odd, "Type": int}
 """,
     )
     assert packs.load()["half"].error is None
