@@ -3,53 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
-from nodes import (
-    conditioning,
-    conditioning_mixing,
-    conditioning_places,
-    empty_latents,
-    image_transforms,
-    images,
-    latent_math,
-    latents,
-    loaders,
-    loading,
-    logic,
-    primitives,
-    sampling,
-    saving,
-    strings,
-    text_preview,
-    vae,
-)
 from nodes.base import Node
-from nodes.custom_sampling import schedulers, sigmas
 
-# A class is known by being in one of these, under a name without underscore.
-_MODULES: tuple[ModuleType, ...] = (
-    sampling,
-    loaders,
-    conditioning,
-    conditioning_mixing,
-    conditioning_places,
-    vae,
-    latents,
-    latent_math,
-    empty_latents,
-    saving,
-    loading,
-    images,
-    image_transforms,
-    strings,
-    primitives,
-    logic,
-    text_preview,
-    schedulers,
-    sigmas,
-)
+# Modules of this package, one a line so that changes that add some merge. A class is known by being
+# in one of these, under a name without underscore.
+_MODULES: Final = """
+sampling
+loaders
+conditioning
+conditioning_mixing
+conditioning_places
+guidance
+vae
+latents
+latent_math
+latent_operations
+empty_latents
+saving
+loading
+images
+image_transforms
+strings
+primitives
+logic
+text_preview
+custom_sampling.schedulers
+custom_sampling.sigmas
+""".split()
 
 
 def _classes_of(module: ModuleType) -> Iterator[type[Node]]:
@@ -61,7 +45,9 @@ def _classes_of(module: ModuleType) -> Iterator[type[Node]]:
 
 
 NODE_CLASSES: dict[str, type[Node]] = {
-    node.NODE_NAME or node.__name__: node for module in _MODULES for node in _classes_of(module)
+    node.NODE_NAME or node.__name__: node
+    for name in _MODULES
+    for node in _classes_of(import_module(f"nodes.{name}"))
 }
 
 DISPLAY_NAMES: dict[str, str] = {

@@ -1,0 +1,1 @@
+"""Guidance: what is made of the predictions for the positive and the negative prompt."""

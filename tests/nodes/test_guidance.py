@@ -1,0 +1,103 @@
+"""Nodes that change guidance, on a tiny model: what they say and what becomes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.conditioning import Conditioning
+from models.handle import ModelHandle
+from models.load import Checkpoint
+from models.protocol.sampling import sample_latent
+from nodes import guidance
+from nodes.latent_operations import (
+    LatentApplyOperation,
+    LatentApplyOperationCFG,
+    LatentOperationTonemapReinhard,
+)
+from tests.models.conftest import policy, tiny, tiny_file
+
+__all__ = ["policy", "tiny", "tiny_file"]
+
+Patch = Callable[[ModelHandle], Any]
+
+
+def prompt(seed: int) -> Conditioning:
+    return [[torch.randn(1, 77, 16, generator=torch.Generator().manual_seed(seed)), {}]]
+
+
+def sample(model: Any, frames: int = 1, **changes: Any) -> Tensor:
+    options: dict[str, Any] = {
+        "seed": 3, "steps": 3, "cfg": 4.0, "sampler_name": "euler", "scheduler": "normal",
+        "positive": prompt(1), "negative": prompt(2), **changes,
+    }  # fmt: skip
+    latent = {"samples": torch.zeros(frames, 4, 8, 8)}
+    result: Tensor = sample_latent(model, latent, **options)["samples"]
+    return result
+
+
+PATCHES: dict[str, Patch] = {
+    "RescaleCFG": lambda m: guidance.RescaleCFG().run(m, 0.7),
+    "APG": lambda m: guidance.APG().run(m, 0.5, 2.0, -0.5),
+    "CFGNorm": lambda m: guidance.CFGNorm().run(m, 1.0),
+    "CFGZeroStar": lambda m: guidance.CFGZeroStar().run(m),
+    "TCFG": lambda m: guidance.TCFG().run(m),
+    "Mahiro": lambda m: guidance.Mahiro().run(m),
+    "PerpNeg": lambda m: guidance.PerpNeg().run(m, prompt(5), 1.0),
+    "RenormCFG": lambda m: guidance.RenormCFG().run(m, 100.0, 0.5),
+    "FreSca": lambda m: guidance.FreSca().run(m, 1.0, 1.5, 2),
+    "EpsilonScaling": lambda m: guidance.EpsilonScaling().run(m, 1.05),
+    "TemporalScoreRescaling": lambda m: guidance.TemporalScoreRescaling().run(m, 0.9, 1.0),
+    "LatentApplyOperationCFG": lambda m: LatentApplyOperationCFG().run(
+        m, LatentOperationTonemapReinhard().run(1.0)[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_patch_acts_in_the_clone_only_and_alike_in_every_run(name: str, tiny: Checkpoint) -> None:
+    plain = sample(tiny.model)
+    (patched,) = PATCHES[name](tiny.model)
+    first = sample(patched)
+    assert torch.isfinite(first).all()
+    assert not torch.allclose(first, plain, atol=1e-3)
+    assert torch.equal(sample(patched), first)
+    assert torch.equal(sample(tiny.model), plain)
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_patch_bears_a_run_without_negative_side(name: str, tiny: Checkpoint) -> None:
+    (patched,) = PATCHES[name](tiny.model)
+    assert torch.isfinite(sample(patched, cfg=1.0)).all()
+
+
+def test_later_frames_are_guided_more(tiny: Checkpoint) -> None:
+    (linear,) = guidance.VideoLinearCFGGuidance().run(tiny.model, 1.0)
+    (triangle,) = guidance.VideoTriangleCFGGuidance().run(tiny.model, 1.0)
+    options: dict[str, Any] = {"frames": 3, "steps": 1}
+    weak, strong = (sample(tiny.model, cfg=cfg, **options) for cfg in (1.0, 4.0))
+    middle = sample(tiny.model, cfg=2.5, **options)
+    expected = {
+        "linear": [weak[0], middle[1], strong[2]],
+        "triangle": [weak[0], strong[1], weak[2]],
+    }
+    for name, model in (("linear", linear), ("triangle", triangle)):
+        frames = sample(model, cfg=4.0, **options)
+        for frame, wanted in zip(frames, expected[name], strict=True):
+            torch.testing.assert_close(frame, wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_an_early_level_is_not_guided_by_renorm(tiny: Checkpoint) -> None:
+    (patched,) = guidance.RenormCFG().run(tiny.model, 0.0, 1.0)
+    torch.testing.assert_close(sample(patched), sample(tiny.model, cfg=1.0), rtol=1e-4, atol=1e-3)
+
+
+def test_an_operation_changes_the_samples_of_a_latent_alone() -> None:
+    latent = {"samples": torch.ones(1, 4, 2, 2), "noise_mask": torch.ones(1, 1, 2, 2)}
+    (changed,) = LatentApplyOperation().run(latent, lambda latent: latent * 2)
+    assert torch.equal(changed["samples"], torch.full((1, 4, 2, 2), 2.0))
+    assert changed["noise_mask"] is latent["noise_mask"]
