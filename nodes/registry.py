@@ -11,29 +11,29 @@ from nodes.base import Node
 
 # Modules of this package, one a line so that changes that add some merge. A class is known by being
 # in one of these, under a name without underscore.
-_MODULES: Final = """
-sampling
-loaders
-conditioning
-conditioning_mixing
-conditioning_places
-guidance
-vae
-latents
-latent_math
-latent_operations
-empty_latents
-saving
-loading
-images
-image_transforms
-strings
-primitives
-logic
-text_preview
-custom_sampling.schedulers
-custom_sampling.sigmas
-""".split()
+_MODULES: Final = (
+    "sampling",
+    "loaders",
+    "conditioning",
+    "conditioning_mixing",
+    "conditioning_places",
+    "guidance",
+    "vae",
+    "latents",
+    "latent_math",
+    "latent_operations",
+    "empty_latents",
+    "saving",
+    "loading",
+    "images",
+    "image_transforms",
+    "strings",
+    "primitives",
+    "logic",
+    "text_preview",
+    "custom_sampling.schedulers",
+    "custom_sampling.sigmas",
+)
 
 
 def _classes_of(module: ModuleType) -> Iterator[type[Node]]:
