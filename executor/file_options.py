@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mimetypes
 import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from executor.folders import Folders
 from executor.listing import can_be_named
@@ -12,7 +15,42 @@ from executor.listing import can_be_named
 INPUT_IMAGES = "input_images"
 
 # Types that Python's table lacks on some systems.
-_IMAGE_EXTENSIONS = frozenset({".webp", ".avif", ".jxl"})
+_IMAGE_EXTENSIONS: Final = frozenset({".webp", ".avif", ".jxl", ".heic", ".heif"})
+_AUDIO_EXTENSIONS: Final = frozenset({".flac", ".m4a", ".opus", ".ogg", ".oga"})
+_VIDEO_EXTENSIONS: Final = frozenset({".webm", ".mkv", ".m4v"})
+_3D_EXTENSIONS: Final = frozenset({".gltf", ".glb", ".obj", ".fbx", ".stl"})
+
+
+@dataclass(frozen=True, slots=True)
+class InputFiles:
+    """A kind of files in the input folder that nodes read."""
+
+    word: str  # in messages: "Invalid image file"
+    is_one: Callable[[str], bool]  # by its name
+    subfolder: str = ""  # only these are listed
+
+
+def _of(extensions: frozenset[str], *types: str) -> Callable[[str], bool]:
+    def is_one(name: str) -> bool:
+        guessed = mimetypes.guess_type(name)[0] or ""
+        extension = name[name.rfind(".") :].lower() if "." in name else ""
+        return extension in extensions or (bool(types) and guessed.startswith(types))
+
+    return is_one
+
+
+# What `NodeDefinition.file_options` may name beside kinds of model folders.
+INPUT_FILES: Final[Mapping[str, InputFiles]] = {
+    INPUT_IMAGES: InputFiles("image", _of(_IMAGE_EXTENSIONS, "image/")),
+    "input_audio": InputFiles(
+        "audio", _of(_AUDIO_EXTENSIONS | _VIDEO_EXTENSIONS, "audio/", "video/")
+    ),
+    "input_videos": InputFiles("video", _of(_VIDEO_EXTENSIONS, "video/")),
+    "input_latents": InputFiles("latent", _of(frozenset({".latent"}))),
+    "input_3d": InputFiles("3D model", _of(_3D_EXTENSIONS, "model/"), "3d"),
+}
+
+INPUT_FOLDERS: Final = "input_folders"  # the folders in the input folder
 
 
 class FileOptionLists:
@@ -22,26 +60,38 @@ class FileOptionLists:
         self._folders = folders
 
     def names(self, source: str) -> list[str]:
-        """Files of a model folder kind, or the images of the input folder; sorted."""
-        if source != INPUT_IMAGES:
+        """Files of a model folder kind, or those of a kind in the input folder; sorted."""
+        if source == INPUT_FOLDERS:
+            return sorted(self._input_folders())
+        files = INPUT_FILES.get(source)
+        if files is None:
             return self._folders.filename_list(source)
-        try:
-            with os.scandir(self._folders.input) as entries:
-                return sorted(entry.name for entry in entries if self._is_offered(entry))
-        except OSError:
-            return []
+        return sorted(self._input_files(files))
+
+    def _input_files(self, files: InputFiles) -> Iterator[str]:
+        prefix = f"{files.subfolder}/" if files.subfolder else ""
+        for entry in _entries(self._folders.input / files.subfolder):
+            if files.is_one(entry.name) and entry.is_file() and self._is_offered(entry):
+                yield prefix + entry.name
+
+    def _input_folders(self) -> Iterator[str]:
+        for entry in _entries(self._folders.input):
+            if entry.is_dir() and self._is_offered(entry):
+                yield entry.name
 
     def _is_offered(self, entry: os.DirEntry[str]) -> bool:
-        if not (_is_image(entry.name) and can_be_named(entry.name) and entry.is_file()):
+        if not can_be_named(entry.name):
             return False
         return not entry.is_symlink() or self._folders.is_reachable(entry.path)
 
     def annotated_path(self, name: str) -> Path:
-        """The path that a choice among input images stands for; raises OutsideFolder."""
+        """The path that a choice among input files stands for; raises OutsideFolder."""
         return self._folders.annotated_path(name)
 
 
-def _is_image(name: str) -> bool:
-    guessed = mimetypes.guess_type(name)[0] or ""
-    extension = name[name.rfind(".") :].lower() if "." in name else ""
-    return guessed.startswith("image/") or extension in _IMAGE_EXTENSIONS
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        return

@@ -10,7 +10,7 @@ from typing import Any
 from executor import node_errors as errors
 from executor.calls import CheckRequest
 from executor.conversion import NotConvertible, convert, unwrap, wrap
-from executor.file_options import INPUT_IMAGES
+from executor.file_options import INPUT_FILES
 from executor.node_errors import JsonObject
 from executor.rules import InputRule, NodeRules, RuleBook
 from executor.type_match import equals, types_match
@@ -181,8 +181,10 @@ def _not_a_file(rule: InputRule, source: str, literal: Any, files: Files) -> Jso
     choices = [*files.names.get(source, ()), *(rule.choices or ())]
     if literal in choices or files.has_file(source, literal):
         return None
-    if source == INPUT_IMAGES:
-        return errors.custom_validation_failed(rule.name, f"Invalid image file: {literal}")
+    kind = INPUT_FILES.get(source)
+    if kind is not None:
+        text = f"Invalid {kind.word} file: {literal}"
+        return errors.custom_validation_failed(rule.name, text)
     return errors.value_not_in_list(rule, literal, choices)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from executor.definitions import NodeDefinition
-from executor.file_options import INPUT_IMAGES, FileOptionLists
+from executor.file_options import INPUT_FILES, FileOptionLists
 from executor.folders import FolderError, Folders
 
 
@@ -18,7 +18,7 @@ class FileOptions:
         self._lists = FileOptionLists(folders)
 
     def names(self, source: str) -> Sequence[str]:
-        """Sorted names of a source: a model kind, or `input_images`; empty for an unknown one."""
+        """Sorted names of a source; empty for an unknown one."""
         try:
             return self._lists.names(source)
         except FolderError:
@@ -27,9 +27,10 @@ class FileOptions:
     def has_file(self, source: str, value: object) -> bool:
         """Whether an input may name this file although it is not listed.
 
-        Images may: in subfolders, and as `name [output]`, `name [temp]` or `name [input]`.
+        Those of the input folder may: in subfolders, and as `name [output]`, `name [temp]` or
+        `name [input]`.
         """
-        if source != INPUT_IMAGES or not isinstance(value, str):
+        if source not in INPUT_FILES or not isinstance(value, str):
             return False
         try:
             return self._folders.annotated_path(value).is_file()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from executor.definitions import NodeDefinition
-from executor.file_options import INPUT_IMAGES
+from executor.file_options import INPUT_FILES
 
 # Types of inputs that bring others along, which have dotted names: `images.image0`.
 _GROWING: Final = "COMFY_AUTOGROW_V3"
@@ -191,13 +191,13 @@ class RuleBook(Mapping[str, NodeRules]):
 def node_rules(definition: NodeDefinition) -> NodeRules:
     """Work out the rules of one class.
 
-    A check of nothing but images is left out: whether these are there is seen from here as well,
-    and needs no worker.
+    A check of nothing but input files is left out: whether these are there is seen from here as
+    well, and needs no worker.
     """
     check = definition.check
     if check and check.arguments and not check.takes_all:
-        images = {k for k, source in definition.file_options.items() if source == INPUT_IMAGES}
-        if images >= set(check.arguments):
+        files = {k for k, source in definition.file_options.items() if source in INPUT_FILES}
+        if files >= set(check.arguments):
             check = None
     takes = frozenset(check.arguments) if check else frozenset()
     takes_all = check is not None and check.takes_all

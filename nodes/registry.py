@@ -31,6 +31,12 @@ _MODULES: Final = (
     "primitives",
     "logic",
     "text_preview",
+    "animations",
+    "latent_files",
+    "audio",
+    "audio_files",
+    "video",
+    "front_end_files",
     "custom_sampling.schedulers",
     "custom_sampling.sigmas",
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
-import string
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,17 +12,12 @@ from torch import Tensor
 
 from nodes.base import Node, inputs
 from nodes.context import ReadyPicture
-from nodes.saved_images import png_text, save_images, save_target, to_picture
+from nodes.saved_files import save_target, temp_prefix
+from nodes.saved_images import metadata_of, png_text, save_images, to_picture
 
 # The graph of a run goes into all its files: its text is made once. Kept with the objects it was
 # made from, so that the comparison by identity is safe.
 _last_text: list[tuple[Any, Any, PngInfo]] = []
-
-
-def _png_text(prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> PngInfo:
-    if not (_last_text and _last_text[0][0] is prompt and _last_text[0][1] is extra_pnginfo):
-        _last_text[:] = [(prompt, extra_pnginfo, png_text(prompt, extra_pnginfo))]
-    return _last_text[0][2]
 
 
 class SaveImage(Node):
@@ -37,6 +30,8 @@ class SaveImage(Node):
         filename_prefix=("STRING", {"default": "ComfyUI"}),
     )
     HIDDEN = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES: ClassVar[tuple[str, ...]] = ("images",)
     OUTPUT_NODE = True
     IN_BACKGROUND = True
 
@@ -66,11 +61,19 @@ class SaveImage(Node):
             height=images.shape[1],
             root=self.output_dir,
         )
-        metadata = None
-        if not context.settings.disable_metadata:
-            metadata = _png_text(prompt, extra_pnginfo)
-        saved = save_images(target, images, metadata=metadata, compress_level=self.compress_level)
-        return {"ui": {"images": saved}}
+        text = self._text(prompt, extra_pnginfo)
+        saved = save_images(target, images, metadata=text, compress_level=self.compress_level)
+        return {"ui": {"images": saved}, "result": (images,)}
+
+    def _text(self, prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> PngInfo | None:
+        if self.context.settings.disable_metadata:
+            return None
+        last = _last_text[0] if _last_text else None
+        if last is None or last[0] is not prompt or last[1] is not extra_pnginfo:
+            metadata = metadata_of(self.context.settings, prompt, extra_pnginfo)
+            last = (prompt, extra_pnginfo, png_text(metadata))
+            _last_text[:] = [last]
+        return last[2]
 
 
 class PreviewImage(SaveImage):
@@ -83,8 +86,7 @@ class PreviewImage(SaveImage):
     compress_level = 1
 
     def __init__(self) -> None:
-        letters = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=5))
-        self.prefix_append = f"_temp_{letters}"
+        self.prefix_append = temp_prefix("")
 
 
 class SaveImageWebsocket(Node):

@@ -14,6 +14,18 @@ from typing import Any, Final
 ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "CustomCombo": {"INDEX": "INT"},
     "PreviewAny": {"STRING": "STRING"},
+    "PreviewAudio": {"audio": "AUDIO"},
+    "PreviewImage": {"images": "IMAGE"},
+    "SaveAnimatedPNG": {"images": "IMAGE"},
+    "SaveAnimatedWEBP": {"images": "IMAGE"},
+    "SaveAudio": {"audio": "AUDIO"},
+    "SaveAudioMP3": {"audio": "AUDIO"},
+    "SaveAudioOpus": {"audio": "AUDIO"},
+    "SaveImage": {"images": "IMAGE"},
+    "SaveLatent": {"samples": "LATENT"},
+    "SaveSVGNode": {"svg": "SVG"},
+    "SaveVideo": {"video": "VIDEO"},
+    "SaveWEBM": {"images": "IMAGE"},
 }
 
 # Classes of later releases.
@@ -23,6 +35,12 @@ CLASSES: Final[Mapping[str, str]] = {
         "batch_size: INT=1(1..64)) -> LATENT"
     ),
     "EmptyTrellis2LatentStructure": "(batch_size: INT=1(1..4096)) -> LATENT",
+    "JoinAudioChannels": "(audio_left: AUDIO; audio_right: AUDIO) -> AUDIO",
+    "SaveAudioAdvanced": (
+        "output_node (audio: AUDIO; filename_prefix: STRING=audio/ComfyUI; format: dyn{flac/"
+        "mp3[quality: {V0/128k/320k}=V0]/opus[quality: {64k/96k/128k/192k/320k}=128k]}) "
+        "-> audio: AUDIO"
+    ),
 }
 
 

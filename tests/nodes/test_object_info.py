@@ -31,6 +31,9 @@ REFERENCE["SaveImageWebsocket"] = {
     "output_node": True,
 }
 
+# An integer that does not cross to the server as one; clients read it as this number anyway.
+REFERENCE["TrimAudioDuration"]["input"]["required"]["start_index"][1]["min"] = -(2.0**64)
+
 
 def _described(name: str) -> dict[str, Any]:
     definition = describe(name, NODE_CLASSES[name], DISPLAY_NAMES[name])

@@ -12,7 +12,8 @@ from PIL import Image
 
 from executor.folders import OutsideFolder
 from nodes.context import NodeSettings
-from nodes.saved_images import save_images, save_target
+from nodes.saved_files import save_target
+from nodes.saved_images import save_images
 from nodes.saving import PreviewImage, SaveImage
 from tests.nodes.context import node_context
 

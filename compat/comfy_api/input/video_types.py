@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from comfy_api.latest._video import VideoInput
+from nodes.video_files import VideoInput
 
 __all__ = ["VideoInput"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from comfy_api.latest._video import VideoFromComponents, VideoFromFile, VideoFromList
+from nodes.video_files import VideoFromComponents, VideoFromFile, VideoFromList
 
 __all__ = ["VideoFromComponents", "VideoFromFile", "VideoFromList"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest._values import AudioInput, ImageInput, LatentInput, MaskInput
-from comfy_api.latest._video import VideoInput
+
+from nodes.video_files import VideoInput
 
 __all__ = ["AudioInput", "ImageInput", "LatentInput", "MaskInput", "VideoInput"]

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import random
-import string
-import time
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 from comfy_api.latest._enums import FolderType
-from comfy_api.latest._sound import encode_sound
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nodes.context import current_context
+from nodes.saved_files import SaveTarget, target_for
 from nodes.saved_images import (
-    SaveTarget,
+    WEBP_METHODS,
+    Metadata,
+    metadata_of,
     png_text,
-    save_files,
     save_images,
-    save_target,
-    to_picture,
 )
-
-_MODEL_TAG = 0x0110  # of EXIF, where the graph goes; what the client added goes below
-
-_WEBP_METHODS = {"default": 4, "fastest": 0, "slowest": 6}
+from nodes.saved_images import save_animated_png as write_animated_png
+from nodes.saved_images import save_animated_webp as write_animated_webp
+from nodes.saved_sounds import save_sounds as write_sounds
 
 
 class SavedResult(dict[str, Any]):
@@ -52,27 +43,18 @@ class SavedResult(dict[str, Any]):
         return str(self["type"])
 
 
-def temp_prefix() -> str:
-    """What names of shown files begin with: another one every time."""
-    letters = random.SystemRandom().choices(string.ascii_lowercase, k=5)
-    return f"ComfyUI_temp_{''.join(letters)}"
-
-
-def metadata_of(cls: Any) -> tuple[Any, dict[str, Any]]:
-    """The graph and what the client added, as far as the node asked for them and they go in."""
+def _metadata(cls: Any) -> Metadata:
+    """What goes into files, as far as the node asked for it."""
     hidden = getattr(cls, "hidden", None)
-    if hidden is None or current_context().settings.disable_metadata:
-        return None, {}
-    return hidden.prompt, dict(hidden.extra_pnginfo or {})
+    if hidden is None:
+        return {}
+    return metadata_of(current_context().settings, hidden.prompt, hidden.extra_pnginfo)
 
 
-def _target(prefix: str, folder: FolderType | str, width: int = 0, height: int = 0) -> SaveTarget:
-    context = current_context()
+def _target(prefix: str, folder: FolderType | str, images: Tensor | None = None) -> SaveTarget:
+    height, width = (0, 0) if images is None else images.shape[1:3]
     kind = FolderType(folder).value
-    date = context.settings.date_folder
-    if date is not None and kind == "output":
-        prefix = f"{time.strftime(date)}/{prefix}"
-    return save_target(context.folders, kind, prefix, width=width, height=height)
+    return target_for(current_context(), prefix, kind, width=width, height=height)
 
 
 def _results(entries: list[dict[str, str]]) -> list[SavedResult]:
@@ -83,10 +65,9 @@ def save_pngs(
     images: Tensor, prefix: str, folder: FolderType | str, cls: Any, compress_level: int
 ) -> list[SavedResult]:
     """Write a batch [B, H, W, C], one file each."""
-    target = _target(prefix, folder, images.shape[2], images.shape[1])
-    prompt, extra = metadata_of(cls)
-    metadata = png_text(prompt, extra) if prompt is not None or extra else None
-    return _results(save_images(target, images, metadata=metadata, compress_level=compress_level))
+    target, metadata = _target(prefix, folder, images), _metadata(cls)
+    text = png_text(metadata) if metadata else None
+    return _results(save_images(target, images, metadata=text, compress_level=compress_level))
 
 
 def save_animated_png(
@@ -98,25 +79,11 @@ def save_animated_png(
     compress_level: int,
 ) -> SavedResult:
     """Write a batch as one moving PNG."""
-    target = _target(prefix, folder, images.shape[2], images.shape[1])
-    metadata = PngInfo()
-    for key, value in _metadata_items(cls):
-        chunk = key.encode("latin-1", "strict") + b"\0" + json.dumps(value).encode("latin-1")
-        metadata.add(b"comf", chunk, after_idat=True)
-    pictures = [to_picture(image) for image in images]
-
-    def write(file: BinaryIO) -> None:
-        pictures[0].save(
-            file,
-            "PNG",
-            pnginfo=metadata,
-            compress_level=compress_level,
-            save_all=True,
-            duration=int(1000.0 / fps),
-            append_images=pictures[1:],
-        )
-
-    return _results(save_files(target, [write], "png"))[0]
+    target, metadata = _target(prefix, folder, images), _metadata(cls)
+    entries = write_animated_png(
+        target, images, metadata=metadata, fps=fps, compress_level=compress_level
+    )
+    return _results(entries)[0]
 
 
 def save_animated_webp(
@@ -130,54 +97,21 @@ def save_animated_webp(
     method: str | int,
 ) -> SavedResult:
     """Write a batch as one moving WebP."""
-    target = _target(prefix, folder, images.shape[2], images.shape[1])
-    exif = Image.Exif()
-    for tag, (key, value) in zip(_tags(), _metadata_items(cls), strict=False):
-        exif[tag] = f"{key}:{json.dumps(value)}"
-    pictures = [to_picture(image) for image in images]
-
-    def write(file: BinaryIO) -> None:
-        pictures[0].save(
-            file,
-            "WEBP",
-            exif=exif,
-            save_all=True,
-            duration=int(1000.0 / fps),
-            append_images=pictures[1:],
-            lossless=lossless,
-            quality=quality,
-            method=method if isinstance(method, int) else _WEBP_METHODS.get(method, 4),
-        )
-
-    return _results(save_files(target, [write], "webp"))[0]
-
-
-def _metadata_items(cls: Any) -> Iterator[tuple[str, Any]]:
-    prompt, extra = metadata_of(cls)
-    if prompt is not None:
-        yield "prompt", prompt
-    yield from extra.items()
-
-
-def _tags() -> Iterator[int]:
-    return iter(range(_MODEL_TAG, 0, -1))
+    entries = write_animated_webp(
+        _target(prefix, folder, images),
+        images,
+        metadata=_metadata(cls),
+        fps=fps,
+        lossless=lossless,
+        quality=quality,
+        method=method if isinstance(method, int) else WEBP_METHODS.get(method, 4),
+    )
+    return _results(entries)[0]
 
 
 def save_sounds(
-    audio: dict[str, Any],
-    prefix: str,
-    folder: FolderType | str,
-    cls: Any,
-    format: str,
-    quality: str,
+    audio: Any, prefix: str, folder: FolderType | str, cls: Any, format: str, quality: str
 ) -> list[SavedResult]:
     """Write a batch of sounds [B, C, T], one file each: flac, mp3, opus or wav."""
-    target = _target(prefix, folder)
-    texts = {key: json.dumps(value, default=str) for key, value in _metadata_items(cls)}
-    rate = int(audio["sample_rate"])
-    files = [encode_sound(sound, rate, format, quality, texts) for sound in audio["waveform"]]
-    return _results(save_files(target, [_writer(file) for file in files], format))
-
-
-def _writer(content: bytes) -> Any:
-    return lambda file: file.write(content)
+    target, metadata = _target(prefix, folder), _metadata(cls)
+    return _results(write_sounds(target, audio, format, quality=quality, metadata=metadata))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest._values import MESH, SPLAT, VOXEL, File3D
-from comfy_api.latest._video import VideoCodec, VideoComponents, VideoContainer
+
+from nodes.video_files import VideoCodec, VideoComponents, VideoContainer
 
 __all__ = ["MESH", "SPLAT", "VOXEL", "File3D", "VideoCodec", "VideoComponents", "VideoContainer"]

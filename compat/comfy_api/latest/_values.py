@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, TypedDict
 
-from comfy_api.latest._video import (
+from torch import Tensor
+
+from nodes.video_files import (
     VideoCodec,
     VideoComponents,
     VideoContainer,
@@ -13,7 +15,6 @@ from comfy_api.latest._video import (
     VideoFromList,
     VideoInput,
 )
-from torch import Tensor
 
 ImageInput: TypeAlias = Tensor
 MaskInput: TypeAlias = Tensor

@@ -10,6 +10,8 @@ from comfy_api.latest._enums import FolderType
 from comfy_api.latest._saving import SavedResult
 from torch import Tensor
 
+from nodes.saved_files import temp_prefix
+
 
 class _UIOutput:
     """Something that a node shows; `as_dict` gives what clients get."""
@@ -163,7 +165,7 @@ class PreviewImage(_UIOutput):
 
     def __init__(self, image: Tensor, animated: bool = False, cls: Any = None, **_: Any) -> None:
         self.values = ImageSaveHelper.save_images(
-            image, _saving.temp_prefix(), FolderType.temp, cls, compress_level=1
+            image, temp_prefix(), FolderType.temp, cls, compress_level=1
         )
         self.animated = animated
 
@@ -185,7 +187,7 @@ class PreviewAudio(_UIOutput):
 
     def __init__(self, audio: dict[str, Any], cls: Any = None, **_: Any) -> None:
         self.values = AudioSaveHelper.save_audio(
-            audio, _saving.temp_prefix(), FolderType.temp, cls, format="flac"
+            audio, temp_prefix(), FolderType.temp, cls, format="flac"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -226,7 +228,7 @@ class PreviewUI3D(_UIOutput):
         self.bg_image_path: str | None = None
         if bg_image is not None:
             (saved,) = ImageSaveHelper.save_images(
-                bg_image[:1], _saving.temp_prefix(), FolderType.temp, None, compress_level=1
+                bg_image[:1], temp_prefix(), FolderType.temp, None, compress_level=1
             )
             self.bg_image_path = f"temp/{saved.filename}"
 

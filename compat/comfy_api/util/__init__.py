@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from comfy_api.latest._video import VideoCodec, VideoComponents, VideoContainer
+from nodes.video_files import VideoCodec, VideoComponents, VideoContainer
 
 __all__ = ["VideoCodec", "VideoComponents", "VideoContainer"]

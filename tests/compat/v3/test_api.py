@@ -252,7 +252,7 @@ def test_videos_can_follow_each_other() -> None:
 
 
 def test_sound_that_cannot_be_saved_is_refused_with_a_reason() -> None:
-    from comfy_api.latest._sound import encode_sound
+    from nodes.sound_files import encode_sound
 
     with pytest.raises(ValueError, match="choose among"):
         encode_sound(torch.zeros(1, 8), 8000, "ra", "", {})
@@ -261,7 +261,7 @@ def test_sound_that_cannot_be_saved_is_refused_with_a_reason() -> None:
 
 
 def test_a_file_without_pictures_is_refused(tmp_path: Path) -> None:
-    from comfy_api.latest._sound import encode_sound
+    from nodes.sound_files import encode_sound
 
     path = tmp_path / "a.flac"
     path.write_bytes(encode_sound(torch.zeros(1, 800), 8000, "flac", "", {}))

@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-import numpy
 import torch
 from torch import Tensor
 
+from nodes.context import current_context, is_in_call
+from nodes.sound_files import decode_samples, resample
+
 Source: TypeAlias = str | Path | io.BytesIO
 
-_TIME_BASE = 1_000_000  # of a container's duration: microseconds
+_TIME_BASE: Final = 1_000_000  # of a container's duration: microseconds
+_KEEP_METADATA: Final = {"movflags": "use_metadata_tags"}  # keys of our own too
+
+# codec -> encoder, form of pixels
+_WEBM: Final = {"vp9": ("libvpx-vp9", "yuv420p"), "av1": ("libsvtav1", "yuv420p10le")}
 
 
 class VideoCodec(StrEnum):
@@ -128,8 +134,9 @@ class VideoFromList(VideoFromComponents):
         sounds = [part.audio for part in parts]
         audio = None
         if all(sound is not None for sound in sounds):
-            waveform = torch.cat([sound["waveform"] for sound in sounds], dim=-1)
-            audio = {"waveform": waveform, "sample_rate": sounds[0]["sample_rate"]}
+            rate = sounds[0]["sample_rate"]
+            pieces = [resample(sound["waveform"], sound["sample_rate"], rate) for sound in sounds]
+            audio = {"waveform": torch.cat(pieces, dim=-1), "sample_rate": rate}
         images = torch.cat([part.images for part in parts])
         super().__init__(VideoComponents(images, parts[0].frame_rate, audio))
 
@@ -141,6 +148,30 @@ class VideoFromFile(VideoInput):
         self._file = file
         self._start = start_time
         self._length = duration  # 0: to the end
+
+    @property
+    def _name(self) -> str:
+        return "the data" if isinstance(self._file, io.BytesIO) else Path(self._file).name
+
+    def save_to(
+        self,
+        path: Any,
+        format: VideoContainer | str = VideoContainer.AUTO,
+        codec: VideoCodec | str = VideoCodec.AUTO,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """As the base says; the streams of a whole file that is right already are copied."""
+        if self._start or self._length or not self._is_saved_form(format, codec):
+            super().save_to(path, format, codec, metadata)
+            return
+        with self._open() as container:
+            copy_streams(container, path, metadata)
+
+    def _is_saved_form(self, format: VideoContainer | str, codec: VideoCodec | str) -> bool:
+        """Whether the file is an MP4 file with H.264 pictures."""
+        with self._open() as container:
+            is_mp4 = VideoContainer.MP4.value in container.format.name.split(",")
+            return is_mp4 and container.streams.video[0].codec.name == VideoCodec.H264.value
 
     def get_stream_source(self) -> Any:
         """The file itself."""
@@ -155,7 +186,7 @@ class VideoFromFile(VideoInput):
         source = self.get_stream_source()
         with av.open(str(source) if isinstance(source, Path) else source) as container:
             if not container.streams.video:
-                raise ValueError(f"'{self._file}' holds no video")
+                raise ValueError(f"'{self._name}' holds no video")
             yield container
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0) -> VideoFromFile:
@@ -207,30 +238,36 @@ class VideoFromFile(VideoInput):
                 if self._start <= (frame.time or 0.0) < end
             ]
             if not pictures:
-                raise ValueError(f"'{self._file}' has no picture in the asked for part")
+                raise ValueError(f"'{self._name}' has no picture in the asked for part")
             images = torch.stack(pictures).float() / 255.0
         return VideoComponents(images, rate, self._sound(end))
 
     def _sound(self, end: float) -> dict[str, Any] | None:
-        import av
-
         with self._open() as container:
             if not container.streams.audio:
                 return None
-            stream = container.streams.audio[0]
-            resampler = av.AudioResampler(format="fltp")
-            pieces = [
-                piece.to_ndarray()
-                for frame in container.decode(audio=0)
-                for piece in resampler.resample(frame)
-            ]
-            rate = int(stream.rate)
-        if not pieces:
+            rate = int(container.streams.audio[0].rate)
+            decoded = decode_samples(container)
+        if decoded is None:
             return None
-        samples = torch.from_numpy(numpy.concatenate(pieces, axis=1)).unsqueeze(0)
+        samples = decoded[None]
         first = round(self._start * rate)
         last = None if end == float("inf") else round(end * rate)
         return {"waveform": samples[..., first:last], "sample_rate": rate}
+
+
+def copy_streams(source: Any, target: Any, metadata: Mapping[str, Any] | None) -> None:
+    """Write the pictures and sound of an open container into an MP4 file as they are coded."""
+    import av
+
+    with av.open(_av_target(target), "w", format="mp4", options=_KEEP_METADATA) as container:
+        _add_metadata(container, {**source.metadata, **(metadata or {})})
+        kept = [*source.streams.video[:1], *source.streams.audio[:1]]
+        copies = {stream.index: container.add_stream_from_template(stream) for stream in kept}
+        for packet in source.demux(kept):
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                container.mux(packet)
 
 
 def encode_video(
@@ -241,12 +278,9 @@ def encode_video(
 
     images = components.images
     height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
-    options = {"movflags": "use_metadata_tags"}
-    with av.open(_av_target(target), "w", format="mp4", options=options) as container:
-        for key, value in (metadata or {}).items():
-            container.metadata[key] = json.dumps(value, default=str)
-        rate = Fraction(round(components.frame_rate * 1000), 1000)
-        stream: Any = container.add_stream("h264", rate=rate)
+    with av.open(_av_target(target), "w", format="mp4", options=_KEEP_METADATA) as container:
+        _add_metadata(container, metadata or {})
+        stream: Any = container.add_stream("h264", rate=_rate(components.frame_rate))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         sound = components.audio
         sound_stream: Any = None
@@ -255,17 +289,60 @@ def encode_video(
             layout = "mono" if samples.shape[0] == 1 else "stereo"
             rate_hz = int(sound["sample_rate"])
             sound_stream = container.add_stream("aac", rate=rate_hz, layout=layout)
-        for image in images:
-            pixels = (image[:height, :width, :3].detach() * 255.0).clamp(0, 255)
-            array = numpy.ascontiguousarray(pixels.to("cpu", torch.uint8).numpy())
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
-        container.mux(stream.encode(None))
+        _encode_images(container, stream, images[:, :height, :width])
         if sound_stream is not None:
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate = rate_hz
             frame.pts = 0
             container.mux(sound_stream.encode(frame))
             container.mux(sound_stream.encode(None))
+
+
+def encode_webm(
+    images: Tensor,
+    target: Any,
+    *,
+    codec: str,
+    fps: float,
+    crf: float,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write images [T, H, W, C] as a WebM film; `codec` is vp9 or av1, `crf` 0 (best) to 63."""
+    import av
+
+    encoder, pixels = _WEBM[codec]
+    with av.open(_av_target(target), "w", format="webm") as container:
+        _add_metadata(container, metadata)
+        stream: Any = container.add_stream(encoder, rate=_rate(fps))
+        stream.width, stream.height = images.shape[2], images.shape[1]
+        stream.pix_fmt = pixels
+        stream.bit_rate = 0  # the quality decides alone
+        stream.options = {"crf": str(round(crf))}
+        _encode_images(container, stream, images)
+
+
+def _encode_images(container: Any, stream: Any, images: Tensor) -> None:
+    import av
+
+    for image in images:
+        if is_in_call():
+            current_context().check_interrupted()
+        rgb = image[..., :3] if image.shape[-1] > 1 else image.expand(-1, -1, 3)
+        pixels = (rgb.detach().to("cpu", torch.float32) * 255.0).clamp(0, 255).to(torch.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), format="rgb24")
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+def _add_metadata(container: Any, metadata: Mapping[str, Any]) -> None:
+    for key, value in metadata.items():
+        container.metadata[key] = (
+            value if isinstance(value, str) else json.dumps(value, default=str)
+        )
+
+
+def _rate(fps: Fraction | float) -> Fraction:
+    return Fraction(round(fps * 1000), 1000)
 
 
 def _av_target(target: Any) -> Any:

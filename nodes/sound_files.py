@@ -1,0 +1,144 @@
+"""Sound files: coding, decoding, and the rate of samples. PyAV brings FFmpeg along."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypedDict
+
+import numpy
+import torch
+from torch import Tensor
+
+
+class Sound(TypedDict):
+    """Sounds of one rate: what AUDIO is on a link."""
+
+    waveform: Tensor  # [B, C, T] in -1..1
+    sample_rate: int
+
+
+class NoSound(ValueError):
+    """A file holds no sound that can be read."""
+
+    def __init__(self, name: str, reason: str = "it has no sound track") -> None:
+        super().__init__(f"no sound can be read from '{name}': {reason}")
+
+
+# format -> container, codec
+_CODECS: Final = {
+    "flac": ("flac", "flac"),
+    "mp3": ("mp3", "libmp3lame"),
+    "opus": ("ogg", "libopus"),
+    "wav": ("wav", "pcm_s16le"),
+}
+_OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
+_MP3_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+def encode_sound(
+    waveform: Tensor, rate: int, format: str, quality: str, metadata: Mapping[str, str]
+) -> bytes:
+    """One sound [C, T] in -1..1; raises ValueError for a format that is not known."""
+    import av  # loads FFmpeg: only when there is sound
+
+    if format not in _CODECS:
+        raise ValueError(f"sound cannot be saved as '{format}'; choose among {sorted(_CODECS)}")
+    if not waveform.shape[-1]:
+        raise ValueError("a sound without a single sample cannot be saved")
+    container_name, codec = _CODECS[format]
+    target_rate = _fitting_rate(rate, format)
+    buffer = io.BytesIO()
+    layout = "mono" if waveform.shape[0] == 1 else "stereo"
+    with av.open(buffer, "w", format=container_name) as container:
+        container.metadata.update(metadata)
+        stream: Any = container.add_stream(codec, rate=target_rate, layout=layout)
+        _set_quality(stream, format, quality)
+        samples = waveform[:2].detach().to("cpu", torch.float32).contiguous().numpy()
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(
+            format=stream.codec_context.format, layout=layout, rate=target_rate
+        )
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _fitting_rate(rate: int, format: str) -> int:
+    """The lowest rate that the codec has and that loses nothing."""
+    rates = {"opus": _OPUS_RATES, "mp3": _MP3_RATES}.get(format)
+    if rates is None or rate in rates:
+        return rate
+    return next((known for known in rates if known >= rate), rates[-1])
+
+
+def _set_quality(stream: Any, format: str, quality: str) -> None:
+    if format == "mp3" and quality.upper() == "V0":
+        stream.codec_context.qscale = 1  # variable rate, the best
+    elif format in ("mp3", "opus"):
+        stream.bit_rate = int(quality.lower().removesuffix("k")) * 1000
+
+
+def read_sound(source: Path | io.BytesIO, name: str | None = None) -> Sound:
+    """The first sound track of a sound or video file, at its own rate. Raises NoSound."""
+    import av
+
+    name = name or (source.name if isinstance(source, Path) else "the data")
+    try:
+        with av.open(str(source) if isinstance(source, Path) else source) as container:
+            if not container.streams.audio:
+                raise NoSound(name)
+            rate = int(container.streams.audio[0].rate)
+            samples = decode_samples(container)
+    except av.FFmpegError as error:
+        raise NoSound(name, error.strerror or type(error).__name__) from error
+    if samples is None:
+        raise NoSound(name, "its sound track is empty")
+    return {"waveform": samples[None], "sample_rate": rate}
+
+
+def decode_samples(container: Any) -> Tensor | None:
+    """The samples [C, T] of an open container's first sound track; None without any."""
+    import av
+
+    resampler = av.AudioResampler(format="fltp")
+    pieces = [
+        piece.to_ndarray()
+        for frame in container.decode(audio=0)
+        for piece in resampler.resample(frame)
+    ]
+    return torch.from_numpy(numpy.concatenate(pieces, axis=1)) if pieces else None
+
+
+_ZERO_CROSSINGS: Final = 6  # of the filter, on each side
+_ROLLOFF: Final = 0.99  # of the lower rate's limit, above which nothing is left
+
+
+def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
+    """Sounds [..., T] at another rate, band-limited; T becomes ceil(T * new_rate / rate).
+
+    Interpolation with a sinc function under a Hann window (J. O. Smith, Digital Audio Resampling,
+    https://ccrma.stanford.edu/~jos/resample/), with the parameters that torchaudio has.
+    """
+    if rate == new_rate:
+        return waveform
+    shared = math.gcd(rate, new_rate)
+    old, new = rate // shared, new_rate // shared
+    cutoff = min(old, new) * _ROLLOFF
+    width = math.ceil(_ZERO_CROSSINGS * old / cutoff)
+    # One filter for each of the `new` places that samples take between the old ones.
+    places = torch.arange(0, -new, -1, dtype=torch.float64)[:, None] / new
+    times = torch.arange(-width, width + old, dtype=torch.float64)[None] / old
+    times = ((times + places) * cutoff).clamp(-_ZERO_CROSSINGS, _ZERO_CROSSINGS)
+    window = torch.cos(times * math.pi / _ZERO_CROSSINGS / 2) ** 2
+    filters = (torch.sinc(times) * window * (cutoff / old)).to(waveform)[:, None]
+    length = waveform.shape[-1]
+    flat = waveform.reshape(-1, 1, length)
+    padded = torch.nn.functional.pad(flat, (width, width + old))
+    found = torch.nn.functional.conv1d(padded, filters, stride=old)  # n new t
+    samples = found.transpose(1, 2).reshape(*waveform.shape[:-1], -1)
+    return samples[..., : math.ceil(new * length / old)]

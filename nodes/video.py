@@ -1,0 +1,169 @@
+"""Nodes that read, make, take apart and write videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, ClassVar, Final
+
+from torch import Tensor
+
+from nodes.base import FileOptions, inputs
+from nodes.context import installed_files
+from nodes.file_contents import check_file, stamp
+from nodes.saved_files import save_files, target_for
+from nodes.saved_images import metadata_of
+from nodes.schema import SchemaNode
+from nodes.sound_files import Sound
+from nodes.video_files import (
+    VideoCodec,
+    VideoComponents,
+    VideoContainer,
+    VideoFromComponents,
+    VideoFromFile,
+    VideoInput,
+    encode_webm,
+)
+
+_HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
+
+
+class _VideoNode(SchemaNode):
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_video"
+    CATEGORY = "image/video"
+    RETURN_TYPES: ClassVar[tuple[str, ...]] = ("VIDEO",)
+
+
+class CreateVideo(_VideoNode):
+    """Makes a video of images and sound."""
+
+    DISPLAY_NAME = "Create Video"
+    REQUIRED = inputs(
+        images=("IMAGE",),
+        fps=("FLOAT", {"default": 30.0, "min": 1.0, "max": 120.0, "step": 1.0}),
+    )
+    OPTIONAL = inputs(audio=("AUDIO",))
+
+    def run(self, images: Tensor, fps: float, audio: Sound | None = None) -> tuple[VideoInput]:
+        """Nothing is coded before the video is saved."""
+        return (VideoFromComponents(VideoComponents(images, Fraction(fps), audio)),)
+
+
+class GetVideoComponents(_VideoNode):
+    """Takes a video apart."""
+
+    DISPLAY_NAME = "Get Video Components"
+    REQUIRED = inputs(video=("VIDEO",))
+    RETURN_TYPES = ("IMAGE", "AUDIO", "FLOAT")
+    RETURN_NAMES = ("images", "audio", "fps")
+
+    def run(self, video: VideoInput) -> tuple[Tensor, Sound | None, float]:
+        """The sound is None for a silent film."""
+        parts = video.get_components()
+        return parts.images, parts.audio, float(parts.frame_rate)
+
+
+class LoadVideo(_VideoNode):
+    """Names a video file; it is read where it is used."""
+
+    DISPLAY_NAME = "Load Video"
+    REQUIRED = inputs(file=(FileOptions("input_videos"), {"video_upload": True}))
+
+    @classmethod
+    def IS_CHANGED(cls, file: str) -> str:
+        """Size and time of the file: another video under the old name is read anew."""
+        return stamp(installed_files().annotated_path(file))
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, file: str) -> bool | str:
+        """Whether the file is there."""
+        return check_file(file, "video")
+
+    def run(self, file: str) -> tuple[VideoInput]:
+        """The file."""
+        return (VideoFromFile(self.context.folders.annotated_path(file)),)
+
+
+class SaveVideo(_VideoNode):
+    """Writes a video into the output folder."""
+
+    DISPLAY_NAME = "Save Video"
+    REQUIRED = inputs(
+        video=("VIDEO",),
+        filename_prefix=("STRING", {"default": "video/ComfyUI", "multiline": False}),
+        format=(VideoContainer.as_input(), {"default": "auto"}),
+        codec=(VideoCodec.as_input(), {"default": "auto"}),
+    )
+    HIDDEN = _HIDDEN
+    RETURN_NAMES = ("video",)
+    OUTPUT_NODE = True
+    IN_BACKGROUND = True
+
+    def run(
+        self,
+        video: VideoInput,
+        filename_prefix: str,
+        format: str,
+        codec: str,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """A file that needs no other coding is copied. The workflow goes into it unless off."""
+        context = self.context
+        width, height = video.get_dimensions()
+        metadata = metadata_of(context.settings, prompt, extra_pnginfo) or None
+        saved = save_files(
+            target_for(context, filename_prefix, width=width, height=height),
+            [
+                lambda path: video.save_to(
+                    str(path),
+                    format=VideoContainer(format),
+                    codec=VideoCodec(codec),
+                    metadata=metadata,
+                )
+            ],
+            VideoContainer.get_extension(format),
+        )
+        return {"ui": {"images": saved, "animated": (True,)}, "result": (video,)}
+
+
+class SaveWEBM(_VideoNode):
+    """Writes images as a WebM film."""
+
+    EXPERIMENTAL = True
+    REQUIRED = inputs(
+        images=("IMAGE",),
+        filename_prefix=("STRING", {"default": "ComfyUI", "multiline": False}),
+        codec=(["vp9", "av1"],),
+        fps=("FLOAT", {"default": 24.0, "min": 0.01, "max": 1000.0, "step": 0.01}),
+        crf=("FLOAT", {"default": 32.0, "min": 0, "max": 63.0, "step": 1}),
+    )
+    HIDDEN = _HIDDEN
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("images",)
+    OUTPUT_NODE = True
+    IN_BACKGROUND = True
+
+    def run(
+        self,
+        images: Tensor,
+        filename_prefix: str,
+        codec: str,
+        fps: float,
+        crf: float,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """`crf` is the loss: 0 is little, 63 much. The workflow goes into the file unless off."""
+        context = self.context
+        metadata = metadata_of(context.settings, prompt, extra_pnginfo)
+        saved = save_files(
+            target_for(context, filename_prefix, width=images.shape[2], height=images.shape[1]),
+            [
+                lambda path: encode_webm(
+                    images, path, codec=codec, fps=fps, crf=crf, metadata=metadata
+                )
+            ],
+            "webm",
+        )
+        return {"ui": {"images": saved, "animated": (True,)}, "result": (images,)}

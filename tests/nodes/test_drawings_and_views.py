@@ -1,0 +1,90 @@
+"""Drawings, and what the front end makes for nodes: webcam pictures, views of 3D models."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from nodes.animations import SaveAnimatedWEBP, SaveSVGNode
+from nodes.context import NodeSettings
+from nodes.front_end_files import Load3D, Preview3D, WebcamCapture
+from tests.nodes.context import node_context
+
+SVG = '<?xml version="1.0"?>\n<svg width="1" viewBox="0 0 1 1"><rect/></svg>'
+
+
+def drawing(text: str = SVG) -> Any:
+    return SimpleNamespace(data=[BytesIO(text.encode())])
+
+
+def test_a_drawing_carries_the_workflow_whatever_its_text(tmp_path: Path) -> None:
+    prompt = {"1": {"inputs": {"text": "]]> <b>"}}}
+    with node_context(tmp_path) as folders:
+        result = SaveSVGNode().run(drawing(), "svg/x", prompt=prompt)
+        text = (folders.output / "svg" / "x_00001_.svg").read_text()
+    assert result["ui"]["images"][0]["filename"] == "x_00001_.svg"
+    found = re.search(r"<metadata>(.*)</metadata>", text, re.DOTALL)
+    assert found is not None
+    parts = re.findall(r"<!\[CDATA\[(.*?)\]\]>", found[1], re.DOTALL)
+    assert json.loads("".join(parts)) == {"prompt": prompt}
+    assert text.replace(f"\n{found[0]}\n", "") == SVG
+
+
+@pytest.mark.parametrize(("settings", "text"), [(True, SVG), (False, "no drawing")])
+def test_a_drawing_without_place_or_leave_for_metadata_is_kept_as_it_is(
+    tmp_path: Path, settings: bool, text: str
+) -> None:
+    with node_context(tmp_path, settings=NodeSettings(disable_metadata=settings)) as folders:
+        SaveSVGNode().run(drawing(text), "x", prompt={"1": {}})
+        assert (folders.output / "x_00001_.svg").read_text() == text
+
+
+def test_one_image_is_no_animation(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        result = SaveAnimatedWEBP().run(torch.zeros(1, 4, 4, 3), "x", 6.0, True, 80, "fastest")
+    assert result["ui"]["animated"] == (False,)
+
+
+def picture(path: Path, shade: int, alpha: int = 255) -> None:
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGBA", (6, 4), (shade, shade, shade, alpha)).save(path)
+
+
+def test_a_webcam_picture_is_read_from_where_it_was_uploaded(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        picture(folders.temp / "webcam" / "1.png", 255)
+        (image,) = WebcamCapture().run("webcam/1.png [temp]", 0, 0, True)
+    assert image.shape == (1, 4, 6, 3)
+    assert image.min() == 1
+
+
+def test_a_model_comes_with_the_views_that_the_front_end_made(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        for name, shade, alpha in (("a", 255, 255), ("b", 0, 0), ("c", 51, 255)):
+            picture(folders.temp / f"{name}.png", shade, alpha)
+        views: dict[str, Any] = {
+            "image": "a.png [temp]",
+            "mask": "b.png [temp]",
+            "normal": "c.png [temp]",
+        }
+        views |= {"camera_info": {"zoom": 1}, "recording": ""}
+        image, mask, path, normal, camera, video = Load3D().run("3d/x.glb", views, 6, 4)
+    assert (image.min(), mask.min(), normal.max()) == (1, 1, pytest.approx(0.2))
+    assert (path, camera, video) == ("3d/x.glb", {"zoom": 1}, None)
+
+
+def test_a_model_is_shown_before_a_background(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        result = Preview3D().run("x.glb", {"zoom": 2}, torch.ones(2, 4, 4, 3))["ui"]["result"]
+        name = result[2].removeprefix("temp/")
+        assert (folders.temp / name).is_file()
+        assert result[:2] == ["x.glb", {"zoom": 2}]
+        assert Preview3D().run("x.glb")["ui"]["result"] == ["x.glb", None, None]

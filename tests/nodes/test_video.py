@@ -1,0 +1,125 @@
+"""Videos: made of images and sound, written, read, copied."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+from torch import Tensor
+
+from nodes.audio_files import SaveAudio
+from nodes.context import Interrupted
+from nodes.video import CreateVideo, GetVideoComponents, LoadVideo, SaveVideo, SaveWEBM
+from nodes.video_files import VideoFromFile
+from tests.nodes.context import RecordingReporter, node_context
+from tests.nodes.test_audio import tone
+
+
+def film(frames: int = 6, height: int = 48, width: int = 64) -> Tensor:
+    """Images that become lighter."""
+    shades = torch.linspace(0.2, 0.8, frames)
+    return shades[:, None, None, None].expand(-1, height, width, 3).clone()
+
+
+def path_of(result: dict[str, Any], base: Path) -> Path:
+    (entry,) = result["ui"]["images"]
+    return base.joinpath(entry["type"], entry["subfolder"], entry["filename"])
+
+
+def save(video: Any, base: Path, **metadata: Any) -> Path:
+    return path_of(SaveVideo().run(video, "v/film", "auto", "auto", **metadata), base)
+
+
+def test_a_film_with_sound_comes_back_as_it_was(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(), 12.5, tone(rate=16000))
+        path = save(video, tmp_path, prompt={"1": {}}, extra_pnginfo={"workflow": {"a": 1}})
+        assert path.name == "film_00001_.mp4"
+        (read,) = LoadVideo().run("v/film_00001_.mp4 [output]")
+        images, sound, fps = GetVideoComponents().run(read)
+    assert fps == 12.5
+    torch.testing.assert_close(images, film(), atol=0.03, rtol=0)
+    assert sound is not None and sound["sample_rate"] == 16000
+    with av.open(str(path)) as container:
+        assert json.loads(container.metadata["prompt"]) == {"1": {}}
+        assert json.loads(container.metadata["workflow"]) == {"a": 1}
+
+
+def test_a_silent_film_has_no_sound(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(), 8)
+        save(video, tmp_path)
+        (read,) = LoadVideo().run("v/film_00001_.mp4 [output]")
+        assert GetVideoComponents().run(read)[1] is None
+
+
+def test_what_is_shown_is_a_moving_picture(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(), 8)
+        result = SaveVideo().run(video, "x", "auto", "auto")
+    assert result["ui"]["animated"] == (True,)
+    assert result["result"] == (video,)
+
+
+def packets(path: Path, kind: str) -> list[bytes]:
+    with av.open(str(path)) as container:
+        stream = container.streams.get(**{kind: 0})[0]
+        return [bytes(packet) for packet in container.demux(stream) if packet.size]
+
+
+def test_a_file_that_is_right_already_is_copied_with_this_workflow(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(), 8, tone(rate=16000))
+        first = save(video, tmp_path, prompt={"n": 1})
+        second = save(VideoFromFile(first), tmp_path, prompt={"n": 2})
+    assert second.name == "film_00002_.mp4"
+    for kind in ("video", "audio"):
+        assert packets(second, kind) == packets(first, kind)
+    with av.open(str(second)) as container:
+        assert json.loads(container.metadata["prompt"]) == {"n": 2}
+
+
+def test_a_part_of_a_file_is_coded_anew(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(8), 8)
+        part = VideoFromFile(save(video, tmp_path)).as_trimmed(0.25, 0.5)
+        copy = VideoFromFile(save(part, tmp_path))
+        assert copy.get_frame_count() == 4
+        torch.testing.assert_close(copy.get_components().images, film(8)[2:6], atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize(("codec", "name"), [("vp9", "vp9"), ("av1", "libdav1d")])
+def test_webm_films_hold_the_images(tmp_path: Path, codec: str, name: str) -> None:
+    images = film(5, height=64)
+    with node_context(tmp_path):
+        result = SaveWEBM().run(images, "w", codec, 10.0, 20.0, prompt={"1": {}})
+        path = path_of(result, tmp_path)
+        video = VideoFromFile(path)
+        torch.testing.assert_close(video.get_components().images, images, atol=0.03, rtol=0)
+        assert video.get_frame_rate() == Fraction(10)
+    with av.open(str(path)) as container:
+        assert name in container.streams.video[0].codec.name
+        texts = {key.lower(): text for key, text in container.metadata.items()}
+        assert json.loads(texts["prompt"]) == {"1": {}}
+
+
+def test_coding_ends_when_the_prompt_is_interrupted(tmp_path: Path) -> None:
+    reporter = RecordingReporter()
+    reporter.interrupted = True
+    with node_context(tmp_path, reporter=reporter) as folders:
+        with pytest.raises(Interrupted):
+            SaveWEBM().run(film(), "w", "vp9", 10.0, 20.0)
+        assert list(folders.output.iterdir()) == []
+
+
+def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        entry = SaveAudio().run(tone(), "x")["ui"]["audio"][0]
+        (video,) = LoadVideo().run(f"{entry['filename']} [output]")
+        with pytest.raises(ValueError, match=r"'x_00001_\.flac' holds no video"):
+            GetVideoComponents().run(video)
