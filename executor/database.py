@@ -6,10 +6,9 @@ Knows threads, transactions and SQLite's settings; the statements are the store'
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeAlias, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
 
+from executor.database_engine import create_engine, lock_file, parse_url
+from executor.database_files import DatabaseFiles, FilesDamaged, FilesLost
 from executor.jobs import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -29,30 +29,7 @@ Operation: TypeAlias = Callable[[sa.Connection], T]
 Rows: TypeAlias = Sequence[tuple[sa.Insert, Mapping[str, Any]]]
 
 MAX_GROUP: Final = 1000  # writes that share one commit
-RETRY_S: Final = 1.0  # after which writes that must not be lost are tried again
-BUSY_WAIT_MS: Final = 3000  # how long SQLite waits for another program that has the file open
-
-
-class StoreError(Exception):
-    """The job database cannot be used.
-
-    StoreError
-    └── StoreInUse   another server has it open
-    """
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"the job database '{url}' cannot be used: {reason}")
-        self.url = url
-        self.reason = reason
-
-
-class StoreInUse(StoreError):
-    """Another server has the job database open."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(
-            url, "another server has it open; stop that one, or give each its own --database-url"
-        )
+RETRY_S: Final = 1.0  # after which writes that must not be lost are tried again, files looked at
 
 
 @dataclass
@@ -85,14 +62,17 @@ class Database:
         self._last_write: asyncio.Future[None] | None = None
         self.revision = 0  # another one when a write is asked for, and when it is done
         self._is_closed = False
-        parsed = _parse(url)
+        parsed = parse_url(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._is_in_memory = self._is_sqlite and parsed.database in (None, "", ":memory:")
+        self._files: DatabaseFiles | None = None
         if self._is_sqlite and not self._is_in_memory:
-            self._lock = _lock_file(url, Path(str(parsed.database)))
-        self._engine = _create_engine(parsed)
+            self._lock = lock_file(url, Path(str(parsed.database)))
+            self._files = DatabaseFiles(Path(str(parsed.database)))
+        self._engine = create_engine(parsed)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._reading: sa.Connection | None = None
+        self._while_reading = threading.Lock()  # the writer closes `_reading` to open files anew
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -153,36 +133,44 @@ class Database:
 
     def _read(self, operation: Operation[T]) -> T:
         try:
-            if self._reading is None:
-                self._reading = self._engine.connect()
-            try:
-                return operation(self._reading)
-            finally:
-                self._reading.rollback()
+            with self._while_reading:
+                if self._reading is None:
+                    self._reading = self._engine.connect()
+                try:
+                    return operation(self._reading)
+                finally:
+                    self._reading.rollback()
         except sa.exc.DatabaseError as error:
             if not _is_outage(error):
                 raise
             raise _unavailable(error) from error
 
     def _close_reader(self) -> None:
-        if self._reading is not None:
-            self._reading.close()
+        with self._while_reading:
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
 
     def _write_loop(self) -> None:
         try:
-            connection = self._engine.connect()
-        except sa.exc.SQLAlchemyError as error:
+            writer = self._open_writer()
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             self._refuse_all(error)
             return
-        with connection:
-            synchronous = _Synchronous(connection if self._is_sqlite else None)
-            kept: list[_Write] = []
-            is_ending = False
-            while not is_ending:
-                group, is_ending = self._take_group(RETRY_S if kept else None)
-                group = kept + group
-                synchronous.set(any(write.is_durable for write in group))
-                kept = self._keep(self._commit(connection, group)) if group else []
+        kept: list[_Write] = []
+        is_ending = False
+        while not is_ending:
+            group, is_ending = self._take_group(RETRY_S if kept or self._files else None)
+            group = kept + group
+            try:
+                self._look_after(writer)
+                if group:
+                    connection = writer.connection(any(write.is_durable for write in group))
+                    group = self._commit(connection, group)
+            except Exception as error:  # of the files, or of opening them anew
+                self._note_outage(error)
+            kept = self._keep(group)
+        writer.close()
         if kept:
             log.error("the job database cannot be written: %d changes are lost", len(kept))
             self._tell(kept, _unavailable(self._outage))
@@ -204,8 +192,11 @@ class Database:
     def _keep(self, unwritten: list[_Write]) -> list[_Write]:
         """Refuse what cannot be written at the moment; the writes that will be tried again."""
         kept = [write for write in unwritten if write.is_kept]
-        self._tell([write for write in unwritten if not write.is_kept], _unavailable(self._outage))
-        self._loop.call_soon_threadsafe(_mark_tried, kept)
+        refused = [write for write in unwritten if not write.is_kept]
+        if refused:
+            self._tell(refused, _unavailable(self._outage))
+        if kept:
+            self._loop.call_soon_threadsafe(_mark_tried, kept)
         return kept
 
     def _tell(self, group: list[_Write], error: Exception | None) -> None:
@@ -220,18 +211,21 @@ class Database:
         try:
             with connection.begin():
                 _run(connection, group)
+                if self._files is not None:
+                    self._files.check()
         except Exception as error:
             self._on_rollback()
-            if _is_outage(error):
-                if self._outage is None:
-                    log.error("the job database cannot be written: %s", _unavailable(error))
-                self._outage = error
+            is_of_one = len(group) > 1 and _is_damage(error)  # others may be where all is well
+            if _is_outage(error) and not is_of_one:
+                self._note_outage(error)
                 return group
             if len(group) > 1:  # one bad write must not take the others down
                 half = len(group) // 2
                 unwritten = self._commit(connection, group[:half])
                 rest = group[half:]
-                return [*unwritten, *rest] if unwritten else self._commit(connection, rest)
+                if unwritten and not is_of_one:
+                    return [*unwritten, *rest]
+                return [*unwritten, *self._commit(connection, rest)]
             if not isinstance(error, sa.exc.IntegrityError):  # those are the client's
                 log.error("a write to the job database failed: %s", error)
             self._tell(group, error)
@@ -242,26 +236,80 @@ class Database:
         self._tell(group, None)
         return []
 
+    def _note_outage(self, error: Exception) -> None:
+        if self._outage is None:
+            log.error("the job database cannot be used: %s", _unavailable(error))
+        self._outage = error
+
+    def _open_writer(self) -> _Writer:
+        writer = _Writer(self._engine, self._is_sqlite)
+        writer.connection(is_durable=True)
+        if self._files is not None:
+            self._files.remember()
+        return writer
+
+    def _look_after(self, writer: _Writer) -> None:
+        """Put the files back that are to be there; after damage, look at them anew.
+
+        Raises OSError, sqlite3.Error, FilesDamaged.
+        """
+        if self._files is None:
+            return
+        try:
+            self._files.check()
+            if not _is_damage(self._outage):
+                return
+            self._close_reader()
+            writer.close()
+        except FilesLost as error:
+            self._files.restore(writer.driver)
+            # The new files are opened only now: closing the old ones deletes a log of that name.
+            self._close_reader()
+            writer.close()
+            writer.connection(is_durable=True)
+            self._files.remember()
+            log.error("%s while the server runs; the job database was written anew", error)
+
     def _refuse_all(self, error: Exception) -> None:
         while (write := self._writes.get()) is not None:
             self._tell([write], _unavailable(error))
 
 
-class _Synchronous:
-    """SQLite's `synchronous`: full where a group must survive a power failure, else normal.
+class _Writer:
+    """The connection that writes, opened when it is needed."""
 
-    With `normal` a commit survives the end of the process at any point, but not always that of
-    the machine.
-    """
+    def __init__(self, engine: sa.Engine, is_sqlite: bool) -> None:
+        self._engine = engine
+        self._is_sqlite = is_sqlite
+        self._connection: sa.Connection | None = None
+        self._is_durable: bool | None = None
 
-    def __init__(self, connection: sa.Connection | None) -> None:
-        self._driver: Any = connection.connection.driver_connection if connection else None
-        self._is_full: bool | None = None
+    @property
+    def driver(self) -> sqlite3.Connection:
+        """SQLite's own connection."""
+        driver = self.connection(is_durable=True).connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver
 
-    def set(self, is_full: bool) -> None:
-        if self._driver is not None and is_full != self._is_full:
-            self._driver.execute(f"PRAGMA synchronous={'FULL' if is_full else 'NORMAL'}")
-            self._is_full = is_full
+    def connection(self, is_durable: bool) -> sa.Connection:
+        """The connection, and whether its next commit must survive a power failure.
+
+        Else it survives the end of the process at any point, but not always that of the machine.
+        """
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._is_durable = None
+        if self._is_sqlite and is_durable != self._is_durable:
+            driver: Any = self._connection.connection.driver_connection
+            driver.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+            self._is_durable = is_durable
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of the files. Idempotent."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _run(connection: sa.Connection, group: list[_Write]) -> None:
@@ -302,52 +350,19 @@ def _mark_tried(group: list[_Write]) -> None:
 
 def _is_outage(error: Exception) -> bool:
     """Whether it is the database that cannot be used, and not a statement that is wrong."""
+    if isinstance(error, FilesLost | FilesDamaged | OSError):
+        return True
     about_statements = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError)
     return isinstance(error, sa.exc.DatabaseError) and not isinstance(error, about_statements)
 
 
+def _is_damage(error: Exception | None) -> bool:
+    """Whether the content of the file makes no sense. Some of it may."""
+    if isinstance(error, FilesDamaged):
+        return True
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _unavailable(error: Exception | None) -> StoreUnavailable:
     return StoreUnavailable(str(getattr(error, "orig", error)))
-
-
-def _parse(url: str) -> sa.URL:
-    try:
-        return sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise StoreError(url, f"{error}; an example is sqlite:////folder/darkroom.db") from error
-
-
-def _create_engine(url: sa.URL) -> sa.Engine:
-    try:
-        engine = sa.create_engine(url, poolclass=NullPool)
-    except (sa.exc.SQLAlchemyError, ImportError) as error:
-        raise StoreError(str(url), str(error)) from error
-    if url.get_backend_name() == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(driver: Any, _record: object) -> None:
-    driver.isolation_level = None  # transactions are begun in _begin_sqlite, also for DDL
-    for setting in (f"busy_timeout={BUSY_WAIT_MS}", "journal_mode=WAL", "foreign_keys=ON"):
-        driver.execute(f"PRAGMA {setting}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
-
-
-def _lock_file(url: str, path: Path) -> IO[bytes]:
-    """Hold a lock beside the database as long as it is open: two servers would share its jobs."""
-    with contextlib.ExitStack() as stack:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(path.with_name(path.name + ".lock").open("wb"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreInUse(url) from None
-        except OSError as error:
-            raise StoreError(url, str(error)) from error
-        stack.pop_all()
-        return lock

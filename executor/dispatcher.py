@@ -406,6 +406,12 @@ class Dispatcher:
             return False
         active.job = stored
         active.is_loaded = True
+        if stored.is_damaged:
+            self._release(slot, active)
+            reason = "its record in the job database is damaged"
+            await self._end(active, failed_ending(stored, reason))
+            self._dispatch_all()
+            return False
         if stored.attempts <= self._max_attempts:
             return True
         # It was running whenever a server died, and may be why.

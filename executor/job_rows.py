@@ -44,13 +44,13 @@ def result_row(sequence: int, result: Result) -> dict[str, Any]:
     }
 
 
-def job_of(row: sa.Row[Any]) -> Job:
+def job_of(row: Any) -> Job:
     return Job(
         prompt_id=row.prompt_id,
         number=_number(row),
         prompt=row.prompt.encode(),
         extra_data=row.extra_data.encode(),
-        outputs_to_execute=tuple(msgspec.json.decode(row.outputs_to_execute)),
+        outputs_to_execute=_node_ids(row.outputs_to_execute),
         created_at=row.created_at,
         client_id=row.client_id,
         workflow_id=row.workflow_id,
@@ -61,15 +61,23 @@ def job_of(row: sa.Row[Any]) -> Job:
         ended_at=row.ended_at,
         worker=row.worker,
         error=row.error,
+        is_damaged=hasattr(row, "damaged"),
     )
 
 
-def _number(row: sa.Row[Any]) -> int | float:
+def _node_ids(text: str) -> tuple[str, ...]:
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...])
+    except ValueError:  # damaged
+        return ()
+
+
+def _number(row: Any) -> int | float:
     number: float = row.number
     return int(number) if row.number_is_automatic else number
 
 
-def overview_of(row: sa.Row[Any]) -> JobOverview:
+def overview_of(row: Any) -> JobOverview:
     return JobOverview(
         sequence=row.sequence,
         prompt_id=row.prompt_id,
@@ -83,16 +91,16 @@ def overview_of(row: sa.Row[Any]) -> JobOverview:
     )
 
 
-def entry_of(row: sa.Row[Any]) -> FinishedJob:
+def entry_of(row: Any) -> FinishedJob:
     return FinishedJob(job=job_of(row), result=_result(row))
 
 
-def record_of(row: sa.Row[Any]) -> JobRecord:
+def record_of(row: Any) -> JobRecord:
     result = None if row.outputs is None else _result(row)
     return JobRecord(overview=overview_of(row), job=job_of(row), result=result)
 
 
-def _result(row: sa.Row[Any]) -> Result:
+def _result(row: Any) -> Result:
     return Result(
         state=JobState(row.state),
         outputs=row.outputs.encode(),

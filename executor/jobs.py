@@ -69,6 +69,7 @@ class Job:
     ended_at: int | None = None  # ms since 1970
     worker: str | None = None  # name of the last worker that had it
     error: str | None = None  # why it failed, one line
+    is_damaged: bool = False  # the database has lost some of this; what is lost is empty
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from executor import statements
-from executor.database import Database, StoreError
+from executor.damaged_rows import Rows
+from executor.database import Database
+from executor.database_engine import StoreError
 from executor.job_rows import entry_of, job_of, job_rows, overview_of, record_of, result_row
 from executor.job_summary import JobSummary
 from executor.jobs import (
@@ -55,6 +57,7 @@ class Store:
         self._next_sequence = 1
         self._next_place = 1  # this and the next: used in the writer's thread only
         self._ended: int | None = None  # None: to be counted
+        self._rows = Rows()  # used in the reader's thread only
 
     @classmethod
     async def open(
@@ -68,6 +71,8 @@ class Store:
         store = cls(url, history_limit, history_days)
         try:
             await store._database.write(store._prepare)
+            # The reader opens the files while they are there.
+            await store._database.read(lambda connection: connection.execute(sa.select(1)))
         except Exception as error:
             await store.close()
             raise StoreError(url, str(error)) from error
@@ -193,8 +198,8 @@ class Store:
         """What runs, the longest running first, and the first page of what waits, in its order."""
 
         def operation(connection: sa.Connection) -> tuple[list[Job], list[Job]]:
-            running = _read_jobs(connection, statements.running_jobs, {})
-            return running, _read_jobs(connection, statements.first_queued, {"how_many": PAGE})
+            running = self._read_jobs(connection, statements.running_jobs, {})
+            return running, self._read_jobs(connection, statements.first_queued, {"how_many": PAGE})
 
         return await self._database.read(operation)
 
@@ -240,7 +245,7 @@ class Store:
 
         def operation(connection: sa.Connection) -> Selected:
             sequences, total = _select(connection, selection)
-            first_page = _read_overviews(connection, sequences[:PAGE])
+            first_page = self._read_overviews(connection, sequences[:PAGE])
             return Selected(sequences=sequences, total=total, first_page=first_page)
 
         return await self._database.read(operation)
@@ -252,7 +257,7 @@ class Store:
             wanted = selected.sequences[first : first + PAGE]
 
             def operation(connection: sa.Connection, page: list[int] = wanted) -> list[JobOverview]:
-                return _read_overviews(connection, page)
+                return self._read_overviews(connection, page)
 
             yield await self._database.read(operation)
 
@@ -260,10 +265,9 @@ class Store:
         """The job of that id, in whatever state."""
 
         def operation(connection: sa.Connection) -> JobRecord | None:
-            found = connection.execute(
-                statements.record_of_prompt, {"of_prompt": prompt_id}
-            ).first()
-            return None if found is None else record_of(found)
+            values = {"of_prompt": prompt_id}
+            rows = self._rows.whole(connection, statements.record_of_prompt, values)
+            return next(self._rows.made(rows, record_of), None)
 
         return await self._database.read(operation)
 
@@ -283,13 +287,13 @@ class Store:
             if first is None:  # there are not so many
                 return [], 0
             values = {"after_place": first - 1, "how_many": _page_size(max_items)}
-            return _read_entries(connection, statements.next_history, values)
+            return self._read_entries(connection, statements.next_history, values)
 
         return await self._database.read(operation)
 
     async def _jobs(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[Job]:
         def operation(connection: sa.Connection) -> list[Job]:
-            return _read_jobs(connection, statement, values)
+            return self._read_jobs(connection, statement, values)
 
         return await self._database.read(operation)
 
@@ -299,9 +303,26 @@ class Store:
         """Entries, and the place of the last one."""
 
         def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
-            return _read_entries(connection, statement, values)
+            return self._read_entries(connection, statement, values)
 
         return await self._database.read(operation)
+
+    def _read_jobs(
+        self, connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
+    ) -> list[Job]:
+        return [job_of(row) for row in self._rows.whole(connection, statement, values)]
+
+    def _read_entries(
+        self, connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
+    ) -> tuple[list[FinishedJob], int]:
+        rows = self._rows.whole(connection, statement, values)
+        return [entry_of(row) for row in rows], rows[-1].place if rows else 0
+
+    def _read_overviews(self, connection: sa.Connection, sequences: list[int]) -> list[JobOverview]:
+        """What lists show of these jobs, in the given order, without deleted ones."""
+        rows = self._rows.each(connection, statements.overviews, sequences)
+        by_sequence = {shown.sequence: shown for shown in self._rows.made(rows, overview_of)}
+        return [by_sequence[sequence] for sequence in sequences if sequence in by_sequence]
 
     def _prepare(self, connection: sa.Connection) -> None:
         bring_up_to_date(connection)
@@ -362,19 +383,6 @@ def _page_size(left: int | None) -> int:
     return PAGE if left is None else min(left, PAGE)
 
 
-def _read_jobs(
-    connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
-) -> list[Job]:
-    return [job_of(row) for row in connection.execute(statement, values)]
-
-
-def _read_entries(
-    connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
-) -> tuple[list[FinishedJob], int]:
-    rows = connection.execute(statement, values).all()
-    return [entry_of(row) for row in rows], rows[-1].place if rows else 0
-
-
 def _select(connection: sa.Connection, selection: JobSelection) -> tuple[list[int], int]:
     of_workflow = selection.workflow_id is not None
     sequences = statements.selected_sequences(
@@ -391,10 +399,3 @@ def _select(connection: sa.Connection, selection: JobSelection) -> tuple[list[in
     }
     found = connection.execute(sequences, owner | page).scalars()
     return list(found), int(connection.execute(count, owner).scalar_one())
-
-
-def _read_overviews(connection: sa.Connection, sequences: list[int]) -> list[JobOverview]:
-    """What lists show of these jobs, in the given order, without deleted ones."""
-    rows = connection.execute(statements.overviews, {"of_sequences": sequences})
-    by_sequence = {row.sequence: overview_of(row) for row in rows}
-    return [by_sequence[sequence] for sequence in sequences if sequence in by_sequence]

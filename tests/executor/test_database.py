@@ -149,7 +149,7 @@ def locked(path: Path) -> Iterator[None]:
 async def test_while_the_database_cannot_be_written_some_is_refused_and_some_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 20)
+    monkeypatch.setattr("executor.database_engine.BUSY_WAIT_MS", 20)
     monkeypatch.setattr("executor.database.RETRY_S", 0.02)
     rollbacks: list[bool] = []
     database = Database(f"sqlite:///{tmp_path / 'z.db'}", lambda: rollbacks.append(True))
@@ -172,7 +172,7 @@ async def test_while_the_database_cannot_be_written_some_is_refused_and_some_kep
 async def test_what_cannot_be_written_to_the_end_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 20)
+    monkeypatch.setattr("executor.database_engine.BUSY_WAIT_MS", 20)
     database = Database(f"sqlite:///{tmp_path / 'z.db'}")
     await database.write(metadata.create_all)
     with locked(tmp_path / "z.db"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from executor.database import StoreError, StoreInUse
+from executor.database_engine import StoreError, StoreInUse
 from executor.jobs import FinishedJob, Job, JobState, PromptIdTaken, Result
 from executor.store import PAGE, Store, now_ms
 from tests.executor.conftest import make_job
@@ -269,7 +269,7 @@ async def test_what_was_undone_does_not_count_as_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or writes that are tried again and again would push all others out of the history."""
-    monkeypatch.setattr("executor.database.BUSY_WAIT_MS", 10)
+    monkeypatch.setattr("executor.database_engine.BUSY_WAIT_MS", 10)
     monkeypatch.setattr("executor.database.RETRY_S", 0.01)
     store = await Store.open(f"sqlite:///{tmp_path / 'x.db'}", history_limit=3)
     await run(store, make_job("a"))
