@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pack_lists import PackLists, names_what_is_not_listed
 from executor.pool import Pool
+from executor.remote_files import RemoteFiles
 from executor.store import Store
 from executor.validation import PromptRejected, ValidatedPrompt, validate_prompt
 from executor.worker_interface import CallFailed, Worker
@@ -38,6 +39,7 @@ class EngineConfig:
     """What the executor must know of the settings."""
 
     folders: Folders  # all folders of the installation
+    remote: RemoteFiles = field(default_factory=RemoteFiles)  # what inputs may name by URL
     database_url: str = ""  # default: sqlite in the user folder
     history_limit: int = 10_000  # finished jobs kept
     history_days: float = 0.0  # days that they are kept; 0: any number
@@ -68,7 +70,7 @@ class Engine:
         self.store = store
         self.pool = pool
         self.definitions = Definitions()
-        self.options = FileOptions(config.folders)
+        self.options = FileOptions(config.folders, config.remote)
         self.lists = PackLists(self.definitions, pool)
         self._kinds = KindTable(config.folders)
         self.replacements = Replacements()

@@ -26,30 +26,32 @@ class InputFiles:
     """A kind of files in the input folder that nodes read."""
 
     word: str  # in messages: "Invalid image file"
+    kinds: tuple[str, ...]  # what the types of such files begin with
     is_one: Callable[[str], bool]  # by its name
     subfolder: str = ""  # only these are listed
 
 
-def _of(extensions: frozenset[str], *types: str) -> Callable[[str], bool]:
+def _files(
+    word: str, extensions: frozenset[str], kinds: tuple[str, ...] = (), subfolder: str = ""
+) -> InputFiles:
+    """Files of these extensions, or of types that begin so."""
+
     def is_one(name: str) -> bool:
         guessed = mimetypes.guess_type(name)[0] or ""
         extension = name[name.rfind(".") :].lower() if "." in name else ""
-        return extension in extensions or (bool(types) and guessed.startswith(types))
+        return extension in extensions or (bool(kinds) and guessed.startswith(kinds))
 
-    return is_one
+    return InputFiles(word, kinds, is_one, subfolder)
 
 
 # What `NodeDefinition.file_options` may name beside kinds of model folders.
 INPUT_FILES: Final[Mapping[str, InputFiles]] = {
-    INPUT_IMAGES: InputFiles("image", _of(_IMAGE_EXTENSIONS, "image/")),
-    "input_audio": InputFiles(
-        "audio", _of(_AUDIO_EXTENSIONS | _VIDEO_EXTENSIONS, "audio/", "video/")
-    ),
-    "input_videos": InputFiles("video", _of(_VIDEO_EXTENSIONS, "video/")),
-    "input_latents": InputFiles("latent", _of(frozenset({".latent"}))),
-    "input_3d": InputFiles("3D model", _of(_3D_EXTENSIONS, "model/"), "3d"),
+    INPUT_IMAGES: _files("image", _IMAGE_EXTENSIONS, ("image/",)),
+    "input_audio": _files("audio", _AUDIO_EXTENSIONS | _VIDEO_EXTENSIONS, ("audio/", "video/")),
+    "input_videos": _files("video", _VIDEO_EXTENSIONS, ("video/",)),
+    "input_latents": _files("latent", frozenset({".latent"})),
+    "input_3d": _files("3D model", _3D_EXTENSIONS, ("model/",), "3d"),
 }
-
 INPUT_FOLDERS: Final = "input_folders"  # the folders in the input folder
 
 

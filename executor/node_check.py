@@ -48,6 +48,7 @@ class Files:
 
     names: Mapping[str, Sequence[str]]  # source -> sorted names
     has_file: Callable[[str, object], bool]  # for names that are not listed
+    url_problem: Callable[[str, object], str | None] = lambda source, value: None  # of URLs
 
 
 def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Files) -> NodeReport:
@@ -183,7 +184,8 @@ def _not_a_file(rule: InputRule, source: str, literal: Any, files: Files) -> Jso
         return None
     kind = INPUT_FILES.get(source)
     if kind is not None:
-        text = f"Invalid {kind.word} file: {literal}"
+        problem = files.url_problem(source, literal)
+        text = f"Invalid {kind.word} file: {literal if problem is None else problem}"
         return errors.custom_validation_failed(rule.name, text)
     return errors.value_not_in_list(rule, literal, choices)
 

@@ -75,7 +75,7 @@ async def validate_prompt(
     }
 
     def walk() -> _Walk:
-        files = Files(options.snapshot(sources), options.has_file)
+        files = Files(options.snapshot(sources), options.has_file, options.url_problem)
         return _Walk(graph, book, files, outputs)
 
     is_small = len(graph) <= BIG_GRAPH and not sources

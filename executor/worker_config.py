@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from executor.folders import Folders
+from executor.remote_files import RemoteFiles
 
 Precision: TypeAlias = Literal["fp16", "bf16", "fp32"]
 VramMode: TypeAlias = Literal["gpu-only", "high", "normal", "low", "none"]
@@ -49,6 +50,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     most_pending_saves: int = 4  # files that may wait to be written while nodes run
     date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
 
+    remote: RemoteFiles = RemoteFiles()  # what nodes may fetch
     disabled_nodes: list[str] = []  # classes that are left out
     custom_nodes: bool = True  # load node packs
     whitelist_custom_nodes: list[str] = []  # loaded even if `custom_nodes` is off

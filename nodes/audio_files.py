@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from nodes.base import FileOptions, inputs
-from nodes.context import installed_files
-from nodes.file_contents import check_file, digest
+from nodes.named_files import check_named, digest, open_named, shown_name
 from nodes.saved_files import target_for, temp_prefix
 from nodes.saved_images import metadata_of
 from nodes.saved_sounds import save_sounds
@@ -29,16 +28,17 @@ class _SoundReader(SchemaNode):
     @classmethod
     def IS_CHANGED(cls, audio: str) -> str:
         """A digest of the file: another sound under the old name is read anew."""
-        return digest(installed_files().annotated_path(audio))
+        return digest(audio)
 
     @classmethod
     def VALIDATE_INPUTS(cls, audio: str) -> bool | str:
         """Whether the file is there."""
-        return check_file(audio, "audio")
+        return check_named(audio, "audio")
 
     def run(self, audio: str) -> tuple[Sound]:
         """The first sound track of a sound or video file. Raises NoSound."""
-        return (read_sound(self.context.folders.annotated_path(audio)),)
+        source = open_named(self.context, audio, ("audio/", "video/"))
+        return (read_sound(source, shown_name(audio)),)
 
 
 class LoadAudio(_SoundReader):

@@ -73,6 +73,14 @@ class NodeSettings:
     date_folder: str | None = None  # strftime format of the output subfolder for saved files
 
 
+# URL, types such as "image/" -> content
+Fetch: TypeAlias = Callable[[str, tuple[str, ...]], bytes]
+
+
+def _fetch_nothing(url: str, kinds: tuple[str, ...]) -> bytes:
+    raise RuntimeError("this process was set up to fetch no files")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """What a process offers to all nodes."""
@@ -82,6 +90,7 @@ class Services:
     model_policy: Policy | None = None  # None: a process that runs no models
     flags: Mapping[str, Any] = field(default_factory=dict)  # the worker's settings by name
     interrupt: Callable[[str], None] = lambda prompt_id: None  # have a prompt stop
+    fetch: Fetch = _fetch_nothing  # the content of a file at a URL
 
     @property
     def policy(self) -> Policy:

@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nodes.base import FileOptions, Node, inputs
-from nodes.context import installed_files
-from nodes.file_contents import check_file, digest
+from nodes.named_files import check_named, digest
 from nodes.saved_files import save_files, target_for
 from nodes.saved_images import as_text, metadata_of
 
@@ -62,12 +61,12 @@ class LoadLatent(Node):
     @classmethod
     def IS_CHANGED(cls, latent: str) -> str:
         """A digest of the file: another latent under the old name is read anew."""
-        return digest(installed_files().annotated_path(latent))
+        return digest(latent)
 
     @classmethod
     def VALIDATE_INPUTS(cls, latent: str) -> bool | str:
         """Whether the file is there."""
-        return check_file(latent, "latent")
+        return check_named(latent, "latent")
 
     def run(self, latent: str) -> tuple[dict[str, Any]]:
         """Raises SafetensorError for a file that is none, KeyError for one without a latent."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile, ImageOps, ImageSequence
+from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
 from torch import Tensor
+
+from nodes.named_files import Content
 
 MOST_PIXELS = 150_000_000
 
 # Pillow reads more, among them EPS, for which it starts an interpreter of programs.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "ICO")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "ICO", "HEIF", "JXL")
+_PLUGINS = ("pi_heif", "pillow_heif", "pillow_jxl")  # for HEIC and JPEG XL, where installed
 _NO_MASK_SIDE = 64  # the mask of a picture without transparency
 _FIRST_FRAME_ONLY = frozenset({"MPO"})  # further pictures in it are other views, not frames
 
@@ -20,28 +25,41 @@ _FIRST_FRAME_ONLY = frozenset({"MPO"})  # further pictures in it are other views
 class ImageTooLarge(Exception):
     """A picture has more pixels than may be decoded."""
 
-    def __init__(self, path: Path, most_pixels: int) -> None:
+    def __init__(self, name: str, most_pixels: int) -> None:
         super().__init__(
-            f"the picture '{path.name}' has more than the {most_pixels / 1e6:g} million pixels "
+            f"the picture '{name}' has more than the {most_pixels / 1e6:g} million pixels "
             "that the setting 'max_image_pixels' allows, all frames together"
         )
 
 
-def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> tuple[Tensor, Tensor]:
+class NotAPicture(UnidentifiedImageError):
+    """A file is no picture, or of a format that cannot be read."""
+
+    def __init__(self, name: str) -> None:
+        readable = ", ".join(_readable())
+        super().__init__(
+            f"'{name}' cannot be read as a picture; what can be read: {readable}. "
+            "HEIC needs the library pi-heif, JPEG XL needs pillow-jxl-plugin."
+        )
+
+
+def read_image(
+    source: Content, name: str = "the file", most_pixels: int = MOST_PIXELS
+) -> tuple[Tensor, Tensor]:
     """(IMAGE [B, H, W, 3], MASK): every frame of a file; frames of another size are skipped.
 
     The mask is 1 - alpha [B, H, W], or zeros [B, 64, 64] for a file without transparency. Raises
-    PIL.UnidentifiedImageError for a file that is no image, ImageTooLarge for more than
-    `most_pixels` in all frames together.
+    NotAPicture for a file that is none, ImageTooLarge for more than `most_pixels` in all frames
+    together; `name` is that of the file in messages.
     """
     images: list[Tensor] = []
     masks: list[Tensor] = []
     pixels = 0
-    with _tolerating_truncation(), _open(path, most_pixels) as file:
+    with _tolerating_truncation(), _open(source, name, most_pixels) as file:
         for frame in ImageSequence.Iterator(file):
             pixels += frame.width * frame.height
             if pixels > most_pixels:
-                raise ImageTooLarge(path, most_pixels)
+                raise ImageTooLarge(name, most_pixels)
             upright = _plain(ImageOps.exif_transpose(frame))
             image = _channels(upright.convert("RGB"))
             if images and image.shape != images[0].shape:
@@ -53,12 +71,14 @@ def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> tuple[Tensor, Tens
     return torch.stack(images), torch.stack(masks)
 
 
-def read_mask(path: Path, channel: str, most_pixels: int = MOST_PIXELS) -> Tensor:
+def read_mask(
+    source: Content, channel: str, name: str = "the file", most_pixels: int = MOST_PIXELS
+) -> Tensor:
     """MASK [1, H, W] from one channel of the first frame: red, green, blue, or 1 - alpha.
 
     A file without transparency gives zeros for alpha. Raises as `read_image` does.
     """
-    with _tolerating_truncation(), _open(path, most_pixels) as file:
+    with _tolerating_truncation(), _open(source, name, most_pixels) as file:
         picture = ImageOps.exif_transpose(file)
         if picture.getbands() != ("R", "G", "B", "A"):
             picture = _plain(picture).convert("RGBA")
@@ -67,18 +87,32 @@ def read_mask(path: Path, channel: str, most_pixels: int = MOST_PIXELS) -> Tenso
     return (1 - mask if channel == "alpha" else mask)[None]
 
 
-def _open(path: Path, most_pixels: int) -> Image.Image:
+@cache
+def _readable() -> tuple[str, ...]:
+    """The formats that can be read; loads the plug-ins that are installed."""
     Image.init()
+    for plugin in _PLUGINS:
+        if find_spec(plugin) is not None:
+            module = import_module(plugin)
+            register = getattr(module, "register_heif_opener", None)
+            if register is not None:
+                register()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _open(source: Content, name: str, most_pixels: int) -> Image.Image:
     # Pillow would warn beyond a limit of its own, and refuse beyond its double. This one also holds
     # for pictures that node packs read.
     Image.MAX_IMAGE_PIXELS = most_pixels
     try:
-        image = Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
+        image = Image.open(source, formats=_readable())
     except Image.DecompressionBombError:
-        raise ImageTooLarge(path, most_pixels) from None
+        raise ImageTooLarge(name, most_pixels) from None
+    except UnidentifiedImageError:
+        raise NotAPicture(name) from None
     if image.width * image.height > most_pixels:
         image.close()
-        raise ImageTooLarge(path, most_pixels)
+        raise ImageTooLarge(name, most_pixels)
     return image
 
 

@@ -1,16 +1,17 @@
-"""Nodes that read images from the input folder."""
+"""Nodes that read images from the input folder, or that a URL holds or names."""
 
 from __future__ import annotations
 
-import hashlib
+from typing import ClassVar, Final
 
 from torch import Tensor
 
 from nodes.base import FileOptions, Node, inputs
-from nodes.context import installed_files
 from nodes.loaded_images import read_image, read_mask
+from nodes.named_files import check_named, digest, open_named, shown_name
 
 _IMAGE = (FileOptions("input_images"), {"image_upload": True})
+_KINDS: Final = ("image/",)
 
 
 class _ImageReader(Node):
@@ -20,17 +21,16 @@ class _ImageReader(Node):
 
     @classmethod
     def IS_CHANGED(cls, image: str, **_: object) -> str:
-        """A digest of the file: a new picture under the old name is read anew."""
-        return hashlib.sha256(installed_files().annotated_path(image).read_bytes()).hexdigest()
+        """A digest of the file: a new picture under the old name is read anew.
+
+        What a URL names is not looked at again.
+        """
+        return digest(image)
 
     @classmethod
     def VALIDATE_INPUTS(cls, image: str) -> bool | str:
         """Whether the file is there; a name may be annotated, as in `a.png [output]`."""
-        try:
-            path = installed_files().annotated_path(image)
-        except Exception as error:  # the folders say what is wrong with the name
-            return str(error)
-        return path.is_file() or f"there is no image file '{image}'"
+        return check_named(image, "image")
 
 
 class LoadImage(_ImageReader):
@@ -43,7 +43,29 @@ class LoadImage(_ImageReader):
     def run(self, image: str) -> tuple[Tensor, Tensor]:
         """The mask is 1 where the picture is transparent."""
         context = self.context
-        return read_image(context.folders.annotated_path(image), context.settings.max_image_pixels)
+        source = open_named(context, image, _KINDS)
+        return read_image(source, shown_name(image), context.settings.max_image_pixels)
+
+
+class LoadImageOutput(LoadImage):
+    """Reads an image file from the output folder; the front end lists them itself."""
+
+    DISPLAY_NAME = "Load Image (from Outputs)"
+    EXPERIMENTAL: ClassVar[bool] = True
+    REQUIRED = inputs(
+        image=(
+            "COMBO",
+            {
+                "image_upload": True,
+                "image_folder": "output",
+                "remote": {
+                    "route": "/internal/files/output",
+                    "refresh_button": True,
+                    "control_after_refresh": "first",
+                },
+            },
+        )
+    )
 
 
 class LoadImageMask(_ImageReader):
@@ -57,5 +79,6 @@ class LoadImageMask(_ImageReader):
     def run(self, image: str, channel: str) -> tuple[Tensor]:
         """Alpha is inverted, colours are not."""
         context = self.context
-        path = context.folders.annotated_path(image)
-        return (read_mask(path, channel, context.settings.max_image_pixels),)
+        source = open_named(context, image, _KINDS)
+        most_pixels = context.settings.max_image_pixels
+        return (read_mask(source, channel, shown_name(image), most_pixels),)

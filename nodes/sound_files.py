@@ -83,11 +83,10 @@ def _set_quality(stream: Any, format: str, quality: str) -> None:
         stream.bit_rate = int(quality.lower().removesuffix("k")) * 1000
 
 
-def read_sound(source: Path | io.BytesIO, name: str | None = None) -> Sound:
+def read_sound(source: Path | io.BytesIO, name: str) -> Sound:
     """The first sound track of a sound or video file, at its own rate. Raises NoSound."""
     import av
 
-    name = name or (source.name if isinstance(source, Path) else "the data")
     try:
         with av.open(str(source) if isinstance(source, Path) else source) as container:
             if not container.streams.audio:

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Final
 from torch import Tensor
 
 from nodes.base import FileOptions, inputs
-from nodes.context import installed_files
-from nodes.file_contents import check_file, stamp
+from nodes.named_files import check_named, open_named, stamp
 from nodes.saved_files import save_files, target_for
 from nodes.saved_images import metadata_of
 from nodes.schema import SchemaNode
@@ -72,16 +71,16 @@ class LoadVideo(_VideoNode):
     @classmethod
     def IS_CHANGED(cls, file: str) -> str:
         """Size and time of the file: another video under the old name is read anew."""
-        return stamp(installed_files().annotated_path(file))
+        return stamp(file)
 
     @classmethod
     def VALIDATE_INPUTS(cls, file: str) -> bool | str:
         """Whether the file is there."""
-        return check_file(file, "video")
+        return check_named(file, "video")
 
     def run(self, file: str) -> tuple[VideoInput]:
         """The file."""
-        return (VideoFromFile(self.context.folders.annotated_path(file)),)
+        return (VideoFromFile(open_named(self.context, file, ("video/",))),)
 
 
 class SaveVideo(_VideoNode):

@@ -14,7 +14,7 @@ from server.pack_questions import PackQuestions
 from server.routes.prompt import submit_prompt
 from server.services import Core
 from server.settings import GIB, Settings
-from server.workers import WorkerConfigs
+from server.workers import WorkerConfigs, remote_files
 
 
 async def start_core(
@@ -23,6 +23,7 @@ async def start_core(
     """Open the database and start the workers; returns before any worker is ready."""
     config = EngineConfig(
         folders=folders,
+        remote=remote_files(settings),
         database_url=settings.database_url,
         history_limit=settings.history_limit,
         history_days=settings.history_days,

@@ -77,6 +77,15 @@ def _host(value: object) -> str:
     return name
 
 
+def _fetch_host(value: object) -> str:
+    name, _, port = _text(value).lower().partition(":")
+    if port and not port.isdecimal():
+        raise ValueError("it must list names such as a.example, *.b.example or c.example:8443")
+    if _host(name.removeprefix("*.")) == "*":
+        raise ValueError("it must name hosts: not every one is allowed at once")
+    return name + (f":{port}" if port not in ("", "443") else "")
+
+
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -194,6 +203,14 @@ class Settings:
         _positive,
         "largest picture that is decoded, in millions of pixels, all frames together",
     )
+    fetch_hosts: tuple[str, ...] = _setting(
+        (), _list_of(_fetch_host, ","), "hosts that nodes may fetch files from, by https"
+    )
+    fetch_private: bool = _setting(
+        False, _boolean, "these hosts may have addresses of private networks"
+    )
+    max_fetch_size: float = _setting(50.0, _positive, "largest file that is fetched, in MB")
+    fetch_timeout: float = _setting(30.0, _positive, "seconds that fetching a file may take")
     error_details: str = _setting(
         "auto",
         _one_of("auto", "always", "never"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from executor.folders import Folders
+from executor.remote_files import RemoteFiles
 from executor.worker_config import WorkerConfig
 from server.locations import STARTER_MODELS, extra_path_files
-from server.settings import LOG_LEVELS, Settings
+from server.settings import LOG_LEVELS, MIB, Settings
 
 
 class WorkerConfigs:
@@ -57,6 +58,7 @@ class WorkerConfigs:
             "max_body_bytes": settings.max_upload_bytes,
             "hide_error_details": settings.hides_error_details,
             "max_image_pixels": settings.most_pixels,
+            "remote": remote_files(settings),
             "date_folder": settings.date_output_format if settings.date_based_output else None,
             "disabled_nodes": settings.disabled_nodes,
             "log_level": _worker_level(settings),
@@ -75,6 +77,16 @@ class WorkerConfigs:
         if first is None and self._settings.workers == 1:
             return None
         return (first or 0) + number
+
+
+def remote_files(settings: Settings) -> RemoteFiles:
+    """What nodes may fetch."""
+    return RemoteFiles(
+        hosts=frozenset(settings.fetch_hosts),
+        allow_private=settings.fetch_private,
+        most_bytes=int(settings.max_fetch_size * MIB),
+        timeout_s=settings.fetch_timeout,
+    )
 
 
 def _worker_level(settings: Settings) -> str:

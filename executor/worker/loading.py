@@ -101,6 +101,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
         model_policy=policy,
         flags=msgspec.structs.asdict(config),
         interrupt=interruptions.interrupt,
+        fetch=config.remote.fetch,
     )
     use_services(services)
     classes, display_names = ALL_CLASSES, ALL_DISPLAY_NAMES
