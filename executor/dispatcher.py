@@ -18,7 +18,7 @@ from executor.endings import (
     message_data,
     overtaken_ending,
 )
-from executor.jobs import Job, JobState
+from executor.jobs import Address, Job, JobState
 from executor.listener import Listener
 from executor.messages import (
     Answer,
@@ -107,8 +107,8 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Take up what the database has queued, then start the workers."""
-        for number, prompt_id, sequence in await self._store.waiting():
-            self._pending.push(Ticket(number, prompt_id, sequence))
+        for key in await self._store.waiting():
+            self._pending.push(Ticket(*key))
         largest = await self._store.largest_waiting_number()
         self._next_number = 0 if largest is None else largest + 1
         self._pool.start(self)
@@ -138,6 +138,11 @@ class Dispatcher:
         """Waiting and running jobs."""
         return len(self._pending) + len(self._active)
 
+    def remaining_of(self, owner: str | None) -> int:
+        """Those of one owner."""
+        running = sum(active.job.owner == owner for active in self._active.values())
+        return self._pending.count_of(owner) + running
+
     async def submit(self, job: Job, secrets: Mapping[str, str] | None = None) -> Job:
         """Queue a validated job; returns once it is on disk. Secrets stay in memory."""
         return await asyncio.shield(self._submit(job, secrets))  # a job on disk must get in line
@@ -146,45 +151,50 @@ class Dispatcher:
         job = await self._store.add(job)
         if secrets:
             self._secrets[job.sequence] = dict(secrets)
-        self._pending.push(Ticket(job.number, job.prompt_id, job.sequence), job)
+        self._pending.push(_ticket(job), job)
         self._announce()
         self._dispatch_all()
         return job
 
-    async def cancel(self, prompt_ids: Collection[str]) -> int:
+    # With an `owner` the following change jobs of that owner only.
+
+    async def cancel(self, prompt_ids: Collection[str], owner: str | None = None) -> int:
         """Take waiting jobs out of the queue; how many there were. Unknown ids are ignored."""
-        return await self._cancelled(self._pending.remove(prompt_ids))
+        return await self._cancelled(self._pending.remove(prompt_ids, owner))
 
-    async def cancel_all(self) -> int:
+    async def cancel_all(self, owner: str | None = None) -> int:
         """Take all waiting jobs out of the queue; how many there were."""
-        return await self._cancelled(self._pending.clear())
+        return await self._cancelled(self._pending.clear(owner))
 
-    async def stop_jobs(self, prompt_ids: Collection[str]) -> bool:
+    async def stop_jobs(self, prompt_ids: Collection[str], owner: str | None = None) -> bool:
         """Take these jobs out of the queue, or stop them where they run; whether any was stopped.
 
         Where each stands is looked up before anything is awaited: a job cannot start in between.
         """
-        waiting = self._pending.remove(prompt_ids)
-        running = self._mark_interrupted(frozenset(prompt_ids))
+        waiting = self._pending.remove(prompt_ids, owner)
+        running = self._mark_interrupted(frozenset(prompt_ids), owner)
         await self._send_interrupts(running)
         if waiting:
             await self._cancelled(waiting)
         return bool(waiting or running)
 
-    async def interrupt(self, prompt_id: str | None = None) -> bool:
+    async def interrupt(self, prompt_id: str | None = None, owner: str | None = None) -> bool:
         """Stop the running job of that id, or whatever runs; whether anything was running."""
         wanted = None if prompt_id is None else frozenset([prompt_id])
-        running = self._mark_interrupted(wanted)
+        running = self._mark_interrupted(wanted, owner)
         await self._send_interrupts(running)
         return bool(running)
 
-    def _mark_interrupted(self, wanted: frozenset[str] | None) -> list[tuple[Slot, Active]]:
+    def _mark_interrupted(
+        self, wanted: frozenset[str] | None, owner: str | None
+    ) -> list[tuple[Slot, Active]]:
         """The running jobs of these ids (None: all) that nobody has stopped; they will be now."""
         running = [
             (slot, active)
             for slot in self._pool.slots
             if (active := self._active.get(slot.name)) is not None
             and (wanted is None or active.job.prompt_id in wanted)
+            and owner in (None, active.job.owner)
             and not active.is_interrupted
             and not active.is_over
         ]
@@ -219,10 +229,10 @@ class Dispatcher:
                 except WorkerLost:
                     continue  # its successor has nothing to give back
 
-    def running_for(self, client_id: str) -> Snapshot | None:
+    def running_for(self, client: Address) -> Snapshot | None:
         """Where the job of this client stands, for a socket that reconnects."""
         for active in self._active.values():
-            if active.job.client_id == client_id and active.executing is not None:
+            if active.job.address == client and active.executing is not None:
                 data = message_data(active.executing)
                 node = data.get("display_node") or data.get("node")
                 return Snapshot(node_id=node, progress_state=active.progress_state)
@@ -234,13 +244,14 @@ class Dispatcher:
             case Emit():
                 self._forward(slot, event)
             case Preview():
-                self._listener.on_preview(self._client_of(slot), event)
+                self._listener.on_preview(self._address_of(slot), event)
             case NodeText():
-                self._listener.on_text(self._client_of(slot), event)
+                self._listener.on_text(self._address_of(slot), event)
             case FoldersChanged():
                 self.on_folders(event)
             case PackMessage():
-                self._listener.on_pack_message(event)
+                owner = event.owner or self._address_of(slot).owner
+                self._listener.on_pack_message(Address(event.client_id, owner), event)
             case Ask():
                 self._spawn(self._answer(slot, event))
             case Progress():
@@ -267,7 +278,7 @@ class Dispatcher:
         log.warning("job %s is tried again: %s", job.prompt_id, reason)
         is_stored = self._store.put_back(job.sequence, count_attempt=True)
         waiting = dataclasses.replace(job, state=JobState.QUEUED, worker=None)
-        ticket = Ticket(job.number, job.prompt_id, job.sequence)
+        ticket = _ticket(job)
         # At once, so that it can be cancelled at any moment.
         self._pending.push(ticket, waiting if active.is_loaded else None)
         self._announce()
@@ -287,7 +298,7 @@ class Dispatcher:
                 active.progress_state = event
             elif event.type in _KEPT:
                 active.kept.append(event)
-        self._listener.on_emit(self._client_of(slot), event)
+        self._listener.on_emit(self._address_of(slot), event)
 
     async def _finished(self, slot: Slot, event: Finished) -> None:
         """A run is over: give the worker its next job at once, then tell store and clients."""
@@ -319,7 +330,7 @@ class Dispatcher:
         """Record how a job ended; then tell clients, who read the history at once."""
         job = active.job
         if ending.announcement is not None:
-            self._listener.on_emit(job.client_id, ending.announcement)
+            self._listener.on_emit(job.address, ending.announcement)
         try:
             await (is_stored or self._store.finish(job, ending.result))
         except Exception:
@@ -435,7 +446,8 @@ class Dispatcher:
             extra_data=json_text.decode(job.extra_data),
             client_id=job.client_id,
             secrets=self._secrets.get(job.sequence, {}),
-            supports_preview_metadata=self._listener.supports_preview_metadata(job.client_id),
+            owner=job.owner,
+            supports_preview_metadata=self._listener.supports_preview_metadata(job.address),
         )
 
     async def _cancelled(self, tickets: list[Ticket]) -> int:
@@ -447,16 +459,17 @@ class Dispatcher:
                     self._pending.push(ticket)
                 self._dispatch_all()
                 raise
-            for prompt_id, client_id in cancelled:
-                self._listener.on_emit(client_id, cancelled_message(prompt_id))
+            for prompt_id, address in cancelled:
+                self._listener.on_emit(address, cancelled_message(prompt_id))
         for ticket in tickets:
             self._secrets.pop(ticket.sequence, None)
         self._announce()
         return len(tickets)
 
-    def _client_of(self, slot: Slot) -> str | None:
+    def _address_of(self, slot: Slot) -> Address:
+        """Who is told what the worker says."""
         active = self._active.get(slot.name)
-        return active.job.client_id if active is not None else None
+        return Address(None) if active is None else active.job.address
 
     def _announce(self) -> None:
         self._listener.on_status(self.queue_remaining)
@@ -481,6 +494,10 @@ def _running(job: Job, worker: str) -> Job:
     )
 
 
+def _ticket(job: Job) -> Ticket:
+    return Ticket(job.number, job.prompt_id, job.sequence, job.owner)
+
+
 def _without_content(ticket: Ticket) -> Job:
     return Job(
         prompt_id=ticket.prompt_id,
@@ -489,5 +506,6 @@ def _without_content(ticket: Ticket) -> Job:
         extra_data=b"{}",
         outputs_to_execute=(),
         created_at=0,
+        owner=ticket.owner,
         sequence=ticket.sequence,
     )

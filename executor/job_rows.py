@@ -23,6 +23,7 @@ def job_rows(job: Job, sequence: int) -> list[tuple[sa.Insert, dict[str, Any]]]:
         "attempts": 0,
         "created_at": job.created_at,
         "workflow_id": job.workflow_id,
+        "owner": job.owner,
         "size": len(job.prompt) + len(job.extra_data),
     }
     request = {
@@ -54,6 +55,7 @@ def job_of(row: Any) -> Job:
         created_at=row.created_at,
         client_id=row.client_id,
         workflow_id=row.workflow_id,
+        owner=row.owner,
         sequence=row.sequence,
         state=JobState(row.state),
         attempts=row.attempts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import unicodedata
 from dataclasses import dataclass
-from typing import Final, TypeGuard
+from typing import Final, NamedTuple, TypeGuard
 
 LONGEST_PROMPT_ID: Final = 256
 
@@ -50,6 +50,13 @@ class JobState(enum.Enum):
 HISTORY_STATES = (JobState.SUCCEEDED, JobState.FAILED, JobState.INTERRUPTED)
 
 
+class Address(NamedTuple):
+    """Whose sockets a message is for."""
+
+    client_id: str | None  # None: those of all clients of the owner, for some messages
+    owner: str | None = None  # clients are known by their ids among those of one owner only
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One submission. JSON is kept as the text that was accepted: key order and all."""
@@ -62,6 +69,7 @@ class Job:
     created_at: int  # ms since 1970
     client_id: str | None = None  # who gets the WebSocket messages
     workflow_id: str | None = None  # of the workflow that a front end submitted
+    owner: str | None = None  # name of the API key that submitted it; None: no keys were in use
     sequence: int = 0  # order of acceptance, unique; 0: not stored yet
     state: JobState = JobState.QUEUED  # see JobState
     attempts: int = 0  # how often it was handed to a worker
@@ -70,6 +78,11 @@ class Job:
     worker: str | None = None  # name of the last worker that had it
     error: str | None = None  # why it failed, one line
     is_damaged: bool = False  # the database has lost some of this; what is lost is empty
+
+    @property
+    def address(self) -> Address:
+        """Who is told of it."""
+        return Address(self.client_id, self.owner)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +134,7 @@ class JobSelection:
 
     states: frozenset[JobState]
     workflow_id: str | None = None  # only jobs of this workflow
+    owner: str | None = None  # only jobs of this owner
     by_duration: bool = False  # order by the time they took; else by their creation
     descending: bool = True
     offset: int = 0

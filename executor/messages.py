@@ -25,6 +25,7 @@ class Execute(msgspec.Struct, tag_field="kind", tag="execute", frozen=True, kw_o
     extra_data: JsonObject
     client_id: str | None = None
     secrets: dict[str, str] = {}  # hidden-input name -> value; never stored
+    owner: str | None = None  # whose results are not shown to others; None: keys are not in use
     supports_preview_metadata: bool = False
 
 
@@ -119,6 +120,7 @@ class PackMessage(msgspec.Struct, tag_field="kind", tag="pack_message", frozen=T
     body: bytes
     is_binary: bool = False
     client_id: str | None = None  # None: to all
+    owner: str | None = None  # of the request that is answered; None: of the job that runs
 
 
 class Ask(msgspec.Struct, tag_field="kind", tag="ask", frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from executor.kinds import ModelKind
 MODULE_PREFIX: Final = "custom_nodes"  # packs are imported, and shown to clients, below this name
 ENTRY_FILE: Final = "__init__.py"
 START_SCRIPT: Final = "prestartup_script.py"  # run before anything is imported
+OWNER_HEADER: Final = "X-Darkroom-Owner"  # whose API key a request came with; set by the server
 HOOK_PATH: Final = "/.darkroom/prompt"  # of a worker: bodies of POST /prompt, for the packs' hooks
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Final
 
 from executor.jobs import Job
@@ -19,6 +20,7 @@ class Ticket:
     number: float
     prompt_id: str
     sequence: int
+    owner: str | None = field(default=None, compare=False)
 
 
 class PendingJobs:
@@ -27,15 +29,21 @@ class PendingJobs:
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
         self._heap: list[Ticket] = []
         self._waiting: dict[int, Ticket] = {}  # by sequence; the heap may hold stale ones
+        self._of_owners: Counter[str | None] = Counter()
         self._jobs: dict[int, Job] = {}
         self._memory_left = memory_bytes
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def count_of(self, owner: str | None) -> int:
+        """How many jobs of this owner wait."""
+        return self._of_owners[owner]
+
     def push(self, ticket: Ticket, job: Job | None = None) -> None:
         """Add a job, with its content if that is at hand."""
         self._waiting[ticket.sequence] = ticket
+        self._of_owners[ticket.owner] += 1
         heapq.heappush(self._heap, ticket)
         if job is not None and _size(job) <= self._memory_left:
             self._memory_left -= _size(job)
@@ -49,24 +57,30 @@ class PendingJobs:
                 return ticket, self._forget(ticket.sequence)
         return None
 
-    def remove(self, prompt_ids: Collection[str]) -> list[Ticket]:
-        """Take out all jobs of these ids."""
+    def remove(self, prompt_ids: Collection[str], owner: str | None = None) -> list[Ticket]:
+        """Take out all jobs of these ids, of one owner or of any."""
         wanted = frozenset(prompt_ids)
-        found = [ticket for ticket in self._waiting.values() if ticket.prompt_id in wanted]
-        for ticket in found:
-            self._forget(ticket.sequence)
+        return self._take_out(lambda ticket: ticket.prompt_id in wanted, owner)
+
+    def clear(self, owner: str | None = None) -> list[Ticket]:
+        """Take out all jobs, of one owner or of any."""
+        found = self._take_out(lambda ticket: True, owner)
+        if not self._waiting:
+            self._heap.clear()
         return found
 
-    def clear(self) -> list[Ticket]:
-        """Take out all jobs."""
-        found = list(self._waiting.values())
+    def _take_out(self, is_wanted: Callable[[Ticket], bool], owner: str | None) -> list[Ticket]:
+        found = [
+            ticket
+            for ticket in self._waiting.values()
+            if owner in (None, ticket.owner) and is_wanted(ticket)
+        ]
         for ticket in found:
             self._forget(ticket.sequence)
-        self._heap.clear()
         return found
 
     def _forget(self, sequence: int) -> Job | None:
-        del self._waiting[sequence]
+        self._of_owners[self._waiting.pop(sequence).owner] -= 1
         job = self._jobs.pop(sequence, None)
         if job is not None:
             self._memory_left += _size(job)

@@ -6,10 +6,17 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0005"  # the newest revision below migrations/
+HEAD: Final = "0006"  # the newest revision below migrations/
 VERSION_TABLE: Final = "darkroom_schema_version"
 
 metadata = sa.MetaData()
+
+
+def _index_of_owned(name: str, *columns: str) -> sa.Index:
+    """An index that costs nothing where no API keys are in use."""
+    has_owner = sa.text("owner IS NOT NULL")
+    return sa.Index(name, *columns, sqlite_where=has_owner, postgresql_where=has_owner)
+
 
 # Small and often rewritten. The documents, written once, live in tables of their own, so that a
 # change of state does not write them again.
@@ -35,12 +42,15 @@ jobs = sa.Table(
     sa.Column("duration", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),  # bytes of its documents
     sa.Column("summary", sa.Text),  # executor.job_summary.JobSummary of what has run
+    sa.Column("owner", sa.Text),  # the name of the API key that submitted it, where keys are used
     sa.Index("jobs_by_state", "state", "number", "prompt_id", "sequence"),
     sa.Index("jobs_by_prompt_id", "prompt_id", unique=True),
     # With the state, so that pages of lists are found without reading any row.
     sa.Index("jobs_by_place", "place", "state"),
     sa.Index("jobs_by_creation", "created_at", "sequence", "state", "workflow_id"),
     sa.Index("jobs_by_duration", "duration", "sequence", "state", "workflow_id"),
+    _index_of_owned("jobs_by_owner", "owner", "created_at", "sequence", "state", "workflow_id"),
+    _index_of_owned("jobs_by_owner_and_place", "owner", "place", "state"),
 )
 
 requests = sa.Table(

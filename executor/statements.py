@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -30,6 +30,7 @@ _JOB_COLUMNS: Final = (
     jobs.c.worker,
     jobs.c.error,
     jobs.c.workflow_id,
+    jobs.c.owner,
     requests.c.prompt,
     requests.c.extra_data,
     requests.c.outputs_to_execute,
@@ -112,7 +113,7 @@ cancel_job = (
 )
 
 # Whom to tell of a job.
-owner_of_job = sa.select(jobs.c.prompt_id, jobs.c.client_id).where(
+address_of_job = sa.select(jobs.c.prompt_id, jobs.c.client_id, jobs.c.owner).where(
     jobs.c.sequence == sa.bindparam("of_sequence")
 )
 
@@ -140,7 +141,7 @@ delete_ended_before = sa.delete(jobs).where(
 
 # What the dispatcher needs to order the waiting jobs.
 waiting_keys = (
-    sa.select(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
+    sa.select(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence, jobs.c.owner)
     .where(jobs.c.state == _QUEUED)
     .order_by(jobs.c.number, jobs.c.prompt_id, jobs.c.sequence)
 )
@@ -214,6 +215,15 @@ record_of_prompt: Final[sa.Select[Any]] = (
     .join(results, results.c.sequence == jobs.c.sequence, isouter=True)
     .where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
 )
+
+
+Limited = TypeVar("Limited", sa.Select[Any], sa.Delete)
+
+
+@functools.lru_cache(maxsize=64)
+def owned(statement: Limited) -> Limited:
+    """The same for jobs of the owner `of_owner` only."""
+    return statement.where(jobs.c.owner == sa.bindparam("of_owner"))
 
 
 @functools.lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from executor.database_engine import StoreError
 from executor.job_rows import entry_of, job_of, job_rows, overview_of, record_of, result_row
 from executor.job_summary import JobSummary
 from executor.jobs import (
+    Address,
     FinishedJob,
     Job,
     JobOverview,
@@ -125,31 +126,35 @@ class Store:
 
         return self._database.submit(operation, is_kept=True)
 
-    async def cancel(self, sequences: Collection[int]) -> list[tuple[str, str | None]]:
-        """queued -> cancelled; the ids and clients of the jobs that this call changed."""
+    async def cancel(self, sequences: Collection[int]) -> list[tuple[str, Address]]:
+        """queued -> cancelled; ids of the jobs that this call changed, and who is to be told."""
         at = now_ms()
 
-        def operation(connection: sa.Connection) -> list[tuple[str, str | None]]:
+        def operation(connection: sa.Connection) -> list[tuple[str, Address]]:
             cancelled = []
             for sequence in sequences:
                 values = {"of_sequence": sequence, "at": at, "at_place": self._next_place}
                 if connection.execute(statements.cancel_job, values).rowcount == 1:
                     self._next_place += 1
-                    owner = {"of_sequence": sequence}
-                    prompt_id, client_id = connection.execute(statements.owner_of_job, owner).one()
-                    cancelled.append((prompt_id, client_id))
+                    of_job = {"of_sequence": sequence}
+                    row = connection.execute(statements.address_of_job, of_job).one()
+                    cancelled.append((row.prompt_id, Address(row.client_id, row.owner)))
             self._count_ended(connection, len(cancelled))
             self._prune(connection)
             return cancelled
 
         return await self._database.write(operation, is_durable=True)
 
-    async def delete_history(self, prompt_ids: Collection[str]) -> int:
-        """Forget ended jobs; how many there were. Unknown ids are ignored."""
+    async def delete_history(self, prompt_ids: Collection[str], owner: str | None = None) -> int:
+        """Forget ended jobs, of one owner or of any; how many there were.
+
+        Unknown ids are ignored.
+        """
 
         def operation(connection: sa.Connection) -> int:
+            delete, of_owner = _limited(statements.delete_ended, owner)
             deleted = sum(
-                connection.execute(statements.delete_ended, {"of_prompt": prompt_id}).rowcount
+                connection.execute(delete, {"of_prompt": prompt_id} | of_owner).rowcount
                 for prompt_id in prompt_ids
             )
             self._count_ended(connection, -deleted)
@@ -157,21 +162,22 @@ class Store:
 
         return await self._database.write(operation)
 
-    async def clear_history(self) -> int:
-        """Forget all ended jobs; how many there were."""
+    async def clear_history(self, owner: str | None = None) -> int:
+        """Forget all ended jobs, of one owner or of any; how many there were."""
 
         def operation(connection: sa.Connection) -> int:
             self._forget_count()
-            return connection.execute(statements.delete_all_ended).rowcount
+            delete, of_owner = _limited(statements.delete_all_ended, owner)
+            return connection.execute(delete, of_owner).rowcount
 
         return await self._database.write(operation)
 
-    async def waiting(self) -> list[tuple[float, str, int]]:
-        """(number, prompt_id, sequence) of every waiting job, in the order they will run."""
+    async def waiting(self) -> list[tuple[float, str, int, str | None]]:
+        """(number, prompt_id, sequence, owner) of each waiting job, in the order they will run."""
 
-        def operation(connection: sa.Connection) -> list[tuple[float, str, int]]:
-            rows = connection.execute(statements.waiting_keys).all()
-            return [(number, prompt_id, sequence) for number, prompt_id, sequence in rows]
+        def operation(connection: sa.Connection) -> list[tuple[float, str, int, str | None]]:
+            rows = connection.execute(statements.waiting_keys)
+            return [(row.number, row.prompt_id, row.sequence, row.owner) for row in rows]
 
         return await self._database.read(operation)
 
@@ -194,17 +200,28 @@ class Store:
         """What was read before and after is the same as long as this number is."""
         return self._database.revision
 
-    async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
-        """What runs, the longest running first, and the first page of what waits, in its order."""
+    async def queue(self, owner: str | None = None) -> tuple[Sequence[Job], Sequence[Job]]:
+        """What runs, the longest running first, and the first page of what waits, in its order.
+
+        Of one owner, or of any.
+        """
 
         def operation(connection: sa.Connection) -> tuple[list[Job], list[Job]]:
-            running = self._read_jobs(connection, statements.running_jobs, {})
-            return running, self._read_jobs(connection, statements.first_queued, {"how_many": PAGE})
+            running, of_owner = _limited(statements.running_jobs, owner)
+            waiting, _ = _limited(statements.first_queued, owner)
+            page = {"how_many": PAGE} | of_owner
+            return (
+                self._read_jobs(connection, running, of_owner),
+                self._read_jobs(connection, waiting, page),
+            )
 
         return await self._database.read(operation)
 
-    async def queued_after(self, page: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+    async def queued_after(
+        self, page: Sequence[Job], owner: str | None = None
+    ) -> AsyncIterator[Sequence[Job]]:
         """The waiting jobs after those of a page, in further pages."""
+        statement, of_owner = _limited(statements.next_queued, owner)
         while len(page) == PAGE:
             last = page[-1]
             values = {
@@ -213,19 +230,20 @@ class Store:
                 "after_sequence": last.sequence,
                 "how_many": PAGE,
             }
-            page = await self._jobs(statements.next_queued, values)
+            page = await self._jobs(statement, values | of_owner)
             yield page
 
     async def history(
-        self, *, max_items: int | None = None, offset: int = -1
+        self, *, max_items: int | None = None, offset: int = -1, owner: str | None = None
     ) -> AsyncIterator[Sequence[FinishedJob]]:
-        """Finished jobs, oldest first, in pages.
+        """Finished jobs of one owner or of any, oldest first, in pages.
 
         `offset` >= 0 skips that many of the oldest, `max_items` limits; without an offset (or
         with a negative one) the newest `max_items` come.
         """
         left = max_items
-        page, last = await self._first_entries(max_items, offset)
+        statement, of_owner = _limited(statements.next_history, owner)
+        page, last = await self._first_entries(max_items, offset, owner)
         while page:
             yield page
             if left is not None:
@@ -233,11 +251,12 @@ class Store:
             if left == 0 or len(page) < PAGE:
                 return
             values = {"after_place": last, "how_many": _page_size(left)}
-            page, last = await self._entries(statements.next_history, values)
+            page, last = await self._entries(statement, values | of_owner)
 
-    async def finished_job(self, prompt_id: str) -> FinishedJob | None:
-        """The history entry of a prompt id; None while it waits or runs."""
-        page, _ = await self._entries(statements.history_of_prompt, {"of_prompt": prompt_id})
+    async def finished_job(self, prompt_id: str, owner: str | None = None) -> FinishedJob | None:
+        """The history entry of a prompt id, if it is the owner's; None while it waits or runs."""
+        statement, of_owner = _limited(statements.history_of_prompt, owner)
+        page, _ = await self._entries(statement, {"of_prompt": prompt_id} | of_owner)
         return page[-1] if page else None
 
     async def select(self, selection: JobSelection) -> Selected:
@@ -261,33 +280,36 @@ class Store:
 
             yield await self._database.read(operation)
 
-    async def record(self, prompt_id: str) -> JobRecord | None:
-        """The job of that id, in whatever state."""
+    async def record(self, prompt_id: str, owner: str | None = None) -> JobRecord | None:
+        """The job of that id, in whatever state, if it is the owner's."""
 
         def operation(connection: sa.Connection) -> JobRecord | None:
-            values = {"of_prompt": prompt_id}
-            rows = self._rows.whole(connection, statements.record_of_prompt, values)
+            statement, of_owner = _limited(statements.record_of_prompt, owner)
+            values = {"of_prompt": prompt_id} | of_owner
+            rows = self._rows.whole(connection, statement, values)
             return next(self._rows.made(rows, record_of), None)
 
         return await self._database.read(operation)
 
     async def _first_entries(
-        self, max_items: int | None, offset: int
+        self, max_items: int | None, offset: int, owner: str | None
     ) -> tuple[list[FinishedJob], int]:
         """The first page of the history, and the place of its last entry."""
 
         def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
             first: int | None = 1
+            statement, of_owner = _limited(statements.next_history, owner)
             if offset > 0:
-                oldest = {"skip": offset}
-                first = connection.execute(statements.place_from_oldest, oldest).scalar()
+                oldest, _ = _limited(statements.place_from_oldest, owner)
+                first = connection.execute(oldest, {"skip": offset} | of_owner).scalar()
             elif offset < 0 and max_items is not None:
-                newest = {"skip": max(max_items - 1, 0)}
-                first = connection.execute(statements.place_from_newest, newest).scalar() or 1
+                newest, _ = _limited(statements.place_from_newest, owner)
+                skip = {"skip": max(max_items - 1, 0)}
+                first = connection.execute(newest, skip | of_owner).scalar() or 1
             if first is None:  # there are not so many
                 return [], 0
             values = {"after_place": first - 1, "how_many": _page_size(max_items)}
-            return self._read_entries(connection, statements.next_history, values)
+            return self._read_entries(connection, statement, values | of_owner)
 
         return await self._database.read(operation)
 
@@ -392,10 +414,19 @@ def _select(connection: sa.Connection, selection: JobSelection) -> tuple[list[in
         descending=selection.descending,
     )
     count = statements.selected_count(selection.states, of_workflow=of_workflow)
-    owner = {"of_workflow_id": selection.workflow_id} if of_workflow else {}
-    page = {
+    page, of_owner = _limited(sequences, selection.owner)
+    total, _ = _limited(count, selection.owner)
+    values = of_owner | ({"of_workflow_id": selection.workflow_id} if of_workflow else {})
+    bounds = {
         "skip": selection.offset,
         "how_many": _ALL if selection.limit is None else selection.limit,
     }
-    found = connection.execute(sequences, owner | page).scalars()
-    return list(found), int(connection.execute(count, owner).scalar_one())
+    found = connection.execute(page, values | bounds).scalars()
+    return list(found), int(connection.execute(total, values).scalar_one())
+
+
+def _limited(
+    statement: statements.Limited, owner: str | None
+) -> tuple[statements.Limited, dict[str, Any]]:
+    """The statement for jobs of one owner (None: of any), and the value that this takes."""
+    return (statement, {}) if owner is None else (statements.owned(statement), {"of_owner": owner})

@@ -48,6 +48,7 @@ async def start_core(
     questions = PackQuestions(engine, hub, submit)
     engine.dispatcher.on_ask = questions.answer
     hub.running_for = engine.dispatcher.running_for
+    hub.remaining_of = engine.dispatcher.remaining_of
     catalogue = Catalogue(
         engine.definitions,
         engine.options,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from executor.jobs import Address
 from executor.messages import Emit, NodeText, PackMessage, Preview
 from server import frames
 
@@ -35,8 +36,11 @@ _REMINDER_S: Final = 1.0
 class Connection:
     """One open socket. Frames of one turn of the event loop leave in one write."""
 
-    def __init__(self, client_id: str, transport: asyncio.Transport, limit: int) -> None:
-        self.client_id = client_id
+    def __init__(
+        self, address: Address, transport: asyncio.Transport, limit: int, *, sees_all: bool
+    ) -> None:
+        self.address = address
+        self.sees_all = sees_all  # hears of jobs of all owners that have no client
         self.features: dict[str, Any] = {}
         self._transport = transport
         self._limit = limit
@@ -82,7 +86,7 @@ class Connection:
             return
         self._transport.write(b"".join(waiting))
         if self._transport.get_write_buffer_size() > self._limit:
-            log.warning("client %s does not keep up; its socket is dropped", self.client_id)
+            log.warning("client %s does not keep up; its socket is dropped", self.address.client_id)
             self._transport.abort()
 
     def close(self) -> None:
@@ -96,7 +100,7 @@ class Connection:
         try:
             message = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            log.debug("client %s sent text that is not JSON", self.client_id)
+            log.debug("client %s sent text that is not JSON", self.address.client_id)
             return
         if self._heard:
             return
@@ -109,7 +113,10 @@ class Connection:
 
 
 class Hub:
-    """All connections. The latest socket of a client id is the one that is sent to."""
+    """All connections. The latest socket of a client id is the one that is sent to.
+
+    Owners of jobs (API keys) have client ids of their own: nobody gets what another is sent.
+    """
 
     def __init__(
         self, features: dict[str, Any], *, buffer_limit: int, socket_limit: int = 1024
@@ -118,10 +125,11 @@ class Hub:
         self._sockets = 0
         self._socket_limit = socket_limit
         self._buffer_limit = buffer_limit
-        self._targets: dict[str, Connection] = {}
+        self._targets: dict[Address, Connection] = {}
         self._remaining = 0
         self._after_progress: dict[str, Preview] = {}  # by prompt id: what old clients get next
-        self.running_for: Callable[[str], Snapshot | None] = lambda _client_id: None
+        self.running_for: Callable[[Address], Snapshot | None] = lambda _client: None
+        self.remaining_of: Callable[[str | None], int] = lambda _owner: self._remaining
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -131,63 +139,70 @@ class Hub:
         """Whether as many sockets are open as may be."""
         return self._sockets >= self._socket_limit
 
-    def join(self, client_id: str, transport: asyncio.Transport) -> Connection:
+    def join(
+        self, client: Address, transport: asyncio.Transport, *, sees_all: bool = True
+    ) -> Connection:
         """Take a new socket in and greet it. An empty id gets a fresh one."""
-        connection = Connection(client_id or uuid.uuid4().hex, transport, self._buffer_limit)
-        self._targets[connection.client_id] = connection
+        address = client if client.client_id else Address(uuid.uuid4().hex, client.owner)
+        connection = Connection(address, transport, self._buffer_limit, sees_all=sees_all)
+        self._targets[address] = connection
         self._sockets += 1
-        connection.send(self._status_frame(connection.client_id))
-        snapshot = self.running_for(connection.client_id)
+        connection.send(self._status_frame(connection, greets=True))
+        snapshot = self.running_for(address)
         if snapshot is not None:
             connection.send(frames.message_frame("executing", {"node": snapshot.node_id}))
             if snapshot.progress_state is not None:
                 connection.send(frames.text_frame(snapshot.progress_state.text))
         return connection
 
-    def find(self, client_id: str) -> Connection | None:
+    def find(self, client: Address) -> Connection | None:
         """The open socket that messages for this client go to."""
-        return self._targets.get(client_id)
+        return self._targets.get(client)
 
     def leave(self, connection: Connection) -> None:
         """Forget a closed socket, unless a newer one of the same client took its place."""
         connection.forget_reminder()
         self._sockets -= 1
-        if self._targets.get(connection.client_id) is connection:
-            del self._targets[connection.client_id]
+        if self._targets.get(connection.address) is connection:
+            del self._targets[connection.address]
 
-    def wants_metadata(self, client_id: str | None) -> bool:
+    def wants_metadata(self, client: Address) -> bool:
         """Whether the client of a job announced `supports_preview_metadata`."""
-        connection = self._targets.get(client_id) if client_id is not None else None
+        connection = self._targets.get(client)
         return connection is not None and connection.wants_metadata
 
-    def submitted(self, client_id: str | None, user_agent: str) -> None:
+    def submitted(self, client: Address, user_agent: str) -> None:
         """The client, a program of that name, is about to read the answer to POST /prompt."""
-        target = self._targets.get(client_id) if client_id is not None else None
+        target = self._targets.get(client)
         if target is not None:
             target.hold(_LEAD_S if _LATE_LISTENERS.match(user_agent) else 0)
 
     def queue_changed(self, remaining: int) -> None:
-        """Tell all clients how many jobs wait or run."""
+        """Tell all clients how many of the jobs that they may see wait or run."""
         self._remaining = remaining
-        if self._targets:
-            self._broadcast(self._status_frame())
+        frames_of: dict[int, bytes] = {}
+        for connection in self._targets.values():
+            count = self._remaining_for(connection)
+            if count not in frames_of:
+                frames_of[count] = self._status_frame(connection)
+            connection.send(frames_of[count])
 
-    def emit(self, message: Emit, client_id: str | None) -> None:
+    def emit(self, message: Emit, to: Address) -> None:
         """Pass a worker's message on to the client of its job."""
-        targets = self._audience(client_id, message.to_all_if_no_client)
+        targets = self._audience(to, message.to_all_if_no_client)
         if targets:
             self._send(frames.text_frame(message.text), targets)
         if message.type == "progress":
             self._send_plain_preview(message, targets)
 
-    def preview(self, preview: Preview, client_id: str | None) -> None:
+    def preview(self, preview: Preview, to: Address) -> None:
         """Send a preview image, which comes before the `progress` message that belongs to it.
 
         A client that did not announce `supports_preview_metadata` gets it after that message, which
         tells it what the picture is of.
         """
         self._after_progress[preview.prompt_id] = preview
-        described = [c for c in self._audience(client_id, True) if c.wants_metadata]
+        described = [c for c in self._audience(to, True) if c.wants_metadata]
         if described:
             self._send(frames.described_preview_frame(preview), described)
 
@@ -197,33 +212,33 @@ class Hub:
         if preview is not None and plain:
             self._send(frames.plain_preview_frame(preview), plain)
 
-    def text(self, event: NodeText, client_id: str | None) -> None:
+    def text(self, event: NodeText, to: Address) -> None:
         """Send a line of text about a node."""
-        targets = self._audience(client_id, True)
+        targets = self._audience(to, True)
         if targets:
             self._send(frames.node_text_frame(event), targets)
 
-    def deliver(self, message: PackMessage) -> None:
+    def deliver(self, message: PackMessage, to: Address) -> None:
         """Send what a node pack has to say to one client, or to all."""
-        targets = self._audience(message.client_id, True)
+        targets = self._audience(to, True)
         if targets:
             self._send(frames.pack_frame(message), targets)
 
     @property
     def client_ids(self) -> list[str]:
         """Who listens."""
-        return list(self._targets)
+        return [address.client_id or "" for address in self._targets]
 
-    def job_ended(self, prompt_id: str, client_id: str | None) -> None:
+    def job_ended(self, prompt_id: str, to: Address) -> None:
         """The last message of a job: clients stop waiting and read the history."""
         self._after_progress.pop(prompt_id, None)
-        if client_id is None:
-            return
-        target = self._targets.get(client_id)
+        target = self._targets.get(to)
         if target is not None:
             data = {"node": None, "prompt_id": prompt_id}
             target.send(frames.message_frame("executing", data))
-            target.remind(_REMINDER_S, lambda connection: connection.send(self._status_frame()))
+            target.remind(
+                _REMINDER_S, lambda connection: connection.send(self._status_frame(connection))
+            )
 
     def ping(self) -> None:
         """Make traffic on all sockets, so that proxies keep them and dead ones are noticed."""
@@ -234,10 +249,11 @@ class Hub:
         for connection in list(self._targets.values()):
             connection.close()
 
-    def _audience(self, client_id: str | None, all_if_none: bool) -> Collection[Connection]:
-        if client_id is None:
-            return list(self._targets.values()) if all_if_none else ()
-        target = self._targets.get(client_id)
+    def _audience(self, to: Address, all_if_none: bool) -> Collection[Connection]:
+        if to.client_id is None:
+            found = self._targets.values() if all_if_none else ()
+            return [one for one in found if one.sees_all or one.address.owner == to.owner]
+        target = self._targets.get(to)
         return () if target is None else (target,)
 
     def _broadcast(self, frame: bytes) -> None:
@@ -248,8 +264,13 @@ class Hub:
         for connection in targets:
             connection.send(frame)
 
-    def _status_frame(self, sid: str | None = None) -> bytes:
-        data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": self._remaining}}}
-        if sid is not None:
-            data["sid"] = sid
+    def _remaining_for(self, connection: Connection) -> int:
+        owner = connection.address.owner
+        return self._remaining if connection.sees_all else self.remaining_of(owner)
+
+    def _status_frame(self, connection: Connection, *, greets: bool = False) -> bytes:
+        exec_info = {"queue_remaining": self._remaining_for(connection)}
+        data: dict[str, Any] = {"status": {"exec_info": exec_info}}
+        if greets:
+            data["sid"] = connection.address.client_id
         return frames.message_frame("status", data)

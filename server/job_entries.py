@@ -14,10 +14,12 @@ from executor.jobs import FinishedJob, Job, JobState
 class Queue(Protocol):
     """What /queue shows; `executor.store.Store` is one."""
 
-    async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
+    async def queue(self, owner: str | None = None) -> tuple[Sequence[Job], Sequence[Job]]:
         """The jobs that workers have, and the first page of those that wait, of one moment."""
 
-    def queued_after(self, page: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+    def queued_after(
+        self, page: Sequence[Job], owner: str | None = None
+    ) -> AsyncIterator[Sequence[Job]]:
         """The further pages."""
 
 
@@ -59,12 +61,12 @@ async def history_pieces(pages: AsyncIterator[Sequence[FinishedJob]]) -> AsyncIt
     yield b"}" if opening == b"," else b"{}"
 
 
-async def queue_pieces(store: Queue) -> AsyncIterator[bytes]:
-    """The JSON object of /queue, one piece a page of waiting jobs."""
-    running, page = await store.queue()
+async def queue_pieces(store: Queue, owner: str | None = None) -> AsyncIterator[bytes]:
+    """The JSON object of /queue, of one owner or of all, one piece a page of waiting jobs."""
+    running, page = await store.queue(owner)
     opening = b'{"queue_running":' + msgspec.json.encode([queue_item(job) for job in running])
     yield opening + b',"queue_pending":' + _items(page)
-    async for further in store.queued_after(page):
+    async for further in store.queued_after(page, owner):
         if further:
             yield b"," + _items(further)[1:]
     yield b"]}"

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Protocol
 
-from executor.jobs import Job, JobState
+from executor.jobs import Address, Job, JobState
 from executor.messages import Emit, Log, NodeText, PackMessage, Preview, Progress
 from server.hub import Hub
 
@@ -61,17 +61,17 @@ class HubListener:
     def on_status(self, queue_remaining: int) -> None:
         self._hub.queue_changed(queue_remaining)
 
-    def on_emit(self, client_id: str | None, event: Emit) -> None:
-        self._hub.emit(event, client_id)
+    def on_emit(self, to: Address, event: Emit) -> None:
+        self._hub.emit(event, to)
 
-    def on_preview(self, client_id: str | None, event: Preview) -> None:
-        self._hub.preview(event, client_id)
+    def on_preview(self, to: Address, event: Preview) -> None:
+        self._hub.preview(event, to)
 
-    def on_text(self, client_id: str | None, event: NodeText) -> None:
-        self._hub.text(event, client_id)
+    def on_text(self, to: Address, event: NodeText) -> None:
+        self._hub.text(event, to)
 
-    def on_pack_message(self, event: PackMessage) -> None:
-        self._hub.deliver(event)
+    def on_pack_message(self, to: Address, event: PackMessage) -> None:
+        self._hub.deliver(event, to)
 
     def on_progress(self, event: Progress) -> None:
         self._progress.show(event)
@@ -80,7 +80,7 @@ class HubListener:
         logging.getLogger(event.logger).log(event.level, "%s", event.message)
 
     def on_finished(self, job: Job) -> None:
-        self._hub.job_ended(job.prompt_id, job.client_id)
+        self._hub.job_ended(job.prompt_id, job.address)
         self._progress.forget(job.prompt_id)
         taken = ((job.ended_at or 0) - (job.started_at or 0)) / 1000
         if job.state is JobState.SUCCEEDED:
@@ -89,5 +89,5 @@ class HubListener:
             reason = f": {job.error}" if job.error else ""
             log.warning("prompt %s %s%s", job.prompt_id, job.state.value, reason)
 
-    def supports_preview_metadata(self, client_id: str | None) -> bool:
-        return self._hub.wants_metadata(client_id)
+    def supports_preview_metadata(self, client: Address) -> bool:
+        return self._hub.wants_metadata(client)

@@ -7,14 +7,16 @@ import logging
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from server import frames
 from server.redaction import redact
+
+Client = TypeVar("Client", bound=Hashable)  # how sockets are found
 
 LONGEST_ENTRY: Final = 16 * 1024  # characters; the rest of a longer text is left out
 BATCH_S: Final = 0.1  # lines of that time go out in one message
@@ -71,7 +73,7 @@ class Subscriber(Protocol):
     def send(self, frame: bytes) -> None: ...
 
 
-class LogFeed:
+class LogFeed(Generic[Client]):
     """Sends new lines to the clients that want them. Lives on the event loop.
 
     A line that is logged while lines are sent wakes nobody: it goes out with the next one. So
@@ -81,14 +83,14 @@ class LogFeed:
     def __init__(
         self,
         ring: LogRing,
-        find_socket: Callable[[str], Subscriber | None],
+        find_socket: Callable[[Client], Subscriber | None],
         *,
         batch_s: float = BATCH_S,
     ) -> None:
         self.ring = ring
         self._batch_s = batch_s
         self._find_socket = find_socket
-        self._subscribers: dict[str, Subscriber] = {}
+        self._subscribers: dict[Client, Subscriber] = {}
         self._sent = 0  # entries of the ring that are sent, or older than the first subscriber
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -101,13 +103,13 @@ class LogFeed:
         self.ring.on_entry = None
         self._subscribers.clear()
 
-    def subscribe(self, client_id: str, *, enabled: bool) -> None:
+    def subscribe(self, client: Client, *, enabled: bool) -> None:
         """Begin or stop to send to the open socket of a client; without one nothing happens."""
         self._flush()  # the others' lines are not new to this one
-        self._subscribers.pop(client_id, None)
-        socket = self._find_socket(client_id)
+        self._subscribers.pop(client, None)
+        socket = self._find_socket(client)
         if enabled and socket is not None:
-            self._subscribers[client_id] = socket
+            self._subscribers[client] = socket
 
     def _wake(self) -> None:
         """A line was logged, in any thread."""
@@ -122,9 +124,9 @@ class LogFeed:
         self._is_due = False  # first: what is logged from here on asks for the next turn
         entries, self._sent = self.ring.since(self._sent)
         self._subscribers = {
-            client_id: socket
-            for client_id, socket in self._subscribers.items()
-            if self._find_socket(client_id) is socket
+            client: socket
+            for client, socket in self._subscribers.items()
+            if self._find_socket(client) is socket
         }
         if not entries or not self._subscribers:
             return

@@ -18,7 +18,8 @@ from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from executor.packs import LoadedPacks, RouteTable
+from executor.packs import OWNER_HEADER, LoadedPacks, RouteTable
+from server.access import Caller
 from server.credentials import without_credentials, without_token
 from server.errors import BadGateway, PacksNotReady, TooLarge
 from server.pack_socket import bridge
@@ -66,12 +67,17 @@ class PackProxy:
             self._packs, self._table = packs, RouteTable(packs.routes)
         return self._table.serves(method, path)
 
-    async def forward(self, engine: Engine, request: web.Request) -> web.StreamResponse:
+    async def forward(
+        self, engine: Engine, request: web.Request, caller: Caller
+    ) -> web.StreamResponse:
         """Have a pack answer a request; raises PacksNotReady, BadGateway, TooLarge."""
         session = await self.session(engine)
         headers = without_credentials(_passed_on(request.headers))
         headers["X-Forwarded-For"] = request.remote or ""
         headers["X-Forwarded-Proto"] = request.scheme
+        headers.popall(OWNER_HEADER, None)
+        if caller.owner is not None:
+            headers[OWNER_HEADER] = caller.owner
         url = _url(request)
         try:
             if _is_upgrade(request):

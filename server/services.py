@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from aiohttp import web
 
 from executor.folders import Folders
+from executor.jobs import Address
 from server.access import Access
 from server.admission import Admission
 from server.devices import Devices
@@ -58,7 +59,7 @@ class Services:
     user_settings: UserSettings
     user_files: UserFiles
     pack_files: PackFiles
-    logs: LogFeed
+    logs: LogFeed[Address]
     access: Access = field(default_factory=Access)
     devices: Devices = field(default_factory=Devices)
     kept_answers: KeptAnswers = field(default_factory=KeptAnswers)

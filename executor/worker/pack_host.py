@@ -37,6 +37,7 @@ from executor.packs import LoadedPacks
 from executor.worker.contract import NodeClass
 from executor.worker.packs import DescribeClasses, NodeTables, PackLoader
 from executor.worker.reporting import encode_json
+from executor.worker.request_owner import request_owner
 from executor.worker.shared_names import share_names
 from executor.worker_config import WorkerConfig
 from nodes.context import Services, use_files, use_services
@@ -100,7 +101,8 @@ class ServerLink:
 
     def send(self, body: bytes, *, is_binary: bool, client_id: str | None) -> None:
         """Send clients one WebSocket message; `client_id` None: to all. From any thread."""
-        self._send(PackMessage(body=body, is_binary=is_binary, client_id=client_id))
+        owner = request_owner.get()
+        self._send(PackMessage(body=body, is_binary=is_binary, client_id=client_id, owner=owner))
 
     def ask(self, method: str, **arguments: Any) -> Any:
         """Ask the server and wait for its answer. Raises AskFailed, TimeoutError."""

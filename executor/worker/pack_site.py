@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from executor.packs import HOOK_PATH, PackRoute
+from executor.packs import HOOK_PATH, OWNER_HEADER, PackRoute
+from executor.worker.request_owner import request_owner
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,12 @@ _API_PREFIX: Final = "/api"
 _OPENING_S: Final = 30.0  # that the packs' own start-up code may take
 
 Hook = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@web.middleware
+async def _note_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
+    request_owner.set(request.headers.get(OWNER_HEADER))
+    return await handler(request)
 
 
 class PackSite:
@@ -62,6 +70,7 @@ class PackSite:
             changed = hook(json.loads(body))
             return web.Response(text=json.dumps(changed), content_type="application/json")
 
+        self._app.middlewares.insert(0, _note_owner)
         self._app.router.add_post(HOOK_PATH, answer_hook)
         path = str(folder / _SOCKET_NAME)
         run_to_end(self._loop, asyncio.wait_for(self._serve(path), _OPENING_S))

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from server.access import caller_of
 from server.body import flag, identifiers, integer_parameter, read_object
 from server.job_entries import history_entry, history_pieces
 from server.responses import done, json_response
@@ -25,12 +26,12 @@ async def list_history(request: web.Request) -> web.Response:
     if max_items is not None and max_items < 0:
         max_items = None
     offset = -1 if offset is None else max(offset, -1)
-    services = request.app[SERVICES]
+    services, owner = request.app[SERVICES], caller_of(request).limited_to
     store = (await services.engine()).store
     return await services.kept_answers.response(
-        ("history", max_items, offset),
+        ("history", max_items, offset, owner),
         store,
-        lambda: history_pieces(store.history(max_items=max_items, offset=offset)),
+        lambda: history_pieces(store.history(max_items=max_items, offset=offset, owner=owner)),
     )
 
 
@@ -44,16 +45,17 @@ async def change_history(request: web.Request) -> web.Response:
     body = await read_object(request)
     clear, delete = flag(body, "clear"), identifiers(body, "delete")
     store = (await request.app[SERVICES].engine()).store
+    owner = caller_of(request).limited_to
     if clear:
-        await store.clear_history()
+        await store.clear_history(owner)
     if delete:
-        await store.delete_history(delete)
+        await store.delete_history(delete, owner)
     return done()
 
 
 async def _one_entry(request: web.Request, prompt_id: str) -> web.Response:
     store = (await request.app[SERVICES].engine()).store
-    finished = await store.finished_job(prompt_id)
+    finished = await store.finished_job(prompt_id, caller_of(request).limited_to)
     return json_response({} if finished is None else {prompt_id: history_entry(finished)})
 
 

@@ -10,7 +10,9 @@ from typing import Final
 from aiohttp import web
 
 from executor.folders import Folders, UnknownKind
+from executor.jobs import Address
 from executor.listing import can_be_named
+from server.access import caller_of
 from server.body import field, flag, read_object
 from server.errors import BadRequest
 from server.log_lines import terminal_size
@@ -39,7 +41,8 @@ async def subscribe_to_logs(request: web.Request) -> web.Response:
         raise BadRequest("'clientId' must be the id of a client", field="clientId")
     if not isinstance(body.get("enabled"), bool):
         raise BadRequest("'enabled' must be true or false", field="enabled")
-    request.app[SERVICES].logs.subscribe(client_id, enabled=flag(body, "enabled"))
+    client = Address(client_id, caller_of(request).owner)
+    request.app[SERVICES].logs.subscribe(client, enabled=flag(body, "enabled"))
     return done()
 
 

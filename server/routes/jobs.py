@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from executor.jobs import JobSelection, JobState, is_prompt_id
+from server.access import caller_of
 from server.body import parse_json
 from server.errors import BadRequest, JobNotFound, JobRequestError
 from server.job_overviews import STATES, detail, listing_pieces
@@ -32,7 +33,7 @@ async def list_jobs(request: web.Request) -> web.Response:
 async def show_job(request: web.Request) -> web.Response:
     """One job with its graph and its outputs."""
     store = (await request.app[SERVICES].engine()).store
-    record = await store.record(request.match_info["job_id"])
+    record = await store.record(request.match_info["job_id"], caller_of(request).limited_to)
     if record is None:
         raise JobNotFound()
     return json_response(detail(record))
@@ -63,8 +64,11 @@ async def cancel_jobs(request: web.Request) -> web.Response:
 
 
 async def _cancel(request: web.Request, job_ids: list[str]) -> web.Response:
-    dispatcher = (await request.app[SERVICES].engine()).dispatcher
-    return json_response({"cancelled": await dispatcher.stop_jobs(job_ids)})
+    dispatcher, owner = (
+        (await request.app[SERVICES].engine()).dispatcher,
+        caller_of(request).limited_to,
+    )
+    return json_response({"cancelled": await dispatcher.stop_jobs(job_ids, owner)})
 
 
 def _selection(request: web.Request) -> JobSelection:
@@ -75,6 +79,7 @@ def _selection(request: web.Request) -> JobSelection:
     return JobSelection(
         states=_states(request.query.get("status", "")),
         workflow_id=request.query.get("workflow_id") or None,
+        owner=caller_of(request).limited_to,
         by_duration=_choice(request, "sort_by", _ORDERS) == "execution_duration",
         descending=_choice(request, "sort_order", _DIRECTIONS) == "desc",
         offset=max(_integer(request, "offset") or 0, 0),

@@ -32,7 +32,7 @@ async def pack_answer(request: web.Request) -> web.StreamResponse:
             caller.require(Scope.SUBMIT)  # packs know no scopes: any call of theirs may do things
             await engine.pool.wait_ready(wait_s)
             with services.access.in_progress(caller):
-                return await services.pack_proxy.forward(engine, request)
+                return await services.pack_proxy.forward(engine, request, caller)
     except TimeoutError:
         raise PacksNotReady() from None
     raise request.match_info.http_exception or NotFound(f"there is no page '{request.path}'")

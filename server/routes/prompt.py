@@ -15,6 +15,7 @@ from executor.jobs import Job, PromptIdTaken, is_prompt_id
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
+from server.access import caller_of
 from server.admission import check_size
 from server.body import field, flag, header_text, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptIdExists, PromptRejected
@@ -85,8 +86,8 @@ async def submit(request: web.Request) -> web.Response:
         check_size(body.get("prompt"), services.settings.max_graph_nodes)
         source = request.headers.get(_USAGE_SOURCE)
         source = None if source is None else header_text(source)
-        accepted = await submit_prompt(engine, body, source)
-    services.hub.submitted(accepted.job.client_id, request.headers.get("User-Agent", ""))
+        accepted = await submit_prompt(engine, body, source, caller_of(request).owner)
+    services.hub.submitted(accepted.job.address, request.headers.get("User-Agent", ""))
     return json_response(accepted.answer)
 
 
@@ -105,9 +106,12 @@ class Accepted:
 
 
 async def submit_prompt(
-    engine: Engine, body: dict[str, Any], usage_source: str | None = None
+    engine: Engine,
+    body: dict[str, Any],
+    usage_source: str | None = None,
+    owner: str | None = None,
 ) -> Accepted:
-    """Queue the graph of a body. Raises PromptRejected, PromptIdExists, NotReady."""
+    """Queue the graph of a body for an owner. Raises PromptRejected, PromptIdExists, NotReady."""
     try:
         # Every request without a number takes one, also those that are rejected below.
         automatic = None if "number" in body else engine.dispatcher.next_number()
@@ -115,7 +119,7 @@ async def submit_prompt(
             raise _no_prompt()
         submission = Submission.parse(body, usage_source)
         checked = await engine.validate(submission.prompt, submission.targets)
-        job = _job(submission, checked, automatic)
+        job = _job(submission, checked, automatic, owner)
     except PromptRejected:
         raise
     except BadRequest as error:
@@ -136,11 +140,15 @@ async def submit_prompt(
 
 async def remaining(request: web.Request) -> web.Response:
     """How many jobs wait or run."""
-    engine = await request.app[SERVICES].engine()
-    return json_response({"exec_info": {"queue_remaining": engine.dispatcher.queue_remaining}})
+    dispatcher = (await request.app[SERVICES].engine()).dispatcher
+    owner = caller_of(request).limited_to
+    count = dispatcher.queue_remaining if owner is None else dispatcher.remaining_of(owner)
+    return json_response({"exec_info": {"queue_remaining": count}})
 
 
-def _job(submission: Submission, checked: ValidatedPrompt, automatic: int | None) -> Job:
+def _job(
+    submission: Submission, checked: ValidatedPrompt, automatic: int | None, owner: str | None
+) -> Job:
     number: float | int
     if automatic is None:
         number = submission.number or 0.0
@@ -155,6 +163,7 @@ def _job(submission: Submission, checked: ValidatedPrompt, automatic: int | None
         created_at=submission.extra_data["create_time"],
         client_id=submission.client_id,
         workflow_id=submission.workflow_id,
+        owner=owner,
     )
 
 

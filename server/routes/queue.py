@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from server.access import caller_of
 from server.body import field, flag, identifiers, read_object
 from server.errors import BadRequest, Forbidden
 from server.job_entries import queue_pieces
@@ -17,9 +18,11 @@ from server.services import SERVICES, Route
 
 async def show_queue(request: web.Request) -> web.Response:
     """Running and waiting jobs."""
-    services = request.app[SERVICES]
+    services, owner = request.app[SERVICES], caller_of(request).limited_to
     store = (await services.engine()).store
-    return await services.kept_answers.response("queue", store, lambda: queue_pieces(store))
+    return await services.kept_answers.response(
+        ("queue", owner), store, lambda: queue_pieces(store, owner)
+    )
 
 
 async def change_queue(request: web.Request) -> web.Response:
@@ -27,10 +30,11 @@ async def change_queue(request: web.Request) -> web.Response:
     body = await read_object(request)
     clear, delete = flag(body, "clear"), identifiers(body, "delete")
     dispatcher = (await request.app[SERVICES].engine()).dispatcher
+    owner = caller_of(request).limited_to
     if clear:
-        await dispatcher.cancel_all()
+        await dispatcher.cancel_all(owner)
     if delete:
-        await dispatcher.cancel(delete)
+        await dispatcher.cancel(delete, owner)
     return done()
 
 
@@ -40,8 +44,7 @@ async def interrupt(request: web.Request) -> web.Response:
         body = await read_object(request, optional=True)
     except BadRequest:
         body = {}
-    prompt_id = field(body, "prompt_id", str)
-    await (await request.app[SERVICES].engine()).dispatcher.interrupt(prompt_id)
+    await _interrupt(request, field(body, "prompt_id", str))
     return done()
 
 
@@ -51,8 +54,13 @@ async def interrupt_by_link(request: web.Request) -> web.Response:
     is_foreign_page = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
     if is_foreign_page or not is_own(headers.get("Host"), headers.get("Origin")):
         raise Forbidden("a page of another origin may not interrupt; use POST /interrupt")
-    await (await request.app[SERVICES].engine()).dispatcher.interrupt(None)
+    await _interrupt(request, None)
     return done()
+
+
+async def _interrupt(request: web.Request, prompt_id: str | None) -> None:
+    dispatcher = (await request.app[SERVICES].engine()).dispatcher
+    await dispatcher.interrupt(prompt_id, caller_of(request).limited_to)
 
 
 async def free(request: web.Request) -> web.Response:

@@ -6,6 +6,8 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from executor.jobs import Address
+from server.access import caller_of
 from server.errors import BadRequest, TooManyClients
 from server.scopes import Scope
 from server.services import SERVICES, Route
@@ -27,7 +29,9 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     transport = request.transport
     if transport is None:  # closed already
         return socket
-    connection = hub.join(request.query.get("clientId", ""), transport)
+    caller = caller_of(request)
+    client = Address(request.query.get("clientId", ""), caller.owner)
+    connection = hub.join(client, transport, sees_all=caller.sees_all)
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from executor.jobs import Job
+from executor.jobs import Address, Job
 from executor.messages import Emit, Log, NodeText, PackMessage, Preview, Progress
 
 DEADLINE_S = 60.0
@@ -33,18 +33,18 @@ class RecordingListener:
     def on_status(self, queue_remaining: int) -> None:
         self._note("status", queue_remaining)
 
-    def on_emit(self, client_id: str | None, event: Emit) -> None:
-        self.emitted.append((client_id, event))
+    def on_emit(self, to: Address, event: Emit) -> None:
+        self.emitted.append((to.client_id, event))
         self._note("emit", event.prompt_id, event.type)
 
-    def on_preview(self, client_id: str | None, event: Preview) -> None:
-        self._note("preview", client_id, event.image)
+    def on_preview(self, to: Address, event: Preview) -> None:
+        self._note("preview", to.client_id, event.image)
 
-    def on_text(self, client_id: str | None, event: NodeText) -> None:
-        self._note("text", client_id, event.node_id, event.text)
+    def on_text(self, to: Address, event: NodeText) -> None:
+        self._note("text", to.client_id, event.node_id, event.text)
 
-    def on_pack_message(self, event: PackMessage) -> None:
-        self._note("pack_message", event.client_id, event.body)
+    def on_pack_message(self, to: Address, event: PackMessage) -> None:
+        self._note("pack_message", to.client_id, event.body)
 
     def on_progress(self, event: Progress) -> None:
         self._note("progress", event.node_id)
@@ -57,8 +57,8 @@ class RecordingListener:
         self._note("finished", job.prompt_id)
         self.on_finish(job)
 
-    def supports_preview_metadata(self, client_id: str | None) -> bool:
-        return client_id == "modern"
+    def supports_preview_metadata(self, client: Address) -> bool:
+        return client.client_id == "modern"
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
         """Wait until something that the listener is told makes the condition true."""

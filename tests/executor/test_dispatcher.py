@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from executor.jobs import JobState
+from executor.jobs import Address, JobState
 from executor.memory_worker import MemoryWorker, finished, succeed, wait_for_interrupt
 from executor.messages import Execute, Log, Preview, Progress
 from executor.store import Store
@@ -191,10 +191,10 @@ async def test_a_client_that_reconnects_learns_which_node_runs(dispatching: Disp
     await dispatching.dispatcher.submit(make_job("a", client_id="c"))
     await dispatching.listener.wait_for(lambda: bool(dispatching.listener.emitted))
 
-    snapshot = dispatching.dispatcher.running_for("c")
+    snapshot = dispatching.dispatcher.running_for(Address("c"))
     assert snapshot is not None and snapshot.node_id == "1"
     assert snapshot.progress_state is None
-    assert dispatching.dispatcher.running_for("other") is None
+    assert dispatching.dispatcher.running_for(Address("other")) is None
 
 
 async def test_a_client_that_reconnects_learns_the_state_of_all_nodes(
@@ -208,7 +208,7 @@ async def test_a_client_that_reconnects_learns_the_state_of_all_nodes(
     await dispatching.dispatcher.submit(make_job("a", client_id="c"))
     await dispatching.listener.wait_for(lambda: len(dispatching.listener.emitted) == 3)
 
-    snapshot = dispatching.dispatcher.running_for("c")
+    snapshot = dispatching.dispatcher.running_for(Address("c"))
 
     assert snapshot is not None and snapshot.node_id == "1"
     assert snapshot.progress_state is not None and snapshot.progress_state.text == last

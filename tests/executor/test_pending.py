@@ -67,3 +67,16 @@ def test_a_job_put_back_comes_out_once() -> None:
     push(pending, "a", 0, 1)
 
     assert drain(pending) == [1]
+
+
+def test_jobs_of_one_owner_are_counted_and_taken_out() -> None:
+    pending = PendingJobs()
+    for sequence, owner in enumerate(["ann", "bob", "ann", None]):
+        pending.push(Ticket(sequence, f"p{sequence}", sequence, owner))
+
+    assert [pending.count_of(owner) for owner in ("ann", "bob", None)] == [2, 1, 1]
+    assert pending.remove(["p0"], "bob") == []
+    assert [ticket.sequence for ticket in pending.clear("ann")] == [0, 2]
+    assert [pending.count_of(owner) for owner in ("ann", "bob", None)] == [0, 1, 1]
+    assert drain(pending) == [1, 3]
+    assert pending.count_of("bob") == 0

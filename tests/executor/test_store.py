@@ -7,12 +7,23 @@ import math
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from executor import statements
 from executor.database_engine import StoreError, StoreInUse
-from executor.jobs import FinishedJob, Job, JobState, PromptIdTaken, Result
+from executor.jobs import (
+    Address,
+    FinishedJob,
+    Job,
+    JobSelection,
+    JobState,
+    PromptIdTaken,
+    Result,
+)
+from executor.schema import bring_up_to_date
 from executor.store import PAGE, Store, now_ms
 from tests.executor.conftest import make_job
 
@@ -36,7 +47,7 @@ async def run(store: Store, job: Job, result: Result = SUCCESS) -> Job:
     return stored
 
 
-async def history_ids(store: Store, **paging: int) -> list[str]:
+async def history_ids(store: Store, **paging: Any) -> list[str]:
     pages = [page async for page in store.history(**paging)]
     return [finished.job.prompt_id for page in pages for finished in page]
 
@@ -113,7 +124,7 @@ async def test_only_one_of_two_starts_makes_the_change(any_store: Store) -> None
 async def test_only_one_of_cancel_and_start_makes_the_change(store: Store) -> None:
     job = await store.add(make_job("a"))
 
-    assert await store.cancel([job.sequence]) == [("a", None)]
+    assert await store.cancel([job.sequence]) == [("a", Address(None))]
     assert not await store.start(job.sequence, "worker-1")
     assert await store.cancel([job.sequence]) == []
 
@@ -388,3 +399,60 @@ async def test_closing_twice_is_fine_and_commits_what_is_pending(database_url: s
     stored = await store.job(job.sequence)
     assert stored is not None and stored.attempts == 1
     await store.close()
+
+
+async def test_jobs_of_one_owner_are_found_among_those_of_others(any_store: Store) -> None:
+    owners = ["ann", "bob", None]
+    for number in range(60):
+        owner = owners[number % 3]
+        await run(any_store, make_job(f"ended {number}", number, owner=owner))
+        await any_store.add(make_job(f"waits {number}", number, owner=owner))
+    for index, owner in enumerate(owners[:2]):
+        ended = [f"ended {number}" for number in range(index, 60, 3)]
+        assert await history_ids(any_store, owner=owner) == ended
+        assert await history_ids(any_store, owner=owner, max_items=5) == ended[-5:]
+        assert await history_ids(any_store, owner=owner, offset=3, max_items=5) == ended[3:8]
+        assert await history_ids(any_store, owner=owner, offset=20) == []
+        _, page = await any_store.queue(owner)
+        assert [job.prompt_id for job in page] == [f"waits {n}" for n in range(index, 60, 3)]
+        selected = await any_store.select(JobSelection(states=frozenset(JobState), owner=owner))
+        assert (len(selected.sequences), selected.total) == (40, 40)
+    assert len(await history_ids(any_store)) == 60
+
+
+async def test_only_the_owner_is_shown_a_job_and_can_delete_it(any_store: Store) -> None:
+    await run(any_store, make_job("a", 1, owner="ann"))
+    assert await any_store.finished_job("a", "bob") is None
+    assert await any_store.record("a", "bob") is None
+    assert await any_store.delete_history(["a"], "bob") == 0
+    assert await any_store.clear_history("bob") == 0
+    assert await any_store.finished_job("a", "ann") is not None
+    assert await any_store.record("a", "ann") is not None
+    assert await any_store.delete_history(["a"], "ann") == 1
+
+
+def test_pages_of_one_owner_are_found_in_an_index() -> None:
+    engine = sa.create_engine("sqlite://")
+    values = {"of_owner": "ann", "after_place": 1, "how_many": 64, "skip": 3}
+    with engine.begin() as connection:
+        bring_up_to_date(connection)
+
+        def plan(statement: sa.Select[Any]) -> str:
+            sent: list[tuple[str, Any]] = []
+            listener = (
+                "before_cursor_execute",
+                lambda _c, _k, text, given, *_: sent.append((text, given)),
+            )
+            sa.event.listen(engine, *listener)
+            connection.execute(statement, values)
+            sa.event.remove(engine, *listener)
+            ((text, given),) = sent
+            return str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given).all())
+
+        for statement in (statements.next_history, statements.place_from_newest):
+            assert "jobs_by_owner_and_place" in plan(statements.owned(statement))
+        newest = statements.selected_sequences(
+            frozenset(JobState), of_workflow=False, by_duration=False, descending=True
+        )
+        assert "COVERING INDEX jobs_by_owner " in plan(statements.owned(newest))
+    engine.dispose()

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from executor.dispatcher import Snapshot
+from executor.jobs import Address
 from executor.messages import Emit, NodeText, Preview
 from server import hub as hub_module
 from server.hub import Connection, Hub
@@ -68,7 +69,7 @@ def hub() -> Hub:
 async def join(hub: Hub, client_id: str) -> tuple[Pipe, Connection]:
     """A client that has read its greeting."""
     pipe = Pipe()
-    connection = hub.join(client_id, pipe)
+    connection = hub.join(Address(client_id), pipe)
     await pipe.frames()
     return pipe, connection
 
@@ -84,29 +85,31 @@ PREVIEW = Preview(prompt_id="p", metadata={"node_id": "1"}, image=b"i", image_ty
 async def test_the_greeting_is_a_status_with_the_client_id(hub: Hub) -> None:
     hub.queue_changed(3)
     pipe = Pipe()
-    hub.join("a", pipe)
+    hub.join(Address("a"), pipe)
     status = {"exec_info": {"queue_remaining": 3}}
     assert await pipe.messages() == [("status", {"status": status, "sid": "a"})]
 
 
 async def test_a_client_without_an_id_gets_one_of_32_hex_digits(hub: Hub) -> None:
-    connection = hub.join("", Pipe())
-    assert len(connection.client_id) == 32
-    assert int(connection.client_id, 16) >= 0
+    connection = hub.join(Address(""), Pipe())
+    client_id = connection.address.client_id
+    assert client_id is not None
+    assert len(client_id) == 32
+    assert int(client_id, 16) >= 0
 
 
 async def test_a_client_that_comes_back_hears_which_node_runs(hub: Hub) -> None:
-    hub.running_for = {"a": Snapshot(node_id="7", progress_state=None)}.get
+    hub.running_for = {Address("a"): Snapshot(node_id="7", progress_state=None)}.get
     pipe = Pipe()
-    hub.join("a", pipe)
+    hub.join(Address("a"), pipe)
     assert (await pipe.messages())[1:] == [("executing", {"node": "7"})]
 
 
 async def test_a_client_that_comes_back_hears_how_far_all_nodes_are(hub: Hub) -> None:
     state = Emit(prompt_id="p", type="progress_state", text=b'{"type":"progress_state","data":1}')
-    hub.running_for = {"a": Snapshot(node_id="7", progress_state=state)}.get
+    hub.running_for = {Address("a"): Snapshot(node_id="7", progress_state=state)}.get
     pipe = Pipe()
-    hub.join("a", pipe)
+    hub.join(Address("a"), pipe)
     kinds = [kind for kind, _ in await pipe.messages()]
     assert kinds == ["status", "executing", "progress_state"]
 
@@ -114,7 +117,7 @@ async def test_a_client_that_comes_back_hears_how_far_all_nodes_are(hub: Hub) ->
 async def test_a_text_about_a_node_goes_to_the_jobs_client(hub: Hub) -> None:
     one, _ = await join(hub, "a")
     two, _ = await join(hub, "b")
-    hub.text(NodeText(prompt_id="p", node_id="7", text="ü"), "a")
+    hub.text(NodeText(prompt_id="p", node_id="7", text="ü"), Address("a"))
     assert await one.frames() == [b"\0\0\0\3\0\0\0\1" + b"7" + "ü".encode()]
     assert await two.frames() == []
 
@@ -130,14 +133,14 @@ async def test_a_status_goes_to_everybody(hub: Hub) -> None:
 async def test_a_jobs_message_goes_to_its_client_only(hub: Hub) -> None:
     one, _ = await join(hub, "a")
     two, _ = await join(hub, "b")
-    hub.emit(emit(to_all=True), "a")
+    hub.emit(emit(to_all=True), Address("a"))
     assert await one.frames() == [emit().text]
     assert await two.frames() == []
 
 
 async def test_a_message_for_a_client_that_left_goes_to_nobody(hub: Hub) -> None:
     pipe, _ = await join(hub, "a")
-    hub.emit(emit(to_all=True), "gone")
+    hub.emit(emit(to_all=True), Address("gone"))
     assert await pipe.frames() == []
 
 
@@ -146,14 +149,14 @@ async def test_a_message_of_a_job_without_client_goes_to_all_or_none(
     hub: Hub, to_all: bool
 ) -> None:
     pipe, _ = await join(hub, "a")
-    hub.emit(emit(to_all), None)
+    hub.emit(emit(to_all), Address(None))
     assert await pipe.frames() == ([emit().text] if to_all else [])
 
 
 async def test_the_newest_socket_of_a_client_is_the_one_that_is_sent_to(hub: Hub) -> None:
     old, _ = await join(hub, "a")
     new, _ = await join(hub, "a")
-    hub.emit(emit(), "a")
+    hub.emit(emit(), Address("a"))
     hub.queue_changed(1)
     assert len(await new.frames()) == 2
     assert await old.frames() == []
@@ -164,7 +167,7 @@ async def test_closing_the_old_socket_does_not_silence_the_new_one(hub: Hub) -> 
     _, old = await join(hub, "a")
     new, _ = await join(hub, "a")
     hub.leave(old)
-    hub.emit(emit(), "a")
+    hub.emit(emit(), Address("a"))
     assert await new.frames() == [emit().text]
 
 
@@ -178,7 +181,7 @@ async def test_a_client_that_left_is_forgotten(hub: Hub) -> None:
 
 async def test_a_job_ends_with_executing_null(hub: Hub) -> None:
     pipe, _ = await join(hub, "a")
-    hub.job_ended("p", "a")
+    hub.job_ended("p", Address("a"))
     assert await pipe.messages() == [("executing", {"node": None, "prompt_id": "p"})]
 
 
@@ -189,7 +192,7 @@ async def test_feature_flags_are_answered_once(hub: Hub) -> None:
     connection.hear(flags, FEATURES)
     connection.hear(flags, FEATURES)
     assert await pipe.messages() == [("feature_flags", FEATURES)]
-    assert hub.wants_metadata("a")
+    assert hub.wants_metadata(Address("a"))
 
 
 @pytest.mark.parametrize("first", ["{}", "[1]", '"x"', '{"type": "other"}'])
@@ -205,12 +208,12 @@ async def test_only_true_announces_support(hub: Hub, value: object) -> None:
     _, connection = await join(hub, "a")
     message = {"type": "feature_flags", "data": {"supports_preview_metadata": value}}
     connection.hear(json.dumps(message), FEATURES)
-    assert not hub.wants_metadata("a")
+    assert not hub.wants_metadata(Address("a"))
 
 
 async def test_nobody_wants_metadata_of_a_job_without_client(hub: Hub) -> None:
-    assert not hub.wants_metadata(None)
-    assert not hub.wants_metadata("unknown")
+    assert not hub.wants_metadata(Address(None))
+    assert not hub.wants_metadata(Address("unknown"))
 
 
 async def test_each_socket_gets_the_preview_that_it_understands(hub: Hub) -> None:
@@ -222,9 +225,9 @@ async def test_each_socket_gets_the_preview_that_it_understands(hub: Hub) -> Non
     await described.frames()
     progress = Emit(prompt_id="p", type="progress", text=b"{}", to_all_if_no_client=True)
     for _ in range(2):  # described before the progress that it belongs to, plain after it
-        hub.preview(PREVIEW, None)
-        hub.emit(progress, None)
-    hub.emit(progress, None)
+        hub.preview(PREVIEW, Address(None))
+        hub.emit(progress, Address(None))
+    hub.emit(progress, Address(None))
 
     def kinds(frames: list[bytes]) -> list[str]:
         return ["progress" if frame == b"{}" else f"preview {frame[3]}" for frame in frames]
@@ -237,7 +240,7 @@ async def test_messages_of_one_moment_leave_in_one_write(hub: Hub) -> None:
     pipe, _ = await join(hub, "a")
     before = pipe.writes
     for _ in range(5):
-        hub.emit(emit(), "a")
+        hub.emit(emit(), Address("a"))
     assert len(await pipe.frames()) == 5
     assert pipe.writes == before + 1
 
@@ -277,12 +280,12 @@ async def test_the_answer_to_a_submission_has_a_lead_over_the_jobs_messages(hub:
     other, _ = await join(hub, "b")
     began = asyncio.get_running_loop().time()
     for client in ("a", "nobody", None):
-        hub.submitted(client, "node")
-    hub.emit(emit(), "a")
-    hub.emit(emit(), "b")
+        hub.submitted(Address(client), "node")
+    hub.emit(emit(), Address("a"))
+    hub.emit(emit(), Address("b"))
     assert await pipe.messages() == []
     assert len(await other.messages()) == 1
-    hub.job_ended("p", "a")
+    hub.job_ended("p", Address("a"))
     messages = await written(pipe)
     assert asyncio.get_running_loop().time() - began >= hub_module._LEAD_S
     assert [data for _, data in messages] == [{}, {"node": None, "prompt_id": "p"}]
@@ -291,8 +294,8 @@ async def test_the_answer_to_a_submission_has_a_lead_over_the_jobs_messages(hub:
 async def test_programs_that_listen_first_wait_for_nothing(hub: Hub) -> None:
     pipe, _ = await join(hub, "a")
     for program in ("", "Python/3.11 aiohttp/3.13", "curl/8.5"):
-        hub.submitted("a", program)
-        hub.emit(emit(), "a")
+        hub.submitted(Address("a"), program)
+        hub.emit(emit(), Address("a"))
         assert len(await pipe.messages()) == 1
 
 
@@ -301,7 +304,7 @@ async def test_a_client_that_listens_late_gets_one_more_status(
 ) -> None:
     monkeypatch.setattr(hub_module, "_REMINDER_S", 0.05)
     pipe, _ = await join(hub, "a")
-    hub.job_ended("p", "a")
+    hub.job_ended("p", Address("a"))
     assert [kind for kind, _ in await pipe.messages()] == ["executing"]
     assert await written(pipe) == [("status", {"status": {"exec_info": {"queue_remaining": 0}}})]
 
@@ -314,9 +317,9 @@ async def test_a_new_job_or_a_closed_socket_needs_no_reminder(
     gone, connection = await join(hub, "gone")
     late, _ = await join(hub, "late")
     for client in ("busy", "gone", "late"):
-        hub.job_ended("p", client)
+        hub.job_ended("p", Address(client))
     await asyncio.sleep(0)
-    hub.submitted("busy", "")
+    hub.submitted(Address("busy"), "")
     hub.leave(connection)
     for pipe in (busy, gone, late):
         await pipe.messages()

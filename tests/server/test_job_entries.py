@@ -30,10 +30,12 @@ class PagedQueue:
         self._jobs = [job(sequence) for sequence in range(1, count + 1)]
         self._page = page
 
-    async def queue(self) -> tuple[Sequence[Job], Sequence[Job]]:
+    async def queue(self, owner: str | None = None) -> tuple[Sequence[Job], Sequence[Job]]:
         return self._jobs[:1], self._jobs[1 : 1 + self._page]
 
-    async def queued_after(self, page: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+    async def queued_after(
+        self, page: Sequence[Job], owner: str | None = None
+    ) -> AsyncIterator[Sequence[Job]]:
         for start in range(1 + self._page, len(self._jobs) + 1, self._page):
             yield self._jobs[start : start + self._page]  # the last may be empty, as the store's
 

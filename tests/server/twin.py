@@ -246,6 +246,7 @@ class Twin:
 
         engine.dispatcher.on_ask = PackQuestions(engine, hub, submit).answer
         hub.running_for = engine.dispatcher.running_for
+        hub.remaining_of = engine.dispatcher.remaining_of
         catalogue = Catalogue(engine.definitions, engine.options, wait_s=20)
         services.starting.set_result(Core(engine=engine, catalogue=catalogue))
         self.app = build_app(services)
