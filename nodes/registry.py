@@ -37,8 +37,12 @@ _MODULES: Final = (
     "audio_files",
     "video",
     "front_end_files",
+    "custom_sampling.runs",
+    "custom_sampling.samplers",
     "custom_sampling.schedulers",
     "custom_sampling.sigmas",
+    "custom_sampling.noises",
+    "custom_sampling.guiders",
 )
 
 

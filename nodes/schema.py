@@ -24,7 +24,7 @@ class SchemaNode(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
         """The inputs, choices among names as COMBO."""
-        types = super().INPUT_TYPES()
+        types: dict[str, dict[str, Any]] = {"required": {}} | super().INPUT_TYPES()
         for section in ("required", "optional"):
             if section in types:
                 types[section] = as_schema(types[section])

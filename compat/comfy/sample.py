@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from comfy import samplers
 from torch import Tensor
 
+from models.protocol.custom import sample_custom as sample_custom
 from models.protocol.replaced import show
 from models.protocol.sampling import fit_channels, sample_by_names
 from models.sampling.noise import prepare_noise as _prepare_noise
@@ -57,37 +57,4 @@ def cleanup_additional_models(models: Sequence[Any]) -> None:
             model.cleanup()
 
 
-def sample_custom(
-    model: Any,
-    noise: Tensor,
-    cfg: float,
-    sampler: Any,
-    sigmas: Tensor,
-    positive: Sequence[Any],
-    negative: Sequence[Any],
-    latent_image: Tensor,
-    noise_mask: Tensor | None = None,
-    callback: Callable[..., Any] | None = None,
-    disable_pbar: bool = False,
-    seed: int | None = None,
-) -> Tensor:
-    """The same with a sampler object along sigmas."""
-    return samplers.sample(
-        model,
-        noise,
-        positive,
-        negative,
-        cfg,
-        model.load_device,
-        sampler,
-        sigmas,
-        model_options=model.model_options,
-        latent_image=latent_image,
-        denoise_mask=noise_mask,
-        callback=callback,
-        disable_pbar=disable_pbar,
-        seed=seed,
-    )
-
-
-show(sys.modules[__name__], "sample", "prepare_noise", "fix_empty_latent_channels")
+show(sys.modules[__name__], "sample", "sample_custom", "prepare_noise", "fix_empty_latent_channels")

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from comfy.not_yet import missing_function
-from comfy_extras._table import CLASSES, HELPERS
+from comfy_extras._table import BUILT, CLASSES, HELPERS
 
 from nodes.not_yet import missing_node
 from nodes.registry import NODE_CLASSES
@@ -62,8 +62,13 @@ def find(module: str, name: str) -> Any:
     if name in CLASSES[short].split():
         return NODE_CLASSES.get(name) or _missing(module, name)
     if name in HELPERS.get(short, "").split():
-        return _missing(module, name)
+        return _built(BUILT[name]) if name in BUILT else _missing(module, name)
     raise AttributeError(f"module '{module}' has no attribute '{name}'")
+
+
+def _built(full: str) -> Any:
+    module, _, name = full.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 _made: dict[str, Any] = {}

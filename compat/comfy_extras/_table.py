@@ -220,3 +220,12 @@ HELPERS: Final[Mapping[str, str]] = {
     "nodes_hypertile": "random_divisor",
     "nodes_freelunch": "Fourier_filter",
 }
+
+# Those of them that Darkroom has, and where.
+BUILT: Final[Mapping[str, str]] = {
+    "Guider_Basic": "models.protocol.guiders.BasicGuider",
+    "Guider_DualCFG": "models.protocol.guiders.DualCFGGuider",
+    "Guider_PerpNeg": "models.protocol.guiders.PerpNegGuider",
+    "Noise_EmptyNoise": "models.protocol.noise_objects.NoNoise",
+    "Noise_RandomNoise": "models.protocol.noise_objects.RandomNoise",
+}

@@ -197,23 +197,41 @@ def cfg_function(
     """Guide: by classifier-free guidance or the model's own function, then by all `post_cfg`."""
     options = model_options or {}
     function = options.get("sampler_cfg_function")
-    common = {
-        "cond_scale": cond_scale,
-        "cond_denoised": cond_pred,
-        "uncond_denoised": uncond_pred,
-        "model": model,
-        "model_options": options,
-        "input": x,
-        "sigma": timestep,
-    }
+    common = facts(model, options, x, timestep, cond_scale, cond_pred, uncond_pred)
     if function is None:
         guided = torch.lerp(uncond_pred, cond_pred, cond_scale)
     else:
         # Such functions work on predictions of noise times sigma.
         noise = {"cond": x - cond_pred, "uncond": x - uncond_pred, "timestep": timestep}
         guided = x - function(common | noise)
-    for post in options.get("sampler_post_cfg_function", ()):
-        guided = post(common | {"denoised": guided, "cond": cond, "uncond": uncond})
+    return after_guidance(guided, common | {"cond": cond, "uncond": uncond})
+
+
+def facts(
+    model: Any,
+    options: dict[str, Any],
+    x: Tensor,
+    timestep: Tensor,
+    cond_scale: float,
+    cond_denoised: Tensor,
+    uncond_denoised: Tensor,
+) -> dict[str, Any]:
+    """What functions of guidance are told of it."""
+    return {
+        "cond_scale": cond_scale,
+        "cond_denoised": cond_denoised,
+        "uncond_denoised": uncond_denoised,
+        "model": model,
+        "model_options": options,
+        "input": x,
+        "sigma": timestep,
+    }
+
+
+def after_guidance(guided: Tensor, told: dict[str, Any]) -> Tensor:
+    """A guided prediction after all `post_cfg` functions, which are told facts."""
+    for post in told["model_options"].get("sampler_post_cfg_function", ()):
+        guided = post(told | {"denoised": guided})
     return guided
 
 

@@ -22,10 +22,12 @@ from models.sampling import sigma_ranges
 from models.sampling.noise import NoiseSampler, brownian_noise, step_noise
 from models.sampling.samplers import SAMPLERS, Sampler
 from models.sampling.samplers.ancestral import additive_split
-from models.sampling.samplers.sampler import NoiseKind
+from models.sampling.samplers.sampler import NoiseKind, noise_of
 from models.sampling.schedule import DiscreteSchedule, Schedule
 
 Model = Callable[..., Tensor]
+
+_OUR_NAMES = {"tau_func": "tau"}  # of options that packs know by another name
 
 # Settings of k-diffusion's functions that ours do not have, with the values that change nothing.
 _NEUTRAL: dict[str, Any] = {
@@ -220,16 +222,17 @@ def _noise(
     if given is not None:
         # Functions of packs expect tensors, as k-diffusion hands them.
         return lambda sigma, after: given(x.new_tensor(sigma), x.new_tensor(after))
-    if kind in (NoiseKind.BROWNIAN, NoiseKind.BROWNIAN_ON_DEVICE):
-        if seed is None:
-            seed = int(torch.randint(0, 2**63 - 1, ()))
-        return brownian_noise(x, sigmas, seed, on_cpu=kind is NoiseKind.BROWNIAN)
-    return default_noise_sampler(x, seed)
+    if seed is not None:
+        return noise_of(kind, x, sigmas, seed)
+    if kind in (NoiseKind.NONE, NoiseKind.STEPS):
+        return default_noise_sampler(x)
+    return noise_of(kind, x, sigmas, int(torch.randint(0, 2**63 - 1, ())))
 
 
 def _accepted(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
     """Options that our function has; others may only be at values that change nothing."""
     known = inspect.signature(function).parameters
+    options = {_OUR_NAMES.get(name, name): value for name, value in options.items()}
     for name, value in options.items():
         if name in known:
             continue

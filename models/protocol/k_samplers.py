@@ -13,6 +13,7 @@ from torch import Tensor
 from models.protocol import k_diffusion
 from models.sampling.noise import prepare_noise
 from models.sampling.samplers import SAMPLERS
+from models.sampling.samplers import Sampler as Algorithm
 
 K_Callback = Callable[[int, Tensor, Tensor, int], Any]
 
@@ -128,6 +129,11 @@ class KSAMPLER(Sampler):
         )
         result: Tensor = sampling.inverse_noise_scaling(sigmas[-1], samples)
         return result
+
+
+def configured(sampler: Algorithm, options: dict[str, Any] | None = None) -> KSAMPLER:
+    """A sampler of ours that goes by no name."""
+    return KSAMPLER(partial(k_diffusion.run, sampler), options)
 
 
 def ksampler(

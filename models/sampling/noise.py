@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -44,12 +45,31 @@ def prepare_noise(latent: Tensor, seed: int, batch_index: Sequence[int] | None =
 
 def step_noise(x: Tensor, seed: int) -> NoiseSampler:
     """Fresh noise at each call; on the CPU the seed is one higher than the initial noise's."""
-    source = generator(seed + 1 if x.device.type == "cpu" else seed, x.device)
+
+    @cache  # made when first needed: a run that draws nothing may have any seed
+    def source() -> torch.Generator:
+        return generator(seed + 1 if x.device.type == "cpu" else seed, x.device)
 
     def draw(sigma: float, sigma_next: float) -> Tensor:
-        return torch.randn(x.shape, generator=source, device=x.device, dtype=x.dtype)
+        return torch.randn(x.shape, generator=source(), device=x.device, dtype=x.dtype)
 
     return draw
+
+
+class ContinuedNoise:
+    """Noise that goes on where the initial noise of a seed ended; a draw may have another shape."""
+
+    def __init__(self, x: Tensor, seed: int) -> None:
+        self._x = x
+        self._source = generator(seed)
+        torch.randn(x.shape, generator=self._source)
+
+    def __call__(
+        self, sigma: float, sigma_next: float, shape: Sequence[int] | None = None
+    ) -> Tensor:
+        """Unit noise of the latent's shape, or of the one given."""
+        size = self._x.shape if shape is None else shape
+        return torch.randn(size, generator=self._source).to(self._x)
 
 
 def brownian_noise(

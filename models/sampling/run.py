@@ -10,13 +10,8 @@ from torch import Tensor
 
 from models.sampling.mask import KnownRegion, fit_mask
 from models.sampling.model import DiffusionModel
-from models.sampling.noise import (
-    NoiseSampler,
-    brownian_noise,
-    prepare_noise,
-    step_noise,
-)
-from models.sampling.samplers.sampler import Denoiser, NoiseKind, Sampler
+from models.sampling.noise import prepare_noise
+from models.sampling.samplers.sampler import Denoiser, Sampler, noise_of
 
 Progress = Callable[[int, int, Tensor, Tensor], None]
 """callback(step, total, denoised, x), latents in model space; may raise to stop the run."""
@@ -74,7 +69,7 @@ def run_sampler(
         guider.prepare(model, x, region),
         x,
         sigmas,
-        _noise_sampler(sampler.noise, x, sigmas, seed),
+        noise_of(sampler.noise, x, sigmas, seed),
         report,
         **sampler.options,
     )
@@ -85,15 +80,3 @@ def _to_model_space(model: DiffusionModel, latent: Tensor) -> Tensor:
     latent = latent.to(model.device, torch.float32)
     # An empty latent stays empty: the format's shift would turn it into a grey picture.
     return model.latent_format.scale_in(latent) if latent.count_nonzero() else latent
-
-
-def _noise_sampler(kind: NoiseKind, x: Tensor, sigmas: Sequence[float], seed: int) -> NoiseSampler:
-    if kind is NoiseKind.STEPS:
-        return step_noise(x, seed)
-    if kind is NoiseKind.NONE:
-        return _no_noise
-    return brownian_noise(x, sigmas, seed, on_cpu=kind is NoiseKind.BROWNIAN)
-
-
-def _no_noise(sigma: float, sigma_next: float) -> Tensor:
-    raise AssertionError("a sampler registered without noise asked for some")

@@ -47,6 +47,25 @@ def sample_euler_ancestral_cfg_pp(
     return x
 
 
+def sample_euler_cfg_pp_alternative(
+    denoise: Denoiser,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: NoiseSampler,
+    callback: Callback,
+) -> Tensor:
+    """Euler steps whose slope has the unconditional prediction added to the latent.
+
+    d = (x - D + (U - D)) / sigma: guidance is taken off the noise twice, not only replaced.
+    """
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        denoised, unconditional = denoise.with_unconditional(x, sigma)
+        callback(i, x, denoised)
+        d = (x - denoised * 2 + unconditional) / sigma
+        x = x + d * (sigma_next - sigma)
+    return x
+
+
 def sample_dpmpp_2m_cfg_pp(
     denoise: Denoiser,
     x: Tensor,

@@ -146,7 +146,7 @@ def sample_dpm_adaptive(
     while t < t_end - 1e-5:
         t_next = min(t_end, t + size.h)
         split = additive_split(math.exp(-t), math.exp(-t_next), eta)
-        h = -math.log(split.down) - t
+        h = min(t_end, -math.log(split.down)) - t  # no further down than the end
         solver = _Solver(denoise, x, t)
         if order == 2:
             x_low, x_high = solver.first(h), solver.second(h)
@@ -158,8 +158,9 @@ def sample_dpm_adaptive(
         if size.accepts(error):
             x_prev = x_low
             x = x_high
-            if split.up > 0:
-                x = x + noise(split.sigma, split.sigma_next) * (s_noise * split.up)
+            if eta:
+                up = math.sqrt(max(0.0, split.sigma_next**2 - math.exp(-t - h) ** 2))
+                x = x + noise(split.sigma, split.sigma_next) * (s_noise * up)
             t = t_next
         step += 1
     return x

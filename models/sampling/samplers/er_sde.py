@@ -25,6 +25,11 @@ def _er_sde_5(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
+def reverse_time_scaler(eta: float) -> Scaler:
+    """The noise scaling function of the reverse-time SDE; eta = 0 makes it the ODE (table 1)."""
+    return lambda x: x ** (eta + 1)
+
+
 def sample_er_sde(
     denoise: Denoiser,
     x: Tensor,

@@ -42,7 +42,7 @@ SAMPLERS: Mapping[str, Sampler] = {
     "dpm_2_ancestral": Sampler(dpm2.sample_dpm_2_ancestral, _STEPS),
     "lms": Sampler(adams.sample_lms),
     "dpm_fast": Sampler(dpm_solver.sample_dpm_fast),
-    "dpm_adaptive": Sampler(dpm_solver.sample_dpm_adaptive),
+    "dpm_adaptive": Sampler(dpm_solver.sample_dpm_adaptive, _STEPS),
     "dpmpp_2s_ancestral": Sampler(dpmpp.sample_dpmpp_2s_ancestral, _STEPS),
     "dpmpp_2s_ancestral_cfg_pp": Sampler(cfg_pp.sample_dpmpp_2s_ancestral_cfg_pp, _STEPS),
     "dpmpp_sde": Sampler(dpmpp_sde.sample_dpmpp_sde, _PATH),
@@ -77,3 +77,7 @@ SAMPLERS: Mapping[str, Sampler] = {
     "uni_pc": Sampler(unipc.sample_uni_pc, _NONE, {"variant": "bh1"}, last_sigma=0.001),
     "uni_pc_bh2": Sampler(unipc.sample_uni_pc, _NONE, {"variant": "bh2"}, last_sigma=0.001),
 }
+
+# Further algorithms, which nodes of their own offer.
+EULER_CFG_PP_ALTERNATIVE = Sampler(cfg_pp.sample_euler_cfg_pp_alternative)
+LCM_UPSCALE = Sampler(lcm.sample_lcm_upscale, NoiseKind.CONTINUED)

@@ -49,6 +49,16 @@ def adams_weights(nodes: Sequence[float], h: float, rate: float) -> list[float]:
     return weights
 
 
+def simple_weights(nodes: Sequence[float], h: float, rate: float) -> list[float]:
+    """`adams_weights` of two predictions, the second order to the lowest power of h (appendix D).
+
+    One of the nodes is 0, the start of the step.
+    """
+    total = -math.expm1(-rate * h)
+    other = rate * h**2 / (2 * sum(nodes))
+    return [total - other if node == 0 else other for node in nodes]
+
+
 @dataclass
 class _Move:
     """A step between two sigmas; predictor and corrector share its noise."""
@@ -60,11 +70,13 @@ class _Move:
     h: float
     tau: float
     noise: Tensor | None
+    simple_order_2: bool
 
     def apply(self, x: Tensor, history: Sequence[tuple[float, Tensor]]) -> Tensor:
         """x at the end of the step from predictions (lambda, D), as many as the order."""
         nodes = [time - self.start for time, _ in history]
-        weights = adams_weights(nodes, self.h, 1 + self.tau**2)
+        is_simple = self.simple_order_2 and len(nodes) == 2
+        weights = (simple_weights if is_simple else adams_weights)(nodes, self.h, 1 + self.tau**2)
         x = x * (self.sigma_next / self.sigma * math.exp(-(self.tau**2) * self.h))
         for (_, denoised), weight in zip(history, weights, strict=True):
             x = x + denoised * (self.alpha * weight)
@@ -83,6 +95,7 @@ def sample_sa_solver(
     predictor_order: int = 3,
     corrector_order: int = 4,
     use_pece: bool = False,
+    simple_order_2: bool = False,
 ) -> Tensor:
     """SA-Solver (algorithm 1), with tau = 1 from 20 to 80 % of the schedule by default.
 
@@ -112,7 +125,7 @@ def sample_sa_solver(
         if sigma_next == 0:
             return denoised
         history = [(time, denoised), *history][: max(predictor_order, corrector_order)]
-        move = _move(schedule, sigma, sigma_next, tau(sigma_next), noise, s_noise)
+        move = _move(schedule, sigma, sigma_next, tau(sigma_next), noise, s_noise, simple_order_2)
         predicted = move.apply(x, history[: min(predictor_order, max(1, last - i))])
     return predicted
 
@@ -124,6 +137,7 @@ def _move(
     tau: float,
     noise: NoiseSampler,
     s_noise: float,
+    simple_order_2: bool,
 ) -> _Move:
     start = lambda_of(schedule, sigma)
     h = lambda_of(schedule, sigma_next) - start
@@ -131,4 +145,5 @@ def _move(
     if tau > 0 and s_noise > 0:
         spread = sigma_next * math.sqrt(-math.expm1(-2 * tau**2 * h)) * s_noise
         added = noise(sigma, sigma_next) * spread
-    return _Move(sigma, sigma_next, alpha_of(schedule, sigma_next), start, h, tau, added)
+    alpha = alpha_of(schedule, sigma_next)
+    return _Move(sigma, sigma_next, alpha, start, h, tau, added, simple_order_2)

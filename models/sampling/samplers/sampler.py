@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from models.sampling.noise import NoiseSampler
+from models.sampling.noise import ContinuedNoise, NoiseSampler, brownian_noise, step_noise
 from models.sampling.schedule import Schedule
 
 Callback = Callable[[int, Tensor, Tensor], None]
@@ -53,6 +53,24 @@ class NoiseKind(Enum):
     STEPS = "steps"  # independent draws
     BROWNIAN = "brownian"  # a Brownian path drawn on the CPU
     BROWNIAN_ON_DEVICE = "brownian_on_device"  # a Brownian path drawn where the latent is
+    CONTINUED = "continued"  # draws of any shape that follow on the initial noise
+
+
+def noise_of(kind: NoiseKind, x: Tensor, sigmas: Sequence[float], seed: int) -> NoiseSampler:
+    """The noise of a run that starts at x; ValueError for a seed that it cannot take."""
+    match kind:
+        case NoiseKind.NONE:
+            return _no_noise
+        case NoiseKind.STEPS:
+            return step_noise(x, seed)
+        case NoiseKind.CONTINUED:
+            return ContinuedNoise(x, seed)
+        case _:
+            return brownian_noise(x, sigmas, seed, on_cpu=kind is NoiseKind.BROWNIAN)
+
+
+def _no_noise(sigma: float, sigma_next: float) -> Tensor:
+    raise AssertionError("a sampler registered without noise asked for some")
 
 
 @dataclass(frozen=True)

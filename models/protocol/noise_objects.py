@@ -1,0 +1,35 @@
+"""NOISE objects: what goes through NOISE sockets. Packs bring further ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.protocol.replaced import current
+from models.sampling.noise import prepare_noise
+
+
+class NoNoise:
+    """Zeros, for runs that go on with a noisy latent."""
+
+    seed = 0  # of what samplers draw on the way
+
+    def generate_noise(self, input_latent: Mapping[str, Any]) -> Tensor:
+        """For a LATENT value, on the CPU."""
+        return torch.zeros_like(input_latent["samples"], device="cpu")
+
+
+class RandomNoise:
+    """The initial noise of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def generate_noise(self, input_latent: Mapping[str, Any]) -> Tensor:
+        """For a LATENT value, on the CPU."""
+        draw = current("comfy.sample.prepare_noise", prepare_noise)
+        noise: Tensor = draw(input_latent["samples"], self.seed, input_latent.get("batch_index"))
+        return noise
