@@ -14,6 +14,7 @@ from executor.worker_interface import Worker, WorkerLost
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF_S: Final = 30.0
+MAX_BACKOFF_KILLED_S: Final = 2.0  # who was killed may do better next time
 STEADY_S: Final = 60.0  # a worker that lived so long is restarted without delay again
 
 
@@ -149,7 +150,7 @@ class Pool:
             except Exception as error:  # one bad event must not leave the slot without a worker
                 log.exception("an event of worker '%s' could not be handled", slot.name)
                 reason = f"worker '{slot.name}' reported what cannot be handled: {error}"
-            slot.is_ready = False
+            was_ready, slot.is_ready = slot.is_ready, False
             if self._is_stopping:
                 return
             log.log(logging.INFO if slot.is_replaced else logging.ERROR, "%s", reason)
@@ -161,12 +162,13 @@ class Pool:
                 self._killed_in.add(slot.loading)
                 slot.loading = None
                 failures = 0
-            elif slot.is_replaced:
-                failures = 0
+            elif slot.is_replaced or was_ready or time.monotonic() - began >= STEADY_S:
+                failures = 0  # it can start
             else:
-                failures = 0 if time.monotonic() - began >= STEADY_S else failures + 1
+                failures += 1
             if failures > 1:  # the first restart is immediate
-                await asyncio.sleep(min(self._backoff_s * 2 ** (failures - 2), MAX_BACKOFF_S))
+                most = MAX_BACKOFF_S if is_own_fault else MAX_BACKOFF_KILLED_S
+                await asyncio.sleep(min(self._backoff_s * 2 ** min(failures - 2, 16), most))
             slot.prompts, slot.is_replaced = 0, False
             slot.worker = self._make_worker(slot.name)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import chain, islice
+from typing import Any, Final, TypeAlias
 
 from executor.worker.contract import Contract
 from executor.worker.errors import ResultError
 from executor.worker.graph import is_link
 from nodes.blocker import ExecutionBlocker
+
+MOST_SHOWN: Final = 1_000_000  # items of one list that a node shows
 
 Arguments: TypeAlias = dict[str, Sequence[Any]]  # input -> its values
 
@@ -122,7 +125,14 @@ def merge_ui(results: Sequence[CallResult]) -> dict[str, list[Any]] | None:
     shown = [result.ui for result in results if result.ui is not None]
     if not shown:
         return None
-    return {key: [item for ui in shown for item in ui.get(key, ())] for key in shown[0]}
+    return {key: _joined(key, [ui.get(key, ()) for ui in shown]) for key in shown[0]}
+
+
+def _joined(key: str, values: Iterable[Iterable[Any]]) -> list[Any]:
+    items = list(islice(chain.from_iterable(values), MOST_SHOWN + 1))
+    if len(items) > MOST_SHOWN:  # a generator may have no end
+        raise ResultError(f"the ui of the node has more than {MOST_SHOWN:,} items for '{key}'")
+    return items
 
 
 def result_links(results: Sequence[CallResult]) -> list[str]:

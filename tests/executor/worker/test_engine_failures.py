@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -145,6 +146,16 @@ def test_a_ui_that_is_no_json_fails_the_prompt_and_names_the_node() -> None:
     error = Bench(BASIC | {"Odd": Odd}).run({"4": node("Odd", value=1)}, "4").error
     assert error["node_id"] == "4"
     assert "JSON" in error["exception_message"]
+
+
+def test_a_ui_without_end_fails_the_prompt() -> None:
+    class Endless(Show):
+        def run(self, value: Any) -> dict[str, Any]:
+            return {"ui": {"things": itertools.count()}}
+
+    error = Bench(BASIC | {"Endless": Endless}).run({"4": node("Endless", value=1)}, "4").error
+    assert error["node_id"] == "4"
+    assert "more than 1,000,000 items" in error["exception_message"]
 
 
 def test_nan_in_a_ui_breaks_nothing() -> None:
