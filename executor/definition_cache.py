@@ -43,15 +43,24 @@ class Definitions:
         self.book = RuleBook({})  # the same, in the form that validation needs
         self.packs = LoadedPacks()  # what became of the node packs
         self._known = asyncio.Event()
+        self._settled = asyncio.Event()  # known, or none will come for the time being
+        self._failure: str | None = None
 
     @property
     def are_known(self) -> bool:
         return self._known.is_set()
 
+    def fail(self, reason: str) -> None:
+        """Workers fail to start again and again: nobody needs to wait for one."""
+        self._failure = reason
+        self._settled.set()
+
     async def wait(self, wait_s: float) -> None:
-        """Wait until definitions are known; raises TimeoutError."""
+        """Wait until definitions are known; raises TimeoutError, also if workers cannot start."""
         async with asyncio.timeout(wait_s):
-            await self._known.wait()
+            await self._settled.wait()
+        if not self.are_known:
+            raise TimeoutError(f"no worker can start: {self._failure}")
 
     def update(self, definitions: Iterable[NodeDefinition]) -> bool:
         """Take over the inputs of some classes that are known; whether that changed anything."""
@@ -76,6 +85,7 @@ class Definitions:
         self.fingerprint = published.fingerprint
         self.packs = published.packs
         self._known.set()
+        self._settled.set()
         if is_same:
             return False
         self.by_name = by_name

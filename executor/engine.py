@@ -70,6 +70,7 @@ class Engine:
         self.store = store
         self.pool = pool
         self.definitions = Definitions()
+        pool.on_failing = self.definitions.fail
         self.options = FileOptions(config.folders, config.remote)
         self.lists = PackLists(self.definitions, pool)
         self._kinds = KindTable(config.folders)

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 MAX_BACKOFF_S: Final = 30.0
 MAX_BACKOFF_KILLED_S: Final = 2.0  # who was killed may do better next time
+FEW_FAILURES: Final = 2  # in a row, after which clients are told
 STEADY_S: Final = 60.0  # a worker that lived so long is restarted without delay again
 
 
@@ -56,6 +57,7 @@ class Pool:
         max_bytes: int = 0,
     ) -> None:
         """Workers are replaced after so many prompts, or with more memory than that (0: not)."""
+        self.on_failing: Callable[[str], None] = lambda reason: None  # workers cannot start
         self._max_prompts = max_prompts
         self._max_bytes = max_bytes
         self._make_worker = make_worker
@@ -154,7 +156,10 @@ class Pool:
             if self._is_stopping:
                 return
             log.log(logging.INFO if slot.is_replaced else logging.ERROR, "%s", reason)
-            await owner.on_lost(slot, reason)
+            try:
+                await owner.on_lost(slot, reason)
+            except Exception:  # the slot gets a new worker all the same
+                log.exception("what '%s' had cannot be taken back", slot.name)
             await slot.worker.stop(0)
             if slot.loading is not None:  # it goes better without that pack
                 if is_own_fault or slot.loading in self._killed_in:
@@ -166,6 +171,8 @@ class Pool:
                 failures = 0  # it can start
             else:
                 failures += 1
+            if failures > FEW_FAILURES and is_own_fault:
+                self.on_failing(reason)
             if failures > 1:  # the first restart is immediate
                 most = MAX_BACKOFF_S if is_own_fault else MAX_BACKOFF_KILLED_S
                 await asyncio.sleep(min(self._backoff_s * 2 ** min(failures - 2, 16), most))

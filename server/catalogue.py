@@ -61,8 +61,8 @@ class Catalogue:
             return
         try:
             await self._definitions.wait(self._wait_s)
-        except TimeoutError:
-            raise NotReady() from None
+        except TimeoutError as error:
+            raise NotReady(details=str(error)) from None
 
     def _encode_all(self) -> EncodedBody:
         definitions = list(self._definitions.by_name.values())

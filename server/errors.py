@@ -181,7 +181,7 @@ class TooManyClients(ServerError):
 
 
 class NotReady(ServerError):
-    """The server has no node definitions yet: its first worker is still starting."""
+    """The server has no node definitions yet: no worker has started."""
 
     status = 503
     type = "not_ready"

@@ -84,6 +84,7 @@ def start_server(base: Path, *flags: str, environ: dict[str, str] | None = None)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",  # nodes may print what is no text
         start_new_session=True,
     )
     server = ServerProcess(process, base, [])

@@ -129,8 +129,8 @@ async def submit_prompt(
     except RecursionError:
         too_deep = BadRequest("the prompt is nested too deeply")
         raise PromptRejected(too_deep.body()["error"], {}) from None
-    except (TimeoutError, WorkerLost):
-        raise NotReady() from None
+    except (TimeoutError, WorkerLost) as error:
+        raise NotReady(details=str(error)) from None
     try:
         await engine.dispatcher.submit(job, submission.secrets)
     except PromptIdTaken:

@@ -64,6 +64,17 @@ def test_a_folder_that_cannot_be_written_is_only_logged(
     assert "not cached" in caplog.text
 
 
+async def test_nobody_waits_for_workers_that_cannot_start() -> None:
+    definitions = Definitions()
+    waiting = asyncio.create_task(definitions.wait(20))
+    await asyncio.sleep(0)
+    definitions.fail("torch is missing")
+    with pytest.raises(TimeoutError, match="torch is missing"):
+        await waiting
+    definitions.replace(published(DEFINITION))
+    await definitions.wait(0.01)
+
+
 async def test_waiting_ends_when_definitions_become_known() -> None:
     definitions = Definitions()
     assert not definitions.are_known

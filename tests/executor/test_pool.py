@@ -95,11 +95,27 @@ async def test_a_lost_worker_is_replaced_in_its_place(setup: Setup) -> None:
 
 async def test_a_worker_that_cannot_start_is_tried_again_and_again(setup: Setup) -> None:
     await setup.until(2)
+    told: list[str] = []
+    setup.pool.on_failing = told.append
     for count in (1, 3, 4, 5):
         (await setup.until(count)).lose("crashed")
 
     await setup.until(6)
     assert len(setup.owner.lost) == 4
+    assert told == 2 * ["worker 'worker-1' crashed"]
+
+
+async def test_a_worker_gets_a_successor_although_what_it_had_cannot_be_taken_back(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(slot: Slot, reason: str) -> None:
+        raise RuntimeError("no room")
+
+    setup.owner.on_lost = fail  # type: ignore[method-assign]
+    await setup.until(2)
+    (await setup.until(1)).lose("crashed")
+    await setup.until(3)
+    assert "no room" in caplog.text
 
 
 async def test_the_pool_knows_what_its_workers_told(setup: Setup) -> None:
