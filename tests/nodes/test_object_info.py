@@ -34,6 +34,10 @@ REFERENCE["SaveImageWebsocket"] = {
 # An integer that does not cross to the server as one; clients read it as this number anyway.
 REFERENCE["TrimAudioDuration"]["input"]["required"]["start_index"][1]["min"] = -(2.0**64)
 
+# The recorded server had a folder in its input folder.
+for _name in ("LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder"):
+    REFERENCE[_name]["input"]["required"]["folder"][1]["options"] = []
+
 
 def _described(name: str) -> dict[str, Any]:
     definition = describe(name, NODE_CLASSES[name], DISPLAY_NAMES[name])

@@ -1,0 +1,1 @@
+"""Nodes for collections of pictures and texts that models are trained with."""
