@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
 from torch import Tensor
 
 from models.math import resize
+
+T = TypeVar("T")
 
 
 def repeat_to(values: Tensor, count: int) -> Tensor:
@@ -23,3 +28,13 @@ def fit(samples: Tensor, like: Tensor, method: str = "bilinear") -> Tensor:
     if samples.shape[-2:] == like.shape[-2:]:
         return samples
     return resize(samples, width, height, method, crop=True)
+
+
+def in_batches(items: Sequence[T], size: int, kind: Callable[[T], Any]) -> Iterator[Sequence[T]]:
+    """Neighbours of one kind, at most `size` together."""
+    start = 0
+    for end in range(1, len(items) + 1):
+        is_last = end == len(items)
+        if is_last or end - start == size or kind(items[end]) != kind(items[start]):
+            yield items[start:end]
+            start = end

@@ -6,13 +6,14 @@ A latent is {"samples": [B, C, ..., h, w]}, and may have a `noise_mask` [B, ...,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from nodes.tensors.batches import fit, repeat_to
+from nodes.tensors.batches import fit, in_batches, repeat_to
 
 Latent: TypeAlias = Mapping[str, Any]
 
@@ -62,6 +63,48 @@ def joined(first: Latent, second: Latent) -> dict[str, Any]:
     """Two batches as one; the second gets the sides of the first."""
     samples = torch.cat((first["samples"], fit(second["samples"], first["samples"])))
     return with_samples(first, samples, batch_index=batch_index(first) + batch_index(second))
+
+
+def rebatched(latents: Sequence[Latent], size: int) -> list[dict[str, Any]]:
+    """The same items in batches of `size`; a new one also begins where the sides change.
+
+    Items keep their places, or are counted over all that come before. Where one of a batch has a
+    noise mask, all do: with the sides of the first mask, and ones for those without.
+    """
+    items: list[Latent] = []
+    for latent in latents:
+        count = latent["samples"].shape[0]
+        places = latent.get("batch_index") or range(len(items), len(items) + count)
+        masks = latent.get("noise_mask")
+        if masks is not None:
+            masks = repeat_to(masks, count)
+        for i, place in enumerate(places):
+            item = with_samples(latent, latent["samples"][i : i + 1], batch_index=[place])
+            items.append(item if masks is None else {**item, "noise_mask": masks[i : i + 1]})
+    groups = in_batches(items, size, lambda item: item["samples"].shape)
+    return [_together(group) for group in groups]
+
+
+def _together(items: Sequence[Latent]) -> dict[str, Any]:
+    made = with_samples(
+        items[0],
+        torch.cat([item["samples"] for item in items]),
+        batch_index=[place for item in items for place in item["batch_index"]],
+    )
+    given = [item["noise_mask"] for item in items if "noise_mask" in item]
+    if given:
+        everywhere = torch.ones_like(given[0])
+        masks = [item.get("noise_mask", everywhere) for item in items]
+        sides = everywhere.shape[-2:]
+        masks = [mask if mask.shape[-2:] == sides else _resized(mask, sides) for mask in masks]
+        made["noise_mask"] = torch.cat(masks)
+    return made
+
+
+def _resized(mask: Tensor, sides: torch.Size) -> Tensor:
+    planes = mask.reshape(-1, 1, *mask.shape[-2:])
+    resized = functional.interpolate(planes, size=sides, mode="bilinear")
+    return resized.reshape(*mask.shape[:-2], *sides)
 
 
 def crop(samples: Tensor, width: int, height: int, x: int, y: int) -> Tensor:

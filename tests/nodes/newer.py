@@ -13,6 +13,7 @@ from typing import Any, Final
 # Outputs that later releases added to the end, name -> type.
 ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "CustomCombo": {"INDEX": "INT"},
+    "MaskPreview": {"mask": "MASK"},
     "PreviewAny": {"STRING": "STRING"},
     "PreviewAudio": {"audio": "AUDIO"},
     "PreviewImage": {"images": "IMAGE"},
@@ -26,6 +27,22 @@ ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "SaveSVGNode": {"svg": "SVG"},
     "SaveVideo": {"video": "VIDEO"},
     "SaveWEBM": {"images": "IMAGE"},
+}
+
+# Choices that open inputs, which later releases added: class -> input -> options.
+ADDED_OPTIONS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
+    "ResizeImageMaskNode": {
+        "resize_type": [
+            {
+                "key": "scale to multiple",
+                "inputs": {
+                    "required": {
+                        "multiple": ["INT", {"default": 8, "min": 1, "max": 16384, "step": 1}]
+                    }
+                },
+            }
+        ]
+    }
 }
 
 # Classes of later releases.

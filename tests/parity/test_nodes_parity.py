@@ -33,6 +33,8 @@ def _value(value: Any) -> Any:
         return _run(value["$node"], value.get("inputs", {}))[0]
     if isinstance(value, dict):
         return {key: _value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_value(item) for item in value]
     return value
 
 
@@ -41,6 +43,10 @@ def _check(check: Check, actual: Any, expected: Any) -> None:
         assert actual.keys() == expected.keys()
         for key, value in expected.items():
             _check(check, actual[key], value)
+    elif isinstance(expected, list):
+        assert len(actual) == len(expected)
+        for item, value in zip(actual, expected, strict=True):
+            _check(check, item, value)
     elif isinstance(expected, np.ndarray):
         assert isinstance(actual, Tensor)
         check(actual.float().numpy(), expected)
