@@ -43,6 +43,7 @@ class EngineConfig:
     database_url: str = ""  # default: sqlite in the user folder
     history_limit: int = 10_000  # finished jobs kept
     history_days: float = 0.0  # days that they are kept; 0: any number
+    history_bytes: int = 0  # that they may take; 0: any number
     max_attempts: int = 2  # how often a job whose worker died is started
     interrupt_grace_s: float = 10.0  # how long an interrupted job may go on
     workers: int = 1  # worker processes
@@ -94,7 +95,10 @@ class Engine:
         Raises StoreError.
         """
         store = await Store.open(
-            config.url, history_limit=config.history_limit, history_days=config.history_days
+            config.url,
+            history_limit=config.history_limit,
+            history_days=config.history_days,
+            history_bytes=config.history_bytes,
         )
         pool = Pool(
             make_worker,

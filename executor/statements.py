@@ -49,7 +49,24 @@ counters = sa.select(
     sa.func.coalesce(sa.func.max(jobs.c.place), 0) + 1,
 )
 
-count_ended = sa.select(sa.func.count(jobs.c.place))
+# How many jobs have ended, and how many bytes they are.
+total_of_ended = sa.select(
+    sa.func.count(), sa.cast(sa.func.coalesce(sa.func.sum(jobs.c.size), 0), sa.BigInteger)
+).where(jobs.c.place.is_not(None))
+
+size_of_jobs = sa.select(
+    sa.cast(sa.func.coalesce(sa.func.sum(jobs.c.size), 0), sa.BigInteger)
+).where(jobs.c.sequence.in_(sa.bindparam("of_sequences", expanding=True)))
+
+# The sizes of the oldest ended jobs, oldest first, and their sum.
+oldest_sizes = (
+    sa.select(jobs.c.size)
+    .where(jobs.c.place.is_not(None))
+    .order_by(jobs.c.place)
+    .limit(sa.bindparam("how_many"))
+)
+_oldest = oldest_sizes.subquery()
+size_of_oldest = sa.select(sa.cast(sa.func.coalesce(sa.func.sum(_oldest.c.size), 0), sa.BigInteger))
 
 # The largest automatic number among jobs that still wait; the counter goes on after it.
 largest_waiting_number = sa.select(sa.func.max(sa.func.abs(jobs.c.number))).where(

@@ -15,6 +15,7 @@ from executor import statements
 from executor.damaged_rows import Rows
 from executor.database import Database
 from executor.database_engine import StoreError
+from executor.history_limits import HistoryLimits
 from executor.job_rows import entry_of, job_of, job_rows, overview_of, record_of, result_row
 from executor.job_summary import JobSummary
 from executor.jobs import (
@@ -29,7 +30,6 @@ from executor.jobs import (
 )
 from executor.schema import bring_up_to_date
 
-_LOOK_AT_AGE_MS: Final = 60_000  # that looking for old jobs, which reads all, comes after the last
 _ALL: Final = (1 << 63) - 1  # a limit that is none
 PAGE: Final = 64  # jobs that one read returns at most
 
@@ -50,26 +50,29 @@ class Store:
     tried until the database can be written; all else raises StoreUnavailable. Made by `open`.
     """
 
-    def __init__(self, url: str, history_limit: int, history_days: float) -> None:
-        self._database = Database(url, on_rollback=self._forget_count)
-        self._history_limit = history_limit
-        self._history_ms = int(history_days * 86_400_000)  # 0: ended jobs of any age are kept
-        self._next_look_at_age = 0  # ms since 1970
+    def __init__(self, url: str, limits: HistoryLimits) -> None:
+        self._database = Database(url, on_rollback=limits.forget)
+        self._limits = limits
         self._next_sequence = 1
         self._next_place = 1  # this and the next: used in the writer's thread only
-        self._ended: int | None = None  # None: to be counted
         self._rows = Rows()  # used in the reader's thread only
 
     @classmethod
     async def open(
-        cls, url: str, *, history_limit: int = 10_000, history_days: float = 0.0
+        cls,
+        url: str,
+        *,
+        history_limit: int = 10_000,
+        history_days: float = 0.0,
+        history_bytes: int = 0,
     ) -> Store:
         """Open or make the database and bring its schema up to date; raises StoreError.
 
-        At most so many ended jobs are kept, and only those of so many days (0: of any age).
+        At most so many ended jobs are kept, only those of so many days (0: of any age), and no
+        more than so many bytes of them (0: any).
         Jobs found running (the last server died) are queued again.
         """
-        store = cls(url, history_limit, history_days)
+        store = cls(url, HistoryLimits(history_limit, history_days, history_bytes))
         try:
             await store._database.write(store._prepare)
             # The reader opens the files while they are there.
@@ -131,7 +134,7 @@ class Store:
         at = now_ms()
 
         def operation(connection: sa.Connection) -> list[tuple[str, Address]]:
-            cancelled = []
+            cancelled, ended = [], []
             for sequence in sequences:
                 values = {"of_sequence": sequence, "at": at, "at_place": self._next_place}
                 if connection.execute(statements.cancel_job, values).rowcount == 1:
@@ -139,8 +142,9 @@ class Store:
                     of_job = {"of_sequence": sequence}
                     row = connection.execute(statements.address_of_job, of_job).one()
                     cancelled.append((row.prompt_id, Address(row.client_id, row.owner)))
-            self._count_ended(connection, len(cancelled))
-            self._prune(connection)
+                    ended.append(sequence)
+            self._limits.note_ended(connection, ended)
+            self._limits.prune(connection, now_ms())
             return cancelled
 
         return await self._database.write(operation, is_durable=True)
@@ -157,7 +161,7 @@ class Store:
                 connection.execute(delete, {"of_prompt": prompt_id} | of_owner).rowcount
                 for prompt_id in prompt_ids
             )
-            self._count_ended(connection, -deleted)
+            self._limits.note_deleted(deleted)
             return deleted
 
         return await self._database.write(operation)
@@ -166,7 +170,7 @@ class Store:
         """Forget all ended jobs, of one owner or of any; how many there were."""
 
         def operation(connection: sa.Connection) -> int:
-            self._forget_count()
+            self._limits.forget()
             delete, of_owner = _limited(statements.delete_all_ended, owner)
             return connection.execute(delete, of_owner).rowcount
 
@@ -351,8 +355,7 @@ class Store:
         connection.execute(statements.requeue_running)
         row = connection.execute(statements.counters).one()
         self._next_sequence, self._next_place = row
-        self._count_ended(connection, 0)
-        self._prune(connection)
+        self._limits.prune(connection, now_ms())
 
     def _finish(self, connection: sa.Connection, job: Job, result: Result, ended_at: int) -> bool:
         values = {
@@ -368,32 +371,9 @@ class Store:
             return False
         connection.execute(statements.insert_result, result_row(job.sequence, result))
         self._next_place += 1
-        self._count_ended(connection, 1)
-        self._prune(connection)
+        self._limits.note_ended(connection, [job.sequence])
+        self._limits.prune(connection, now_ms())
         return True
-
-    def _forget_count(self) -> None:
-        """What was counted may have been undone."""
-        self._ended = None
-
-    def _count_ended(self, connection: sa.Connection, more: int) -> None:
-        """So many more jobs have ended."""
-        if self._ended is None:
-            self._ended = connection.execute(statements.count_ended).scalar_one()
-        else:
-            self._ended += more
-
-    def _prune(self, connection: sa.Connection) -> None:
-        now = now_ms()
-        if self._history_ms and now >= self._next_look_at_age:
-            self._next_look_at_age = now + _LOOK_AT_AGE_MS
-            before = {"before": now - self._history_ms}
-            deleted = connection.execute(statements.delete_ended_before, before).rowcount
-            self._count_ended(connection, -deleted)
-        surplus = (self._ended or 0) - self._history_limit
-        if surplus > 0:
-            connection.execute(statements.delete_oldest_ended, {"how_many": surplus})
-            self._count_ended(connection, -surplus)
 
 
 def now_ms() -> int:

@@ -13,7 +13,7 @@ from server.listener import HubListener, ProgressView
 from server.pack_questions import PackQuestions
 from server.routes.prompt import submit_prompt
 from server.services import Core
-from server.settings import GIB, Settings
+from server.settings import GIB, MIB, Settings
 from server.workers import WorkerConfigs, remote_files
 
 
@@ -27,6 +27,7 @@ async def start_core(
         database_url=settings.database_url,
         history_limit=settings.history_limit,
         history_days=settings.history_days,
+        history_bytes=int(settings.history_max_size * MIB),
         max_attempts=settings.job_attempts,
         interrupt_grace_s=settings.interrupt_grace,
         workers=settings.workers,

@@ -10,7 +10,8 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from server.redaction import redact
-from server.settings import LogFile, Settings
+from server.setting_values import LogFile
+from server.settings import Settings
 
 _LINE = "%(asctime)s %(levelname)-7s %(message)s"
 _TIME = "%H:%M:%S"

@@ -23,6 +23,7 @@ from server.broken_requests import answer_in_json
 from server.features import build_features
 from server.folder_lock import FolderInUse, held
 from server.front_end import FrontEnd
+from server.housekeeping import Housekeeping, limits_of
 from server.hub import Hub
 from server.images import limit_pixels
 from server.keys import KeyFileUnreadable
@@ -114,6 +115,7 @@ async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: L
         logs=LogFeed(log_ring, hub.find),
         starting=asyncio.get_running_loop().create_future(),
     )
+    housekeeping = Housekeeping(folders, limits_of(settings))
     async with _listening(settings, build_app(services)) as port:
         pinging = asyncio.create_task(_ping(hub, settings.websocket_heartbeat))
         watching = asyncio.create_task(access.watch())
@@ -122,7 +124,9 @@ async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: L
                 if settings.quick_test:
                     await engine.pool.wait_ready(settings.startup_wait)
                 else:
+                    keeping = asyncio.create_task(housekeeping.run(engine.store))
                     await ended.wait()
+                    keeping.cancel()
                     log.info("stopping")
         finally:
             pinging.cancel()

@@ -14,6 +14,21 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from server.origin import is_loopback
+from server.setting_values import LOG_LEVELS, LogFile
+from server.setting_values import boolean as _boolean
+from server.setting_values import date_format as _date_format
+from server.setting_values import devices as _devices
+from server.setting_values import fetch_host as _fetch_host
+from server.setting_values import host as _host
+from server.setting_values import integer as _integer
+from server.setting_values import list_of as _list_of
+from server.setting_values import log_file as _log_file
+from server.setting_values import node_names as _node_names
+from server.setting_values import number as _number
+from server.setting_values import one_of as _one_of
+from server.setting_values import path as _path
+from server.setting_values import positive as _positive
+from server.setting_values import text as _text
 
 # ruff: noqa: RUF009  (`_setting` makes a field with an immutable default; ruff cannot see that)
 
@@ -23,7 +38,6 @@ ENV_PREFIX: Final = "DARKROOM_"
 CONFIG_NAME: Final = "darkroom.toml"
 MIB: Final = 1024 * 1024
 GIB: Final = 1024 * MIB
-LOG_LEVELS: Final = ("DEBUG", "DETAIL", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingError(Exception):
@@ -33,135 +47,6 @@ class SettingError(Exception):
         super().__init__(f"the setting '{name}' cannot be {value!r} ({source}): {reason}")
         self.name = name
         self.source = source
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("it must be text")
-    return value
-
-
-def _integer(low: int, high: int | None = None) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError("it must be a whole number")
-        number = int(value)
-        if number < low or (high is not None and number > high):
-            bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise ValueError(f"it must be {bounds}")
-        return number
-
-    return parse
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("it must be a number")
-    number = float(value)
-    if not 0 <= number < float("inf"):
-        raise ValueError("it must not be negative or infinite")
-    return number
-
-
-def _positive(value: object) -> float:
-    number = _number(value)
-    if number == 0:
-        raise ValueError("it must be more than 0")
-    return number
-
-
-def _host(value: object) -> str:
-    name = _text(value)
-    if not name or any(sign in name for sign in "/: \t[]") or "*" in name[1:]:
-        raise ValueError("it must list names without scheme and port, or be `*`")
-    return name
-
-
-def _fetch_host(value: object) -> str:
-    name, _, port = _text(value).lower().partition(":")
-    if port and not port.isdecimal():
-        raise ValueError("it must list names such as a.example, *.b.example or c.example:8443")
-    if _host(name.removeprefix("*.")) == "*":
-        raise ValueError("it must name hosts: not every one is allowed at once")
-    return name + (f":{port}" if port not in ("", "443") else "")
-
-
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {"1": True, "true": True, "yes": True, "on": True}
-    known |= {"0": False, "false": False, "no": False, "off": False}
-    try:
-        return known[str(value).strip().lower()]
-    except KeyError:
-        raise ValueError("it must be true or false") from None
-
-
-def _path(value: object) -> Path:
-    return Path(_text(value)).expanduser()
-
-
-def _list_of(parse: Callable[[object], T], separator: str) -> Callable[[object], tuple[T, ...]]:
-    def parse_list(value: object) -> tuple[T, ...]:
-        items = value.split(separator) if isinstance(value, str) else value
-        if not isinstance(items, list | tuple):
-            raise ValueError("it must be a list")
-        trimmed = [item.strip() if isinstance(item, str) else item for item in items]
-        return tuple(parse(item) for item in trimmed if item != "")
-
-    return parse_list
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if value not in choices:
-            raise ValueError(f"it must be one of {', '.join(choices)}")
-        return str(value)
-
-    return parse
-
-
-def _devices(value: object) -> tuple[int, ...]:
-    return () if value == "all" else _list_of(_integer(0), ",")(value)
-
-
-@dataclass(frozen=True)
-class LogFile:
-    """A file that gets log lines."""
-
-    level: str  # the least severity
-    path: Path
-
-
-def _log_file(value: object) -> LogFile:
-    level, has_path, path = _text(value).partition(":")
-    if not has_path or not path:
-        raise ValueError("it must have the form LEVEL:FILE")
-    return LogFile(_one_of(*LOG_LEVELS)(level), _path(path))
-
-
-def _node_names(value: object) -> tuple[str, ...]:
-    """A list of names, or the YAML file that holds one."""
-    names = _read_yaml(_path(value)) or [] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ValueError("it must be a file that holds a list of node ids")
-    return tuple(names)
-
-
-def _read_yaml(file: Path) -> object:
-    import yaml  # only who names such a file pays for it
-
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(str(error)) from None
-
-
-def _date_format(value: object) -> str:
-    text = _text(value)
-    if not text or text.startswith("/") or ".." in text or not text.isprintable():
-        raise ValueError("it must give a folder name, such as %Y-%m-%d")
-    return text
 
 
 def _setting(default: T, parse: Callable[[object], object], text: str) -> T:
@@ -255,11 +140,25 @@ class Settings:
         "sha256", _one_of("md5", "sha1", "sha256", "sha512"), "tells whether two uploads are equal"
     )
 
+    # files
+    output_max_files: int = _setting(0, _integer(0), "files kept in output; 0: any number")
+    output_max_days: float = _setting(0.0, _number, "days that they are kept; 0: for ever")
+    output_max_size: float = _setting(0.0, _number, "MB that they may take; 0: any")
+    input_max_files: int = _setting(0, _integer(0), "files kept in input; 0: any number")
+    input_max_days: float = _setting(0.0, _number, "days that they are kept; 0: for ever")
+    input_max_size: float = _setting(0.0, _number, "MB that they may take; 0: any")
+    temp_max_files: int = _setting(0, _integer(0), "files kept in temp; 0: any number")
+    temp_max_days: float = _setting(0.0, _number, "days that they are kept; 0: until the start")
+    temp_max_size: float = _setting(0.0, _number, "MB that they may take; 0: any")
+
     # jobs
     database_url: str = _setting("", _text, "where jobs are kept; default: base/user/darkroom.db")
     history_limit: int = _setting(10_000, _integer(1), "finished jobs kept; the oldest goes first")
     history_days: float = _setting(
         0.0, _number, "days that finished jobs are kept; looked at when one ends; 0: for ever"
+    )
+    history_max_size: float = _setting(
+        0.0, _number, "MB that finished jobs may take in the database; 0: any"
     )
     job_attempts: int = _setting(2, _integer(1), "how often a job whose worker died is started")
     interrupt_grace: float = _setting(

@@ -8,7 +8,8 @@ from executor.folders import Folders
 from executor.remote_files import RemoteFiles
 from executor.worker_config import WorkerConfig
 from server.locations import STARTER_MODELS, extra_path_files
-from server.settings import LOG_LEVELS, MIB, Settings
+from server.setting_values import LOG_LEVELS
+from server.settings import MIB, Settings
 
 
 class WorkerConfigs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import sqlite3
 from collections.abc import AsyncIterator
@@ -273,6 +274,30 @@ async def test_jobs_that_ended_long_ago_make_room(
 
     assert await history_ids(store) == ["b", "c", "d"]
     assert await queued_ids(store) == [waiting.prompt_id]
+    await store.close()
+
+
+async def test_jobs_of_more_than_so_many_bytes_make_room(database_url: str) -> None:
+    big = dataclasses.replace(SUCCESS, outputs=b'{"1":"' + b"x" * 10_000 + b'"}')
+    store = await Store.open(database_url, history_bytes=25_000)
+    for prompt_id in "abc":
+        await run(store, make_job(prompt_id), big)
+    assert await history_ids(store) == ["b", "c"]
+    for number in range(40):  # 40 kB of cancelled jobs: they count, too
+        waiting = await store.add(make_job(f"cancelled {number}", extra_data=b"x" * 1000))
+        await store.cancel([waiting.sequence])
+    assert await history_ids(store) == []
+    huge = dataclasses.replace(SUCCESS, outputs=b'{"1":"' + b"x" * 100_000 + b'"}')
+    await run(store, make_job("huge"), huge)
+    assert await history_ids(store) == ["huge"]  # larger than all that is kept, and the newest
+    assert await store.record("cancelled 39") is None
+    await store.delete_history(["huge"])
+    await run(store, make_job("a"), big)
+    await run(store, make_job("b"), big)
+    await store.close()
+
+    store = await Store.open(database_url, history_bytes=15_000)
+    assert await history_ids(store) == ["b"]
     await store.close()
 
 

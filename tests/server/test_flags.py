@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.flags import FLAGS, ParsedFlags, add_flags, read_flags
-from server.settings import PARSERS, LogFile, SettingError, Settings, build_settings
+from server.setting_values import LogFile
+from server.settings import PARSERS, SettingError, Settings, build_settings
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -18,7 +18,8 @@ from server.hub import Hub
 from server.listener import HubListener, ProgressLog
 from server.log import DETAIL, JsonFormatter, is_interactive, set_up_logging
 from server.log_lines import LogRing
-from server.settings import LogFile, Settings
+from server.setting_values import LogFile
+from server.settings import Settings
 from server.terminal import ProgressBars, rich_handler
 
 
