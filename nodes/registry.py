@@ -13,6 +13,7 @@ from nodes.base import Node
 # in one of these, under a name without underscore.
 _MODULES: Final = (
     "sampling",
+    "model_sampling",
     "loaders",
     "conditioning",
     "conditioning_mixing",

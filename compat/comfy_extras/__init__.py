@@ -67,7 +67,7 @@ def find(module: str, name: str) -> Any:
 
 
 def _built(full: str) -> Any:
-    module, _, name = full.rpartition(".")
+    module, _, name = f"models.protocol.{full}".rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 

@@ -221,11 +221,14 @@ HELPERS: Final[Mapping[str, str]] = {
     "nodes_freelunch": "Fourier_filter",
 }
 
-# Those of them that Darkroom has, and where.
+# Those of them that Darkroom has, and where below `models.protocol`.
 BUILT: Final[Mapping[str, str]] = {
-    "Guider_Basic": "models.protocol.guiders.BasicGuider",
-    "Guider_DualCFG": "models.protocol.guiders.DualCFGGuider",
-    "Guider_PerpNeg": "models.protocol.guiders.PerpNegGuider",
-    "Noise_EmptyNoise": "models.protocol.noise_objects.NoNoise",
-    "Noise_RandomNoise": "models.protocol.noise_objects.RandomNoise",
+    "Guider_Basic": "guiders.BasicGuider",
+    "Guider_DualCFG": "guiders.DualCFGGuider",
+    "Guider_PerpNeg": "guiders.PerpNegGuider",
+    "LCM": "distilled_sampling.LCM",
+    "ModelSamplingDiscreteDistilled": "distilled_sampling.ModelSamplingDiscreteDistilled",
+    "rescale_zero_terminal_snr_sigmas": "model_sampling.rescale_zero_terminal_snr_sigmas",
+    "Noise_EmptyNoise": "noise_objects.NoNoise",
+    "Noise_RandomNoise": "noise_objects.RandomNoise",
 }

@@ -67,25 +67,15 @@ def shifted_flow_times(n: int, mu: float) -> Tensor:
     return bend / (bend + (1 / torch.linspace(1, 0, n + 1) - 1))
 
 
-def ltxv(
-    n: int,
-    tokens: int,
-    *,
-    base_shift: float = 0.95,
-    max_shift: float = 2.05,
-    terminal: float | None = 0.1,
-) -> Tensor:
-    """n + 1 flow times of LTX-Video (HaCohen et al. 2024), bent the more the longer the video is.
+def ltxv_mu(tokens: int, *, base_shift: float = 0.95, max_shift: float = 2.05) -> float:
+    """mu of LTX-Video (HaCohen et al. 2024): linear in the tokens, through 1024 and 4096."""
+    return base_shift + (max_shift - base_shift) * (tokens - 1024) / (4096 - 1024)
 
-    mu is linear in the tokens, base_shift at 1024 and max_shift at 4096. terminal is where the
-    last time before 0 is moved, all others with it; None leaves them.
-    """
-    slope = (max_shift - base_shift) / (4096 - 1024)
-    times = shifted_flow_times(n, base_shift + slope * (tokens - 1024))
-    if terminal is None:
-        return times
+
+def stretched(times: Tensor, terminal: float) -> Tensor:
+    """Flow times whose last one before 0 is moved to `terminal`, all others with it."""
     signal = 1 - times[:-1]
-    if n > 1:
+    if signal[-1] != 0:  # but for a single time, which is 1
         signal = signal * ((1 - terminal) / signal[-1])
     return then_zero(1 - signal)
 

@@ -196,14 +196,9 @@ class LTXVScheduler(_SchedulerNode):
     ) -> tuple[Tensor]:
         """`latent` tells the video's length; with `stretch` the last time but 0 is `terminal`."""
         tokens = 4096 if latent is None else latent["samples"].shape[2:].numel()
-        times = sigma_ranges.ltxv(
-            steps,
-            tokens,
-            base_shift=base_shift,
-            max_shift=max_shift,
-            terminal=terminal if stretch else None,
-        )
-        return (times,)
+        mu = sigma_ranges.ltxv_mu(tokens, base_shift=base_shift, max_shift=max_shift)
+        times = sigma_ranges.shifted_flow_times(steps, mu)
+        return (sigma_ranges.stretched(times, terminal) if stretch else times,)
 
 
 class Flux2Scheduler(_SchedulerNode):

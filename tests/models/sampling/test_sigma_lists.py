@@ -39,16 +39,22 @@ def test_a_text_without_numbers_gives_no_sigmas() -> None:
 
 
 def test_flow_times_of_ltxv_are_moved_to_end_in_the_terminal_time() -> None:
-    plain = sigma_ranges.ltxv(8, 4096, terminal=None)
-    moved = sigma_ranges.ltxv(8, 4096, terminal=0.1)
+    plain = sigma_ranges.shifted_flow_times(8, sigma_ranges.ltxv_mu(4096))
+    moved = sigma_ranges.stretched(plain, 0.1)
     assert moved[0].item() == pytest.approx(1)
     assert moved[-1] == plain[-1] == 0
     assert moved[-2] == pytest.approx(0.1)
     assert (moved.diff() < 0).all()
 
 
+def test_a_single_flow_time_is_not_moved() -> None:
+    assert sigma_ranges.stretched(torch.tensor([1.0, 0.0]), 0.1).tolist() == [1, 0]
+
+
 def test_flow_times_of_ltxv_bend_more_for_longer_videos() -> None:
-    short, long = (sigma_ranges.ltxv(8, tokens, terminal=None) for tokens in (1024, 4096))
+    short, long = (
+        sigma_ranges.shifted_flow_times(8, sigma_ranges.ltxv_mu(tokens)) for tokens in (1024, 4096)
+    )
     assert short[4] == pytest.approx(torch.tensor(0.95).sigmoid().item())  # half way: 1/u - 1 is 1
     assert long[4] == pytest.approx(torch.tensor(2.05).sigmoid().item())
 
