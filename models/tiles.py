@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -65,3 +66,10 @@ def _ramp(size: int, overlap: int) -> Tensor:
     """Weights of a tile: 1 inside, falling towards both ends, and nowhere 0."""
     distance = torch.arange(size).minimum(torch.arange(size).flip(0)) + 1
     return (distance / (overlap + 1)).clamp(max=1.0)
+
+
+def count_tiles(size: Sequence[int], tile: Sequence[int], overlap: int) -> int:
+    """How many tiles `scale_in_tiles` makes of one picture of that height and width."""
+    return math.prod(
+        len(_starts(side, edge, overlap)) for side, edge in zip(size, tile, strict=True)
+    )

@@ -28,6 +28,7 @@ _MODULES: Final = (
     "loading",
     "images",
     "image_transforms",
+    "upscale_models",
     "masks",
     "batches",
     "resizing",
