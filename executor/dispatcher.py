@@ -28,6 +28,7 @@ from executor.messages import (
     Execute,
     Finished,
     FoldersChanged,
+    JsonObject,
     Log,
     NodeText,
     PackMessage,
@@ -90,6 +91,8 @@ class Dispatcher:
     ) -> None:
         # What node packs ask for; the server, which knows, sets it.
         self.on_ask: Callable[[Ask], Awaitable[Any]] = _cannot_answer
+        # What a node of a job with an owner shows, before clients hear of it.
+        self.on_shown: Callable[[Job, JsonObject], None] = lambda job, shown: None
         self.on_folders: Callable[[FoldersChanged], None] = lambda event: None
         self._store = store
         self._pool = pool
@@ -294,6 +297,9 @@ class Dispatcher:
                 active.is_over = True
             elif event.type == "executing":
                 active.executing = event
+            elif event.type == "executed" and active.job.owner is not None:
+                shown = message_data(event).get("output")
+                self.on_shown(active.job, shown if isinstance(shown, dict) else {})
             elif event.type == "progress_state":
                 active.progress_state = event
             elif event.type in _KEPT:

@@ -16,9 +16,10 @@ from executor.definition_cache import Definitions, Published, load_cached, save_
 from executor.definitions import NodeDefinition
 from executor.dispatcher import Dispatcher
 from executor.folders import CACHE_FOLDER, Folders
+from executor.jobs import Job
 from executor.kinds import KindTable
 from executor.listener import Listener
-from executor.messages import Ready
+from executor.messages import JsonObject, Ready
 from executor.node_replacement import Replacements, read_replacement
 from executor.options import FileOptions
 from executor.pack_lists import PackLists, names_what_is_not_listed
@@ -84,6 +85,8 @@ class Engine:
             interrupt_grace_s=config.interrupt_grace_s,
             on_ready=self._take_definitions,
         )
+        self.file_owners = store.file_owners(config.folders)
+        self.dispatcher.on_shown = self._claim_shown
         self.dispatcher.on_folders = lambda event: self._kinds.put(event.kinds)
 
     @classmethod
@@ -108,6 +111,7 @@ class Engine:
         )
         engine = cls(config, store, pool, listener)
         await engine._load_definitions()
+        await engine.file_owners.forget_temp()
         await engine.dispatcher.start()
         return engine
 
@@ -174,6 +178,10 @@ class Engine:
             self.definitions.replace(cached)
             self._kinds.put(cached.packs.model_kinds)
             self._take_replacements()
+
+    def _claim_shown(self, job: Job, shown: JsonObject) -> None:
+        if job.owner is not None:
+            self.file_owners.claim_shown(job.owner, shown, job.started_at or 0)
 
     def _take_replacements(self) -> None:
         """What packs say about classes that theirs stand for."""

@@ -14,7 +14,7 @@ from executor import json_text
 from executor.jobs import JobState, Result
 
 MODEL_KEY: Final = "3d"
-_MODEL_SUFFIXES: Final = (".obj", ".fbx", ".gltf", ".glb", ".usdz")
+MODEL_SUFFIXES: Final = (".obj", ".fbx", ".gltf", ".glb", ".usdz")
 _LONGEST_TEXT: Final = 1024  # characters of a text preview
 _NOT_SHOWN: Final = "animated"  # key of flags that belong to the images beside it
 _TEXT: Final = "text"
@@ -73,7 +73,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def normal_item(item: Any) -> Any:
     """An item of an output; the name of a 3D file stands for its item."""
-    if isinstance(item, str) and item.lower().endswith(_MODEL_SUFFIXES):
+    if isinstance(item, str) and item.lower().endswith(MODEL_SUFFIXES):
         return {"filename": item, "type": "output", "subfolder": "", "mediaType": MODEL_KEY}
     return item
 
@@ -118,7 +118,7 @@ def _rank(key: str, item: Any) -> int | None:
     if (
         key in _MEDIA_KEYS
         or media_format.startswith(("video/", "audio/"))
-        or filename.endswith(_MODEL_SUFFIXES)
+        or filename.endswith(MODEL_SUFFIXES)
     ):
         return 0 if item.get("type") == "output" else 1
     return 2 if key == _TEXT or filename.endswith(_TEXT_SUFFIXES) else None

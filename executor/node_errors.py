@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from executor.named_files import NamedFile
 from executor.rules import InputRule
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -117,6 +119,23 @@ def custom_validation_failed(input_name: str, text: str | None) -> JsonObject:
         input_name if text is None else f"{input_name} - {text}",
         {"input_name": input_name},
     )
+
+
+def refused_file(file: NamedFile, graph: Mapping[str, Any]) -> tuple[JsonObject, JsonObject]:
+    """The errors of a graph that names a file of another owner: as if it were not there."""
+    error = custom_validation_failed(file.input_name, f"Invalid file: {file.text}")
+    node = {
+        "errors": [error],
+        "dependent_outputs": [],
+        "class_type": graph[file.node_id].get("class_type"),
+    }
+    whole = node_error(
+        "prompt_outputs_failed_validation",
+        "No output of the prompt can be made",
+        f"{error['message']}: {error['details']}",
+        {},
+    )
+    return whole, {file.node_id: node}
 
 
 def dependency_cycle(node_id: str, cycle_nodes: list[str]) -> JsonObject:

@@ -20,6 +20,7 @@ MODULE_PREFIX: Final = "custom_nodes"  # packs are imported, and shown to client
 ENTRY_FILE: Final = "__init__.py"
 START_SCRIPT: Final = "prestartup_script.py"  # run before anything is imported
 OWNER_HEADER: Final = "X-Darkroom-Owner"  # whose API key a request came with; set by the server
+USER_HEADER: Final = "X-Darkroom-User"  # the user that the key stands for, if it does
 HOOK_PATH: Final = "/.darkroom/prompt"  # of a worker: bodies of POST /prompt, for the packs' hooks
 
 

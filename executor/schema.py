@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0006"  # the newest revision below migrations/
+HEAD: Final = "0007"  # the newest revision below migrations/
 VERSION_TABLE: Final = "darkroom_schema_version"
 
 metadata = sa.MetaData()
@@ -81,6 +81,16 @@ results = sa.Table(
     sa.Column("outputs", sa.Text, nullable=False),
     sa.Column("meta", sa.Text, nullable=False),
     sa.Column("messages", sa.Text, nullable=False),
+)
+
+# Whose files are, where API keys are in use: executor.file_owners.
+file_owners = sa.Table(
+    "file_owners",
+    metadata,
+    sa.Column("folder", sa.Text, primary_key=True),  # `input`, `output/sub`, ...
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("modified", sa.BigInteger, nullable=False),  # ns since 1970, when it was recorded
 )
 
 version = sa.Table(

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 
 from executor.jobs import HISTORY_STATES, JobState
-from executor.schema import jobs, requests, results
+from executor.schema import file_owners, jobs, requests, results
 
 _QUEUED: Final = JobState.QUEUED.value
 _RUNNING: Final = JobState.RUNNING.value
@@ -233,6 +233,39 @@ record_of_prompt: Final[sa.Select[Any]] = (
     .where(jobs.c.prompt_id == sa.bindparam("of_prompt"))
 )
 
+
+# Whose files are.
+_IS_FILE: Final = sa.and_(
+    file_owners.c.folder == sa.bindparam("in_folder"),
+    file_owners.c.name == sa.bindparam("of_name"),
+)
+file_owner = sa.select(file_owners.c.owner, file_owners.c.modified).where(_IS_FILE)
+insert_file = sa.insert(file_owners)
+forget_file = sa.delete(file_owners).where(_IS_FILE)
+forget_temp = sa.delete(file_owners).where(
+    sa.or_(file_owners.c.folder == "temp", file_owners.c.folder.like("temp/%"))
+)
+files_of_owner = sa.select(file_owners.c.name, file_owners.c.modified).where(
+    file_owners.c.folder == sa.bindparam("in_folder"),
+    file_owners.c.owner == sa.bindparam("of_owner"),
+)
+inputs_of_others = sa.select(
+    file_owners.c.folder, file_owners.c.name, file_owners.c.modified
+).where(
+    file_owners.c.owner != sa.bindparam("of_owner"),
+    sa.or_(file_owners.c.folder == "input", file_owners.c.folder.like("input/%")),
+)
+one_of_others_in = (
+    sa.select(file_owners.c.name)
+    .where(
+        file_owners.c.owner != sa.bindparam("of_owner"),
+        sa.or_(
+            file_owners.c.folder == sa.bindparam("in_folder"),
+            file_owners.c.folder.startswith(sa.bindparam("below"), autoescape=False),
+        ),
+    )
+    .limit(1)
+)
 
 Limited = TypeVar("Limited", sa.Select[Any], sa.Delete)
 

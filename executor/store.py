@@ -15,6 +15,8 @@ from executor import statements
 from executor.damaged_rows import Rows
 from executor.database import Database
 from executor.database_engine import StoreError
+from executor.file_owners import FileOwners
+from executor.folders import Folders
 from executor.history_limits import HistoryLimits
 from executor.job_rows import entry_of, job_of, job_rows, overview_of, record_of, result_row
 from executor.job_summary import JobSummary
@@ -85,6 +87,10 @@ class Store:
     async def close(self) -> None:
         """Commit what is pending and let go of the database. Idempotent."""
         await self._database.close()
+
+    def file_owners(self, folders: Folders) -> FileOwners:
+        """Whose files are, kept in the same database."""
+        return FileOwners(self._database, folders)
 
     async def add(self, job: Job) -> Job:
         """Queue a job; returns it with its sequence once it is on disk.

@@ -18,11 +18,12 @@ from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from executor.packs import OWNER_HEADER, LoadedPacks, RouteTable
+from executor.packs import OWNER_HEADER, USER_HEADER, LoadedPacks, RouteTable
 from server.access import Caller
 from server.credentials import without_credentials, without_token
 from server.errors import BadGateway, PacksNotReady, TooLarge
 from server.pack_socket import bridge
+from server.users import user_of_key
 
 if TYPE_CHECKING:  # comes with the engine, which is imported later
     from executor.engine import Engine
@@ -75,9 +76,10 @@ class PackProxy:
         headers = without_credentials(_passed_on(request.headers))
         headers["X-Forwarded-For"] = request.remote or ""
         headers["X-Forwarded-Proto"] = request.scheme
-        headers.popall(OWNER_HEADER, None)
-        if caller.owner is not None:
-            headers[OWNER_HEADER] = caller.owner
+        for name, value in ((OWNER_HEADER, caller.owner), (USER_HEADER, user_of_key(caller))):
+            headers.popall(name, None)
+            if value is not None:
+                headers[name] = value
         url = _url(request)
         try:
             if _is_upgrade(request):

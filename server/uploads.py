@@ -8,17 +8,17 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 from aiohttp import BodyPartReader, web
 
 from executor.folders import FolderError, Folders
 from server.atomic import replacing
 from server.body import header_text
-from server.errors import BadRequest, TooLarge
+from server.errors import BadRequest, Conflict, TooLarge
 
 _IN_MEMORY: Final = 2 * 1024 * 1024  # smaller uploads never touch the disk before they have a name
 _CHUNK: Final = 256 * 1024
@@ -127,6 +127,19 @@ async def receive(
     return count
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Where an upload is."""
+
+    path: Path
+    name: str  # for clients, relative to the folder that they asked for
+
+
+# The files of one owner in a folder, with their modification times in ns.
+Own: TypeAlias = Mapping[str, int]
+ListOwn: TypeAlias = Callable[[Path], Awaitable[Own]]
+
+
 class Uploads:
     """Names for uploaded files. One at a time, so that two uploads never take the same name."""
 
@@ -135,14 +148,21 @@ class Uploads:
         self._hash_name = hash_name
         self._naming = asyncio.Lock()
 
-    async def place(self, upload: Upload, content: IO[bytes]) -> str:
-        """Store the content under the upload's name or a free one like it; the name it got."""
+    async def place(
+        self, upload: Upload, content: IO[bytes], list_own: ListOwn | None = None
+    ) -> Stored:
+        """Store the content under the upload's name or a free one like it.
+
+        With `list_own` only files that it lists are written over or taken for the upload. Raises
+        BadRequest, Conflict.
+        """
         folder, target = await asyncio.to_thread(self._target, upload)
         async with self._naming:
+            own = None if list_own is None else await list_own(target.parent)
             stored = await asyncio.to_thread(
-                self._place, folder, target, content, upload.overwrites
+                self._place, folder, target, content, upload.overwrites, own
             )
-        return stored.relative_to(folder).as_posix()
+        return Stored(path=stored, name=stored.relative_to(folder).as_posix())
 
     def _target(self, upload: Upload) -> tuple[Path, Path]:
         try:
@@ -155,11 +175,15 @@ class Uploads:
             raise BadRequest(f"{upload.name!r} is no file name", field="image")
         return folder, target
 
-    def _place(self, folder: Path, target: Path, content: IO[bytes], overwrite: bool) -> Path:
+    def _place(
+        self, folder: Path, target: Path, content: IO[bytes], overwrite: bool, own: Own | None
+    ) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)  # folders in the name itself must exist
+            if overwrite and target.is_file() and not _is_own(target, own):
+                raise Conflict(f"there is a file {target.name!r} already, which is not yours")
             if not overwrite:
-                target, is_there = self._free_name(target, content)
+                target, is_there = self._free_name(target, content, own)
                 if is_there:
                     return target
             _write(target, content)
@@ -169,13 +193,14 @@ class Uploads:
             ) from None
         return target
 
-    def _free_name(self, target: Path, content: IO[bytes]) -> tuple[Path, bool]:
-        """The first of `x.png`, `x (1).png`, ... that is free, or that holds this content."""
+    def _free_name(self, target: Path, content: IO[bytes], own: Own | None) -> tuple[Path, bool]:
+        """The first of `x.png`, `x (1).png`, ... that is free, or is one's own of this content."""
         candidate, number = target, 0
         size = content.seek(0, os.SEEK_END)
         digest: bytes | None = None
         while candidate.exists():
-            if candidate.is_file() and candidate.stat().st_size == size:
+            is_like_it = candidate.is_file() and candidate.stat().st_size == size
+            if is_like_it and _is_own(candidate, own):
                 digest = digest or _digest(content, self._hash_name)
                 with candidate.open("rb") as existing:
                     if _digest(existing, self._hash_name) == digest:
@@ -183,6 +208,10 @@ class Uploads:
             number += 1
             candidate = target.with_name(f"{target.stem} ({number}){target.suffix}")
         return candidate, False
+
+
+def _is_own(file: Path, own: Own | None) -> bool:
+    return own is None or own.get(file.name) == file.stat().st_mtime_ns
 
 
 def _digest(content: IO[bytes], hash_name: str) -> bytes:

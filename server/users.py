@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 
+from server.access import Caller
 from server.errors import BadRequest, Unauthorized
 from server.json_file import read_json_file, write_json_file
 
@@ -16,8 +17,14 @@ FILE_NAME: Final = "users.json"
 USER_HEADER: Final = "comfy-user"
 
 _ONLY_USER: Final = "default"
+_OF_KEY: Final = "key-"  # before the name of an API key; user ids end in a UUID
 _LONGEST_NAME: Final = 128
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def user_of_key(caller: Caller) -> str | None:
+    """The user that a key stands for; None for those that are any user, and without keys."""
+    return None if caller.limited_to is None else f"{_OF_KEY}{caller.limited_to}"
 
 
 class UserRefused(BadRequest):
@@ -37,9 +44,16 @@ class Users:
         self._file = root / FILE_NAME
         self._turn = asyncio.Lock()
 
-    async def is_migrated(self) -> bool:
-        """With one user: whether something is stored for it already."""
-        return await asyncio.to_thread((self._root / _ONLY_USER).is_dir)
+    async def is_migrated(self, caller: Caller) -> bool:
+        """Without users to choose from: whether something is stored already."""
+        return await asyncio.to_thread(self._only_folder(caller).is_dir)
+
+    def is_choice_of(self, caller: Caller) -> bool:
+        """Whether requests name the user: not those of a key that may not see all."""
+        return self.multi_user and caller.limited_to is None
+
+    def _only_folder(self, caller: Caller) -> Path:
+        return self._root / (user_of_key(caller) or _ONLY_USER)
 
     async def names(self) -> dict[str, str]:
         """User ids and names."""
@@ -58,10 +72,13 @@ class Users:
         async with self._turn:
             return await asyncio.to_thread(self._add, name)
 
-    async def folder(self, user_id: str | None) -> Path:
-        """The folder of the user that a request names. Raises Unauthorized."""
-        if not self.multi_user:
-            return self._root / _ONLY_USER
+    async def folder(self, user_id: str | None, caller: Caller) -> Path:
+        """The folder of the user that a request names. Raises Unauthorized.
+
+        Who may not see all has a folder of its own, whomever it names.
+        """
+        if not self.is_choice_of(caller):
+            return self._only_folder(caller)
         if not user_id:
             raise Unauthorized("the header 'comfy-user' is missing; GET /users lists the users")
         if user_id not in await self.names():

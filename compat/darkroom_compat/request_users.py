@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from executor.folders import OutsideFolder, inside
+from executor.packs import USER_HEADER
 
 _DEFAULT_USER = "default"
 _HEADER = "comfy-user"
@@ -26,6 +27,9 @@ class UserManager:
 
     def get_request_user_id(self, request: web.Request) -> str:
         """The user of a request; raises KeyError for one that is not known."""
+        of_key = request.headers.get(USER_HEADER)  # of the server's: it takes a client's away
+        if of_key is not None:
+            return of_key
         if not self._is_multi_user:
             return _DEFAULT_USER
         user = request.headers.get(_HEADER, "")

@@ -1,8 +1,9 @@
 """Cache keys: what makes the result of a node, as one digest.
 
 A key covers the class, IS_CHANGED, the literals, and the keys of the producers with the output
-index; so equal sub-graphs have equal keys whatever their ids are, and a graph costs one digest a
-node.
+index; of nodes that show something also whose prompt it is, so that nobody is shown what was made
+for another. So equal sub-graphs have equal keys whatever their ids are, and a graph costs one
+digest a node.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ class Keys:
         graph: PromptGraph,
         contracts: Contracts,
         changed: Callable[[str, Contract], list[Any] | None],
+        owner: str | None = None,
     ) -> None:
         self._graph = graph
         self._contracts = contracts
         self._changed = changed  # what IS_CHANGED says of a node; None without one
+        self._owner = owner  # who is shown nothing that was made for another
         self._keys: dict[str, Key] = {}
 
     def __getitem__(self, node_id: str) -> Key:
@@ -82,8 +85,11 @@ class Keys:
             for name, value in sorted(node.get("inputs", {}).items())
         ]
         identity = node_id if contract.key_has_id else None
+        parts: tuple[Any, ...] = (contract.name, changed, identity, inputs)
+        if self._owner is not None and (contract.is_output or contract.shows_when_cached):
+            parts += (self._owner,)
         try:
-            text = _encode(_encodable((contract.name, changed, identity, inputs)))
+            text = _encode(_encodable(parts))
         except (TypeError, ValueError, OverflowError, RecursionError):
             return unique_key()  # a value that is not plain data, such as a tensor
         return blake2b(text, digest_size=_DIGEST_BYTES).digest()

@@ -68,7 +68,7 @@ class Run:
         self._background = Background(most_pending_saves)
         self._shown: dict[str, UiResult | None] = {}  # nodes that were shown in the background
         self._caller = Caller(command, graph, reporter, self._tasks, services, free_memory)
-        self._keys = Keys(graph, contracts, self._is_changed)
+        self._keys = Keys(graph, contracts, self._is_changed, command.owner)
         self._schedule = Schedule()
         # Async nodes: what their calls gave so far, and what they were called with.
         self._parked: dict[str, tuple[list[Any], Arguments]] = {}

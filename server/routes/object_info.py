@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from server.access import caller_of
 from server.responses import encoded_response
 from server.scopes import Scope
 from server.services import SERVICES, Route
@@ -14,13 +15,24 @@ from server.services import SERVICES, Route
 async def all_classes(request: web.Request) -> web.Response:
     """All node classes."""
     core = await request.app[SERVICES].core()
-    return (await core.catalogue.all()).respond(request)
+    return (await core.catalogue.all(await _hidden(request))).respond(request)
 
 
 async def one_class(request: web.Request) -> web.Response:
     """One node class; `{}` if there is none of that name."""
     core = await request.app[SERVICES].core()
-    return encoded_response(await core.catalogue.one(request.match_info["name"]))
+    return encoded_response(
+        await core.catalogue.one(request.match_info["name"], await _hidden(request))
+    )
+
+
+async def _hidden(request: web.Request) -> frozenset[str]:
+    """Input files that are not to be offered: those that others have uploaded."""
+    owner = caller_of(request).limited_to
+    if owner is None:
+        return frozenset()
+    engine = await request.app[SERVICES].engine()
+    return await engine.file_owners.inputs_of_others(owner)
 
 
 ROUTES: Final[list[Route]] = [

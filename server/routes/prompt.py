@@ -12,6 +12,8 @@ import msgspec
 from aiohttp import web
 
 from executor.jobs import Job, PromptIdTaken, is_prompt_id
+from executor.named_files import named_files
+from executor.node_errors import refused_file
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
@@ -86,9 +88,21 @@ async def submit(request: web.Request) -> web.Response:
         check_size(body.get("prompt"), services.settings.max_graph_nodes)
         source = request.headers.get(_USAGE_SOURCE)
         source = None if source is None else header_text(source)
-        accepted = await submit_prompt(engine, body, source, caller_of(request).owner)
+        caller = caller_of(request)
+        if caller.limited_to is not None:
+            await _refuse_files_of_others(engine, caller.limited_to, body.get("prompt"))
+        accepted = await submit_prompt(engine, body, source, caller.owner)
     services.hub.submitted(accepted.job.address, request.headers.get("User-Agent", ""))
     return json_response(accepted.answer)
+
+
+async def _refuse_files_of_others(engine: Engine, owner: str, graph: Any) -> None:
+    """Raises PromptRejected for a graph that names files which the owner may not read."""
+    definitions = engine.definitions.by_name
+    owners = engine.file_owners
+    file = await owners.first_of_others(owner, lambda: named_files(graph, definitions))
+    if file is not None:
+        raise PromptRejected(*refused_file(file, graph))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import io
 import os.path
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from aiohttp import web
 
 from executor.folders import FolderError, Folders, split_annotation
+from server.access import caller_of
 from server.body import field, parse_json
 from server.errors import BadRequest, NotFound
 from server.images import join_mask
 from server.responses import json_response
+from server.routes.view import require_readable
 from server.scopes import Scope
 from server.services import SERVICES, Route
 from server.uploads import Upload, read_upload
@@ -25,8 +28,7 @@ async def upload_image(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     upload = await read_upload(request, services.folders.temp, services.settings.max_upload_bytes)
     with upload.file:
-        name = await services.uploads.place(upload, upload.file)
-    return _answer(upload, name)
+        return await _place(request, upload, upload.file)
 
 
 async def upload_mask(request: web.Request) -> web.Response:
@@ -37,12 +39,22 @@ async def upload_mask(request: web.Request) -> web.Response:
         original = await asyncio.to_thread(_original, upload, services.folders)
         if not await asyncio.to_thread(os.path.isfile, original):
             raise NotFound(f"there is no file '{original.name}' to put the mask on")
+        await require_readable(services, caller_of(request), original)
         joined = await asyncio.to_thread(join_mask, original, upload.file)
-    name = await services.uploads.place(upload, io.BytesIO(joined))
-    return _answer(upload, name)
+    return await _place(request, upload, io.BytesIO(joined))
 
 
-def _answer(upload: Upload, name: str) -> web.Response:
+async def _place(request: web.Request, upload: Upload, content: IO[bytes]) -> web.Response:
+    """Store the content, of which the key's owner becomes the owner; the answer."""
+    services, caller = request.app[SERVICES], caller_of(request)
+    if caller.owner is None:
+        stored = await services.uploads.place(upload, content)
+    else:
+        owners = (await services.engine()).file_owners
+        list_own = None if caller.sees_all else partial(owners.written_by, caller.owner)
+        stored = await services.uploads.place(upload, content, list_own)
+        await owners.claim(caller.owner, stored.path)
+    name = stored.name
     return json_response({"name": name, "subfolder": upload.subfolder, "type": upload.file_type})
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from executor import json_text
+from server.access import caller_of
 from server.body import read_object, read_value
 from server.responses import encoded_response
 from server.scopes import Scope
@@ -43,7 +44,8 @@ async def change_setting(request: web.Request) -> web.Response:
 
 
 async def _folder(request: web.Request) -> Path:
-    return await request.app[SERVICES].users.folder(request.headers.get(USER_HEADER))
+    user_id = request.headers.get(USER_HEADER)
+    return await request.app[SERVICES].users.folder(user_id, caller_of(request))
 
 
 ROUTES: Final[list[Route]] = [

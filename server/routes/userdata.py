@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from server.access import caller_of
 from server.content import PlainFile, content_headers
 from server.errors import BadRequest, Forbidden, Unauthorized
 from server.responses import json_response
@@ -82,7 +83,8 @@ async def move_file(request: web.Request) -> web.Response:
 
 
 async def _root(request: web.Request) -> Path:
-    return await request.app[SERVICES].users.folder(request.headers.get(USER_HEADER))
+    user_id = request.headers.get(USER_HEADER)
+    return await request.app[SERVICES].users.folder(user_id, caller_of(request))
 
 
 def _is_on(request: web.Request, name: str, *, default: bool = False) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from server.access import caller_of
 from server.body import field, read_object
 from server.responses import json_response
 from server.scopes import Scope
@@ -15,10 +16,10 @@ from server.users import UserRefused
 
 async def list_users(request: web.Request) -> web.Response:
     """All users; without several users, whether there is data of the one."""
-    users = request.app[SERVICES].users
-    if users.multi_user:
+    users, caller = request.app[SERVICES].users, caller_of(request)
+    if users.is_choice_of(caller):
         return json_response({"storage": "server", "users": await users.names()})
-    return json_response({"storage": "server", "migrated": await users.is_migrated()})
+    return json_response({"storage": "server", "migrated": await users.is_migrated(caller)})
 
 
 async def add_user(request: web.Request) -> web.Response:

@@ -10,16 +10,19 @@ from typing import Final
 from aiohttp import web
 
 from executor.folders import Folders, OutsideFolder, UnknownKind, split_annotation
+from server.access import Caller, caller_of
 from server.content import PlainFile, content_headers
 from server.errors import BadRequest, Forbidden, NotFound
 from server.images import read_rendering, render
 from server.scopes import Scope
-from server.services import SERVICES, Route
+from server.services import SERVICES, Route, Services
 
 
 async def view(request: web.Request) -> web.StreamResponse:
     """The file that `filename`, `subfolder` and `type` name."""
-    file = await asyncio.to_thread(_requested_file, request, request.app[SERVICES].folders)
+    services = request.app[SERVICES]
+    file = await asyncio.to_thread(_requested_file, request, services.folders)
+    await require_readable(services, caller_of(request), file)
     rendering = read_rendering(request.query.get("channel"), request.query.get("preview"))
     if rendering is None:
         destination = request.headers.get("Sec-Fetch-Dest")
@@ -29,6 +32,16 @@ async def view(request: web.Request) -> web.StreamResponse:
     except FileNotFoundError:
         raise NotFound(f"there is no file '{file.name}'") from None
     return web.Response(body=body, headers=content_headers(file.name, rendering.content_type))
+
+
+async def require_readable(services: Services, caller: Caller, file: Path) -> None:
+    """Raises NotFound for a file that others own, as for one that is not there."""
+    owner = caller.limited_to
+    if owner is None:
+        return
+    owners = (await services.engine()).file_owners
+    if not await owners.may_read(owner, file):
+        raise NotFound(f"there is no file '{file.name}'")
 
 
 def _requested_file(request: web.Request, folders: Folders) -> Path:
