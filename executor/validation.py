@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from executor import json_text
 from executor.calls import CheckResult, ClassChecker
@@ -22,10 +23,13 @@ from executor.options import FileOptions
 from executor.rules import RuleBook
 
 BIG_GRAPH: Final = 300  # nodes; larger graphs are checked in a thread
+NAMED_NODES: Final = 1000  # nodes whose errors are told
 NAMED_OUTPUTS: Final = 1000  # outputs that are listed for one bad node
 NAMED_IN_ALL: Final = 100_000  # ... and for all bad nodes of a graph, apart from one for each
 NAMED_CYCLES: Final = 10  # cycles whose nodes are named
 LONG_CYCLE: Final = 100  # nodes of a cycle that are named at most
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +69,34 @@ async def validate_prompt(
     converted in place; list literals stay wrapped as `{"__value__": [...]}`, so that nothing later
     takes them for links. `check` is awaited at most once, and only if a node's class has a check.
     """
-    graph = _graph(prompt, book)
-    outputs = _outputs(graph, book, targets)
-    sources = {
-        rule.file_source
-        for class_type in {node["class_type"] for node in graph.values()}
-        for rule in book[class_type].inputs
-        if rule.file_source is not None
-    }
+    is_big = isinstance(prompt, dict) and len(prompt) > BIG_GRAPH
+
+    def look() -> tuple[dict[str, Any], list[str], set[str]]:
+        graph = _graph(prompt, book)
+        return graph, _outputs(graph, book, targets), _file_sources(graph, book)
+
+    graph, outputs, sources = await _call(look, in_thread=is_big)
 
     def walk() -> _Walk:
         files = Files(options.snapshot(sources), options.has_file, options.url_problem)
         return _Walk(graph, book, files, outputs)
 
-    is_small = len(graph) <= BIG_GRAPH and not sources
-    walked = walk() if is_small else await asyncio.to_thread(walk)
+    walked = await _call(walk, in_thread=is_big or bool(sources))
     await _ask_classes(walked, check)
-    return walked.conclude()
+    return await _call(walked.conclude, in_thread=is_big)
+
+
+async def _call(function: Callable[[], Result], *, in_thread: bool) -> Result:
+    return await asyncio.to_thread(function) if in_thread else function()
+
+
+def _file_sources(graph: Mapping[str, Any], book: RuleBook) -> set[str]:
+    return {
+        rule.file_source
+        for class_type in {node["class_type"] for node in graph.values()}
+        for rule in book[class_type].inputs
+        if rule.file_source is not None
+    }
 
 
 def _graph(prompt: object, book: RuleBook) -> dict[str, Any]:
@@ -257,14 +272,14 @@ class _Walk:
 
     def _node_errors(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, Any]:
         dependents = self._dependents(failed, good)
+        named = (node_id for node_id in self._graph if node_id in dependents)
         return {
             node_id: {
                 "errors": self.reports[node_id].errors,
                 "dependent_outputs": dependents[node_id],
-                "class_type": node["class_type"],
+                "class_type": self._graph[node_id]["class_type"],
             }
-            for node_id, node in self._graph.items()
-            if node_id in dependents
+            for node_id in islice(named, NAMED_NODES)
         }
 
     def _dependents(self, failed: list[str], good: Mapping[str, bool]) -> dict[str, list[str]]:
@@ -288,7 +303,7 @@ class _Walk:
     def _all_failed(self, failed: list[str]) -> JsonObject:
         lines = [
             f"{error['message']}: {error['details']}"
-            for output in failed
+            for output in failed[:NAMED_NODES]
             for error in self.reports[output].errors
         ]
         return node_error(

@@ -25,6 +25,7 @@ from nodes.context import Interrupted, Services, leave
 
 log = logging.getLogger(__name__)
 
+_MOST_PRINTED = 1 << 20  # characters of all arguments of a node that failed
 PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
 
 
@@ -209,7 +210,18 @@ def _place(outcome: Outcome, graph: PromptGraph) -> JsonObject:
 
 
 def _printed(outcome: Outcome) -> JsonObject:
-    return {name: [_print(value) for value in values] for name, values in outcome.arguments.items()}
+    """The arguments as clients are shown them; of very many only their types after some."""
+    left = _MOST_PRINTED
+
+    def show(value: object) -> Any:
+        nonlocal left
+        if left <= 0:
+            return f"<{type(value).__name__}>"
+        shown = _print(value)
+        left -= len(shown) if isinstance(shown, str) else 1
+        return shown
+
+    return {name: [show(value) for value in values] for name, values in outcome.arguments.items()}
 
 
 def _print(value: object) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from executor.calls import CheckResult
+from executor.validation import NAMED_NODES
 from tests.executor.graphs import Validator, node
 
 
@@ -17,6 +18,13 @@ async def test_a_class_is_asked_with_what_its_check_names(validate: Validator) -
     assert request.class_type == "Checked"
     assert request.inputs == {"a": 99, "image": None, "id": "1"}
     assert valid.outputs == ("1",)
+
+
+async def test_of_very_many_bad_nodes_only_the_first_are_named(validate: Validator) -> None:
+    graph = {str(number): node("Checked", a=99, b=99) for number in range(NAMED_NODES + 500)}
+    rejected = await validate.rejection(graph)
+    assert list(rejected.node_errors) == list(graph)[:NAMED_NODES]
+    assert rejected.error["details"].count("\n") < 10 * NAMED_NODES
 
 
 async def test_bounds_of_inputs_that_the_check_does_not_name_still_hold(

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.client import wait_until
 from tests.conftest import ROOT
 from tests.faults.conftest import (
@@ -49,10 +51,15 @@ def test_a_killed_server_goes_on_where_it_was(servers: Servers) -> None:
     assert list(client.get("/history").json()) == [done, running, *in_order]
 
 
-def test_a_prompt_that_was_running_when_servers_died_is_not_run_for_ever(servers: Servers) -> None:
+@pytest.mark.parametrize(
+    ("attempts", "told"), [(1, "once"), pytest.param(2, "2 times", marks=pytest.mark.slow)]
+)
+def test_a_prompt_that_was_running_when_servers_died_is_not_run_for_ever(
+    servers: Servers, attempts: int, told: str
+) -> None:
     prompt_id = ""
-    for _ in range(2):
-        server = servers(job_attempts=2)
+    for _ in range(attempts):
+        server = servers(job_attempts=attempts)
         if not prompt_id:
             prompt_id = submit_and_wait_for_start(server, "sleep", prompt_id="again")
         _wait_for_starts(server.base / "user" / "started.txt", len(servers.started))
@@ -61,10 +68,10 @@ def test_a_prompt_that_was_running_when_servers_died_is_not_run_for_ever(servers
         server.process.kill()
         server.process.wait()
 
-    client = servers(job_attempts=2).client
+    client = servers(job_attempts=attempts).client
     status = client.wait(prompt_id)["status"]
     assert status["status_str"] == "error"
-    assert "tried 2 times" in status["messages"][-1][1]["exception_message"]
+    assert f"tried {told}" in status["messages"][-1][1]["exception_message"]
     assert_works(client)
 
 

@@ -36,9 +36,6 @@ def test_a_server_whose_workers_cannot_start_says_so(tmp_path: Path) -> None:
     prompt_id = server.client.submit(fault("nothing"))
     assert status_of(server.client, prompt_id) == "pending"
     server.stop()
-    mended = start_server(base)
-    assert mended.client.wait(prompt_id)["status"]["status_str"] == "success"
-    mended.stop()
 
 
 def worker_of(server: ServerProcess) -> psutil.Process | None:
@@ -52,6 +49,6 @@ def test_a_worker_that_is_killed_again_and_again_while_it_starts_comes_up_whole(
     servers: Servers,
 ) -> None:
     server = servers()
-    for _ in range(5):
+    for _ in range(3):
         wait_until(lambda: worker_of(server), what="a worker starts").kill()
     assert_works(server.client)  # with the pack that it was killed in

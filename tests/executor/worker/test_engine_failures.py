@@ -148,6 +148,22 @@ def test_a_ui_that_is_no_json_fails_the_prompt_and_names_the_node() -> None:
     assert "JSON" in error["exception_message"]
 
 
+def test_of_very_many_arguments_only_the_types_are_told() -> None:
+    class Takes(Show):
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            return {"required": {f"x{i}": ("STRING", {}) for i in range(30)}}
+
+        def run(self, **inputs: str) -> dict[str, Any]:
+            raise ValueError("no")
+
+    inputs = {f"x{i}": "x" * 100_000 for i in range(30)}
+    error = Bench(BASIC | {"Takes": Takes}).run({"4": node("Takes", **inputs)}, "4").error
+    shown = error["current_inputs"]
+    assert shown["x0"][0].endswith("(34464 more characters)")
+    assert shown["x29"] == ["<str>"]
+
+
 def test_a_ui_without_end_fails_the_prompt() -> None:
     class Endless(Show):
         def run(self, value: Any) -> dict[str, Any]:
