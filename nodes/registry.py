@@ -19,6 +19,8 @@ _MODULES: Final = (
     "conditioning_mixing",
     "conditioning_places",
     "guidance",
+    "unet_patches",
+    "differential_diffusion",
     "vae",
     "latents",
     "latent_math",

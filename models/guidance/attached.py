@@ -33,18 +33,21 @@ class Predictions:
 
     def again(self, side: int, options: Options) -> Tensor:
         """The prediction of one side (0: positive) with other options of the model."""
-        [denoised] = calc_cond_batch(
-            self.model, [self.sides[side]], self.x, self.sigma.flatten(), options
-        )
-        return denoised
+        return self._predict(self.sides[side], self.x, options)
+
+    def of_latent(self, side: int, x: Tensor) -> Tensor:
+        """The prediction of one side for another latent at the same noise level."""
+        return self._predict(self.sides[side], x, self.options)
 
     def of(self, conditioning: Sequence[Sequence[Any]]) -> Tensor:
         """The prediction for a further CONDITIONING."""
         placed = process_conds(
             self.model, self.x, {"other": convert_cond(conditioning)}, self.x.device
         )
-        sigma = self.sigma.flatten()
-        [denoised] = calc_cond_batch(self.model, [placed["other"]], self.x, sigma, self.options)
+        return self._predict(placed["other"], self.x, self.options)
+
+    def _predict(self, entries: Any, x: Tensor, options: Options) -> Tensor:
+        [denoised] = calc_cond_batch(self.model, [entries], x, self.sigma.flatten(), options)
         return denoised
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from models.errors import InvalidInput
 from models.network import Network
 from models.protocol.attention import AttentionPatches, PatchedAttention
+from models.protocol.way_up import patch_way_up
 
 Block = tuple[str, int]
 
@@ -101,12 +101,9 @@ class _Call:
         for number, module in enumerate([*entries[1:], unet.mid_block.resnets[0]]):
             self._before(module, "input_block_patch_after_skip", ("input", number))
         self._after(unet.time_embedding, "emb_patch", None)
-        channels = unet.mid_block.resnets[-1].out_channels
-        number = 0
-        for up in unet.up_blocks:
-            for resnet in up.resnets:
-                self._split_before(resnet, channels, ("output", number))
-                channels, number = resnet.out_channels, number + 1
+        patches = self.patches.get("output_block_patch")
+        if patches:
+            patch_way_up(unet, exits, patches, lambda n: self._told(("output", n)), self.hooks)
 
     def _told(self, block: Block | None) -> dict[str, Any]:
         return self.options if block is None else self.options | {"block": block}
@@ -135,21 +132,6 @@ class _Call:
             for patch in patches:
                 value = patch(value, self._told(block))
             return (value, *args[1:])
-
-        self.hooks.callback(module.register_forward_pre_hook(change).remove)
-
-    def _split_before(self, module: Any, channels: int, block: Block) -> None:
-        """The input of a block on the way up is the latent and the skip connection, joined."""
-        patches = self.patches.get("output_block_patch")
-        if not patches:
-            return
-
-        def change(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            joined: Tensor = args[0]
-            latent, skip = joined[:, :channels], joined[:, channels:]
-            for patch in patches:
-                latent, skip = patch(latent, skip, self._told(block))
-            return (torch.cat([latent, skip], dim=1), *args[1:])
 
         self.hooks.callback(module.register_forward_pre_hook(change).remove)
 

@@ -13,7 +13,7 @@ from models.conditioning import Conditioning
 from models.handle import ModelHandle
 from models.load import Checkpoint
 from models.protocol.sampling import sample_latent
-from nodes import guidance
+from nodes import guidance, unet_patches
 from nodes.latent_operations import (
     LatentApplyOperation,
     LatentApplyOperationCFG,
@@ -52,6 +52,18 @@ PATCHES: dict[str, Patch] = {
     "FreSca": lambda m: guidance.FreSca().run(m, 1.0, 1.5, 2),
     "EpsilonScaling": lambda m: guidance.EpsilonScaling().run(m, 1.05),
     "TemporalScoreRescaling": lambda m: guidance.TemporalScoreRescaling().run(m, 0.9, 1.0),
+    "FreeU": lambda m: unet_patches.FreeU().run(m, 1.1, 1.2, 0.9, 0.2),
+    "FreeU_V2": lambda m: unet_patches.FreeU_V2().run(m, 1.3, 1.4, 0.9, 0.2),
+    "PerturbedAttentionGuidance": lambda m: unet_patches.PerturbedAttentionGuidance().run(m, 3.0),
+    "SelfAttentionGuidance": lambda m: unet_patches.SelfAttentionGuidance().run(m, 0.8, 2.0),
+    "HyperTile": lambda m: unet_patches.HyperTile().run(m, 32, 1, 0, False),
+    "TomePatchModel": lambda m: unet_patches.TomePatchModel().run(m, 0.5),
+    "PatchModelAddDownscale": lambda m: unet_patches.PatchModelAddDownscale().run(
+        m, 2, 2.0, 0.0, 0.35, True, "bicubic", "bicubic"
+    ),
+    "PatchModelAddDownscale before the skip": lambda m: unet_patches.PatchModelAddDownscale().run(
+        m, 1, 1.5, 0.0, 1.0, False, "bilinear", "area"
+    ),
     "LatentApplyOperationCFG": lambda m: LatentApplyOperationCFG().run(
         m, LatentOperationTonemapReinhard().run(1.0)[0]
     ),
