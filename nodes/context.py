@@ -218,6 +218,13 @@ def interrupt_prompt() -> None:
         context.services.interrupt(context.prompt_id)
 
 
+def check_interrupted() -> None:
+    """Raise Interrupted if the prompt whose node this thread runs is to stop."""
+    context = CURRENT.get(None)
+    if context is not None:
+        context.check_interrupted()
+
+
 def is_in_call() -> bool:
     """Whether a node is running, as far as this thread can tell."""
     return (CURRENT.get(None) or _Process.latest) is not None

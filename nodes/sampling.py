@@ -10,14 +10,17 @@ from torch import Tensor
 import nodes
 from models.handle import ModelHandle
 from models.protocol.sampling import SAMPLER_NAMES, SCHEDULER_NAMES, sample_latent
+from models.sampling.calls import before_each_call
 from models.sampling.conditioning import Conditioning
 from models.sampling.run import Progress
 from nodes.base import Node, inputs
-from nodes.context import NodeContext
+from nodes.context import NodeContext, check_interrupted
 
-_SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True})
+SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True})
 _STEPS = ("INT", {"default": 20, "min": 1, "max": 10000})
-_CFG = ("FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0, "step": 0.1, "round": 0.01})
+CFG = ("FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0, "step": 0.1, "round": 0.01})
+
+before_each_call.append(check_interrupted)
 
 
 def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
@@ -45,9 +48,9 @@ class KSampler(Node):
     CATEGORY = "sampling"
     REQUIRED = inputs(
         model=("MODEL", {}),
-        seed=_SEED,
+        seed=SEED,
         steps=_STEPS,
-        cfg=_CFG,
+        cfg=CFG,
         sampler_name=(SAMPLER_NAMES, {}),
         scheduler=(SCHEDULER_NAMES, {}),
         positive=("CONDITIONING", {}),
@@ -101,9 +104,9 @@ class KSamplerAdvanced(Node):
     REQUIRED = inputs(
         model=("MODEL",),
         add_noise=(["enable", "disable"],),
-        noise_seed=_SEED,
+        noise_seed=SEED,
         steps=_STEPS,
-        cfg=_CFG,
+        cfg=CFG,
         sampler_name=(SAMPLER_NAMES,),
         scheduler=(SCHEDULER_NAMES,),
         positive=("CONDITIONING",),

@@ -3,9 +3,7 @@
 import sys
 
 from comfy.k_diffusion import sampling
-from darkroom_compat.models import check_interrupted
 
-from models.protocol.calculate import before_each_call
 from models.protocol.calculate import calc_cond_batch as calc_cond_batch
 from models.protocol.calculate import cfg_function as cfg_function
 from models.protocol.calculate import sampling_function as sampling_function
@@ -35,9 +33,6 @@ k_diffusion_sampling = sampling
 
 # The names that k-diffusion has a function for; ddim and uni_pc are made in other ways.
 KSAMPLER_NAMES = [n for n in SAMPLER_NAMES if n not in ("ddim", "uni_pc", "uni_pc_bh2")]
-
-if check_interrupted not in before_each_call:
-    before_each_call.append(check_interrupted)
 
 show(
     sys.modules[__name__],

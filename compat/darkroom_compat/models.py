@@ -1,4 +1,4 @@
-"""The process that these modules run in: its policy for models, its folders, its interruptions."""
+"""The process that these modules run in: its policy for models, its folders."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from models.memory import Policy
-from nodes.context import CURRENT, process_services
+from nodes.context import process_services
 
 
 def policy() -> Policy:
     """Devices and number types of models."""
     return process_services().policy
-
-
-def check_interrupted() -> None:
-    """Raise if the prompt that runs is to stop."""
-    context = CURRENT.get(None)
-    if context is not None:
-        context.check_interrupted()
 
 
 def folders_of(directory: Any) -> list[Path]:

@@ -7,7 +7,7 @@ model's inputs, `area`, `mask`, `strength`, `timestep_start`, `timestep_end`, `c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,15 +17,13 @@ from torch import Tensor
 from models.errors import InvalidInput
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.replaced import current
+from models.sampling.calls import about_to_call
 from models.sampling.conditioning import Entry
 from models.sampling.guidance import Member, add_member, shares
 from models.sampling.mask import fit_mask
 from models.sampling.window import Window
 
 Cond = dict[str, Any]
-
-before_each_call: list[Callable[[], None]] = []
-"""Called before every evaluation of a model; may raise to end the run."""
 
 
 def mark_level(timestep: Tensor, sigma: float) -> Tensor:
@@ -93,8 +91,7 @@ def _calc_cond_batch(
     sigma = level_of(timestep)
     results: dict[int, Tensor] = {}
     for group in _groups(conds, x_in, sigma):
-        for check in before_each_call:
-            check()
+        about_to_call()
         denoised = _evaluate(model, group, x_in, timestep, model_options)
         parts = denoised.chunk(len(group.members))
         for member, part in zip(group.members, parts, strict=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from models.sampling.calls import about_to_call
 from models.sampling.conditioning import (
     Conditioning,
     Entry,
@@ -95,6 +96,7 @@ class Predictor:
         return [results[side] if side in results else torch.zeros_like(x) for side in sides]
 
     def _evaluate(self, call: Call, x: Tensor, sigma: float) -> Sequence[Tensor]:
+        about_to_call()
         parts = [x if m.window is None else m.window.crop(x) for m in call.members]
         batch = torch.cat(parts) if len(parts) > 1 else parts[0]
         sigmas = x.new_full((batch.shape[0],), sigma)

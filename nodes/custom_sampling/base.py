@@ -7,12 +7,6 @@ from typing import Any, ClassVar
 from nodes.base import Declared
 from nodes.schema import SchemaNode
 
-SEED: Declared = (
-    "INT",
-    {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True},
-)
-CFG: Declared = ("FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0, "step": 0.1, "round": 0.01})
-
 
 class CustomSamplingNode(SchemaNode):
     """A class of ComfyUI's module of custom sampling nodes."""

@@ -6,7 +6,8 @@ from models.handle import ModelHandle
 from models.protocol import guider, guiders
 from models.sampling.conditioning import Conditioning
 from nodes.base import inputs
-from nodes.custom_sampling.base import CFG, CustomSamplingNode, number
+from nodes.custom_sampling.base import CustomSamplingNode, number
+from nodes.sampling import CFG
 
 
 class _GuiderNode(CustomSamplingNode):

@@ -11,7 +11,8 @@ from models.handle import ModelHandle
 from models.protocol import noise_objects
 from models.protocol.custom import Noise, add_noise
 from nodes.base import inputs
-from nodes.custom_sampling.base import SEED, CustomSamplingNode
+from nodes.custom_sampling.base import CustomSamplingNode
+from nodes.sampling import SEED
 
 
 class RandomNoise(CustomSamplingNode):

@@ -14,8 +14,8 @@ from models.protocol.k_samplers import Sampler
 from models.protocol.noise_objects import NoNoise, RandomNoise
 from models.sampling.conditioning import Conditioning
 from nodes.base import inputs
-from nodes.custom_sampling.base import CFG, SEED, CustomSamplingNode
-from nodes.sampling import progress_callback
+from nodes.custom_sampling.base import CustomSamplingNode
+from nodes.sampling import CFG, SEED, progress_callback
 
 Latent = dict[str, Any]
 
