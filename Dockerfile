@@ -15,14 +15,17 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir /opt/darkroom
 
 USER 10001
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+# With these, nothing is written but in the volumes and in /tmp: the root may be read-only.
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
+    DARKROOM_BASE_DIRECTORY=/data DARKROOM_TEMP_DIRECTORY=/tmp
 
-# user/ holds the job database: without it a new container forgets its queue.
+# user/ holds the job database and the API keys: without it a new container forgets its queue.
 VOLUME ["/data/models", "/data/input", "/data/output", "/data/user"]
 EXPOSE 8188
+# /features needs no key.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
     CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8188/features', timeout=4)"]
 
-ENTRYPOINT ["darkroom", "serve", "--base-directory", "/data"]
-# Others can reach it: it wants a key (docs/security.md), or --allow-anonymous behind a proxy that knows its users.
-CMD ["--listen", "0.0.0.0", "--port", "8188"]
+ENTRYPOINT ["darkroom"]
+# Others can reach it: it needs a key, or --allow-anonymous (docs/container.md).
+CMD ["serve", "--listen", "0.0.0.0", "--port", "8188"]

@@ -5,6 +5,7 @@ Standard library only, so that the server process can list model files without t
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -82,6 +83,10 @@ KIND_ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "t
 _DEVICE: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?", re.I
 )
+
+
+# Errors of a folder in which nothing may be made: of its mount, or of its owner.
+READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class FolderError(Exception):
@@ -250,12 +255,19 @@ class Folders:
         self.models[kind] = paths
 
     def make(self) -> None:
-        """Make what is missing: input, output, temp, user, one folder a kind."""
+        """Make what is missing: input, output, temp, user, one folder a kind. Raises OSError.
+
+        Those of kinds only where that is allowed: they are read, and may be mounted read-only.
+        """
         for path in (self.input, self.output, self.temp, self.user):
             path.mkdir(parents=True, exist_ok=True)
         for kind in MODEL_KINDS:
             root = self.base if kind in BASE_KINDS else self.models_root
-            (root / kind).mkdir(parents=True, exist_ok=True)
+            try:
+                (root / kind).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                if error.errno not in READ_ONLY:
+                    raise
 
     def kind_folders(self, kind: str) -> list[Path]:
         """The folders of a kind (or of one of the old names `unet`, `clip`), in search order."""

@@ -6,7 +6,9 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
+
+from executor.folders import READ_ONLY
 
 LOCK_NAME: Final = ".darkroom.lock"
 
@@ -23,13 +25,19 @@ class FolderInUse(Exception):
 
 
 @contextmanager
-def held(folder: Path, process_id: int) -> Iterator[None]:
+def held(folder: Path, process_id: int, otherwise: Path | None = None) -> Iterator[None]:
     """Hold the folder; the system lets go of it when the process ends, however that happens.
 
-    Raises FolderInUse, OSError.
+    In a folder that may not be written the lock is in `otherwise`, which such servers share if
+    they share any state. Raises FolderInUse, OSError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a+", encoding="ascii") as lock:
+    try:
+        file = _open(folder)
+    except OSError as error:
+        if otherwise is None or error.errno not in READ_ONLY:
+            raise
+        file = _open(otherwise)
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -39,3 +47,8 @@ def held(folder: Path, process_id: int) -> Iterator[None]:
         lock.write(f"{process_id}\n")
         lock.flush()
         yield
+
+
+def _open(folder: Path) -> IO[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / LOCK_NAME).open("a+", encoding="ascii")

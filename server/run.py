@@ -63,7 +63,8 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
         raise CannotServe(str(error)) from None
     check_exposure(settings, access)
     try:
-        with held(settings.base_directory, os.getpid()):  # before anything there is touched
+        user = settings.user_directory or settings.base_directory / "user"
+        with held(settings.base_directory, os.getpid(), user):  # before anything is touched
             await _serve(settings, access, stream, log_ring)
     except FolderInUse as error:
         raise CannotServe(str(error)) from None

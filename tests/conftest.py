@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,9 +72,17 @@ class ServerProcess:
             self.reader.join(STOP_S)
 
 
-def start_server(base: Path, *flags: str, environ: dict[str, str] | None = None) -> ServerProcess:
-    """Start a server on the CPU; returns when it listens (its worker may still be starting)."""
-    command = [sys.executable, str(ROOT / "main.py"), "--port", "0", "--cpu"]
+def start_server(
+    base: Path,
+    *flags: str,
+    environ: dict[str, str] | None = None,
+    launcher: Sequence[str] = (),
+) -> ServerProcess:
+    """Start a server on the CPU; returns when it listens (its worker may still be starting).
+
+    `launcher` is a command that starts the one after it.
+    """
+    command = [*launcher, sys.executable, str(ROOT / "main.py"), "--port", "0", "--cpu"]
     command += ["--base-directory", str(base), *flags]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("DARKROOM_")}
     process = subprocess.Popen(
@@ -111,7 +120,7 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Starts servers of this test's own: `new_server("--flag", ...)`."""
     started: list[ServerProcess] = []
 
-    def start(*flags: str, base: Path | None = None, **more: dict[str, str]) -> ServerProcess:
+    def start(*flags: str, base: Path | None = None, **more: Any) -> ServerProcess:
         folder = base or tmp_path / f"base{len(started)}"
         folder.mkdir(exist_ok=True)
         started.append(start_server(folder, *flags, **more))
