@@ -13,6 +13,13 @@ from executor.folders import Folders
 from executor.listing import can_be_named
 
 INPUT_IMAGES = "input_images"
+VAES = "vaes"  # files of VAEs, and the tiny ones whose two files are there
+PIPELINES = "pipelines"  # folders that diffusers has saved
+
+# Tiny autoencoders by name: vae_approx holds NAME_encoder... and NAME_decoder...
+TINY_VAES = ("taesd", "taesdxl", "taesd3", "taef1")
+
+_PIPELINE_INDEX = "model_index.json"
 
 # Types that Python's table lacks on some systems.
 _IMAGE_EXTENSIONS: Final = frozenset({".webp", ".avif", ".jxl", ".heic", ".heif"})
@@ -62,7 +69,11 @@ class FileOptionLists:
         self._folders = folders
 
     def names(self, source: str) -> list[str]:
-        """Files of a model folder kind, or those of a kind in the input folder; sorted."""
+        """Files of a model folder kind, or what one of the other sources offers; sorted."""
+        if source == VAES:
+            return [*self._folders.filename_list("vae"), *self._tiny_vaes()]
+        if source == PIPELINES:
+            return self._pipelines()
         if source == INPUT_FOLDERS:
             return sorted(self._input_folders())
         files = INPUT_FILES.get(source)
@@ -80,6 +91,23 @@ class FileOptionLists:
         for entry in _entries(self._folders.input):
             if entry.is_dir() and self._is_offered(entry):
                 yield entry.name
+
+    def _tiny_vaes(self) -> list[str]:
+        files = self._folders.filename_list("vae_approx")
+        halves = ("encoder", "decoder")
+        return [
+            name
+            for name in TINY_VAES
+            if all(any(file.startswith(f"{name}_{half}") for file in files) for half in halves)
+        ]
+
+    def _pipelines(self) -> list[str]:
+        found: set[str] = set()
+        for root in self._folders.kind_folders("diffusers"):
+            for folder, _, files in os.walk(root, followlinks=True):
+                if _PIPELINE_INDEX in files:
+                    found.add(Path(folder).relative_to(root).as_posix())
+        return sorted(found)
 
     def _is_offered(self, entry: os.DirEntry[str]) -> bool:
         if not can_be_named(entry.name):

@@ -96,7 +96,7 @@ class ModelHandle(ModelPatcher):
         self.network.patch(self.patches)
         with self.policy.using(self.network, self.device) as unet:
             output = unet(
-                scaled.to(self.device, self.dtype),
+                scaled.to(self.device, self.dtype, memory_format=self.network.memory_format()),
                 timestep.to(self.device),
                 context.to(self.device, self.dtype),
                 return_dict=False,

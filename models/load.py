@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from models.errors import PartMissing, UnknownModelFamily
+import torch
+import yaml
+from torch import Tensor
+
+from models.errors import CheckpointUnreadable, PartMissing, UnknownModelFamily
 from models.families import families
 from models.families.clip_text import build_clip_text
+from models.families.diffusers_names import PARTS, join_parts, with_original_names
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
 from models.handle import ModelHandle
@@ -20,10 +26,26 @@ from models.text.chunks import CLIP_L
 from models.text.handle import TextHandle
 from models.text.tokenizer import PromptTokenizer
 from models.vae import VaeHandle
-from models.weights import Weights, open_weights
+from models.weights import CONFIG_KEY, Weights, open_weights
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel
+
+
+_TOKENS: Final = "embeddings.token_embedding.weight"
+_HALVES: Final = (torch.float16, torch.bfloat16)
+_ADVICE: Final = "Use the file that the checkpoint was published with."
+
+# Files of a pipeline's folder -> what they say that shapes cannot, by our words (Weights.config).
+CONFIGURED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "unet/config.json": ("unet", {"norm_num_groups": "norm_num_groups"}),
+    "scheduler/scheduler_config.json": ("unet", {"prediction_type": "prediction_type"}),
+    "vae/config.json": ("vae", {"norm_num_groups": "norm_num_groups"}),
+    "text_encoder/config.json": (
+        "text_encoder",
+        {"num_attention_heads": "num_attention_heads", "hidden_act": "hidden_act"},
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +79,11 @@ def load_checkpoint(
 def checkpoint_of(
     weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()
 ) -> Checkpoint:
-    """All parts of an opened checkpoint."""
+    """All parts of an opened checkpoint, in the layout of its authors or of diffusers."""
+    weights = with_original_names(weights)
     family = recognise(weights)
     unet = _unet(weights, family, policy)
-    text = family.build_text(weights, policy.text_dtype)
+    text = family.build_text(weights, _text_storage(weights, policy))
     vae = family.build_vae(weights, policy.vae_dtype)
     vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
     return Checkpoint(
@@ -70,10 +93,75 @@ def checkpoint_of(
     )
 
 
-def unet_of(weights: Weights, policy: Policy) -> ModelHandle:
-    """The diffusion model of an opened file."""
+def load_configured_checkpoint(
+    path: Path, config: Path, policy: Policy, embedding_folders: Iterable[Path] = ()
+) -> Checkpoint:
+    """A checkpoint with the YAML configuration of its training.
+
+    Read of it is what shapes cannot tell: the parametrisation, and the layer of the text encoder.
+    """
+    try:
+        document = yaml.safe_load(config.read_text(encoding="utf-8"))
+        params = document["model"]["params"]
+        stage = (params.get("cond_stage_config") or {}).get("params") or {}
+        is_velocity = params.get("parameterization") == "v"
+        skips = stage.get("layer") == "penultimate"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise CheckpointUnreadable(config, "it is no configuration of a model", _ADVICE) from error
+    weights = open_weights(path)
+    if is_velocity:
+        said = {"unet": weights.config("unet") | {"prediction_type": "v_prediction"}}
+        kept = {part: weights.config(part) for part in ("vae", "text_encoder")}
+        metadata = weights.metadata | {CONFIG_KEY: json.dumps(said | kept)}
+        weights = replace(weights, metadata=metadata)
+    loaded = checkpoint_of(weights, policy, embedding_folders)
+    if skips and loaded.text is not None:
+        return replace(loaded, text=loaded.text.with_layer(-2))
+    return loaded
+
+
+def load_diffusers_folder(
+    folder: Path, policy: Policy, embedding_folders: Iterable[Path] = ()
+) -> Checkpoint:
+    """All parts of a pipeline that diffusers has saved: a folder with one folder a part."""
+    parts = {part: _part_of_folder(folder / part) for part in PARTS}
+    metadata = _pipeline_metadata(folder)
+    joined = Weights(path=folder, tensors=join_parts(parts), metadata=metadata)
+    return checkpoint_of(joined, policy, embedding_folders)
+
+
+def _part_of_folder(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a part; of several files the one of whole precision is taken."""
+    for pattern in ("*.safetensors", "*.bin"):
+        found = sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
+        whole = [path for path in found if "-of-" not in path.name]
+        if whole:
+            return open_weights(whole[0]).tensors
+        if found:  # shards
+            return {k: v for path in found for k, v in open_weights(path).tensors.items()}
+    return {}
+
+
+def _pipeline_metadata(folder: Path) -> dict[str, str]:
+    """What the pipeline's configuration says that shapes cannot."""
+    said: dict[str, dict[str, Any]] = {}
+    for name, (part, words) in CONFIGURED.items():
+        path = folder / name
+        if path.is_file():
+            document = json.loads(path.read_text(encoding="utf-8"))
+            found = {ours: document[theirs] for ours, theirs in words.items() if theirs in document}
+            said.setdefault(part, {}).update(found)
+    return {CONFIG_KEY: json.dumps(said)}
+
+
+def unet_of(weights: Weights, policy: Policy, rounding: torch.dtype | None = None) -> ModelHandle:
+    """The diffusion model of an opened file; `rounding` is a type that its weights go through."""
+    weights = with_original_names(weights)
     family = recognise(weights)
-    return _model_handle(_unet(weights, family, policy), weights, family, policy, None)
+    unet = _unet(weights, family, policy)
+    if rounding is not None:
+        unet.round_to(rounding)
+    return _model_handle(unet, weights, family, policy, None)
 
 
 def _unet(weights: Weights, family: Family, policy: Policy) -> Network[Any]:
@@ -99,10 +187,22 @@ def _model_handle(
 def text_of(weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()) -> TextHandle:
     """The CLIP-L text encoder of an opened file, whatever it is prefixed with."""
     prefixes = ("cond_stage_model.transformer.", "clip_l.transformer.", "")
-    network = build_clip_text(weights, policy.text_dtype, *prefixes)
+    network = build_clip_text(weights, _text_storage(weights, policy), *prefixes)
     if network is None:
         raise PartMissing(weights.path, "CLIP-L text encoder")
     return _text_handle(network, policy, embedding_folders)
+
+
+def _text_storage(weights: Weights, policy: Policy) -> torch.dtype:
+    """The type that the weights of a text encoder are kept in.
+
+    Where the CPU computes in float32, half precision is kept as it is and cast layer by layer: it
+    runs once a prompt. LoRA is then rounded to that type, as the reference has it.
+    """
+    if policy.text_dtype != torch.float32 or policy.text_device.type != "cpu":
+        return policy.text_dtype
+    table = next((t for n, t in weights.tensors.items() if n.endswith(_TOKENS)), None)
+    return table.dtype if table is not None and table.dtype in _HALVES else policy.text_dtype
 
 
 def _text_handle(
@@ -121,7 +221,7 @@ def load_vae(path: Path, policy: Policy) -> VaeHandle:
 
 def vae_of(weights: Weights, policy: Policy) -> VaeHandle:
     """The VAE of an opened file."""
-    network = build_vae(weights, policy.vae_dtype)
+    network = build_vae(with_original_names(weights), policy.vae_dtype)
     if network is None:
         raise PartMissing(weights.path, "VAE")
     return VaeHandle(network=network, policy=policy)

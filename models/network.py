@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import CheckpointUnreadable
+from models.mapping import release_pages
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -48,6 +49,16 @@ class Network(Generic[N]):
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
         # What models.protocol shows of it: handles share it, and it goes with the last of them.
         self.view: weakref.ref[nn.Module] | None = None
+        self._rounding: torch.dtype | None = None
+
+    def round_to(self, dtype: torch.dtype) -> None:
+        """Have weights with the precision of another type, such as float8, and compute as before.
+
+        The result is that of weights which are kept in that type; what they take up stays the same.
+        """
+        self._rounding = dtype
+        for name in self._source:
+            _assign(self.module, name, self._weight(name).to(self.device))
 
     def place(self, device: torch.device) -> None:
         """Have the module on a device. Coming home to the CPU drops the copy that was away."""
@@ -72,17 +83,34 @@ class Network(Generic[N]):
             weight = self._weight(name).to(self.device)
             _assign(self.module, name, weight)
 
+    def memory_format(self) -> torch.memory_format:
+        """How pictures are to lie in memory: as the weights of convolutions do.
+
+        Channels last is faster, and what weights get when they are converted. Those that stay
+        mapped lie as their file has them.
+        """
+        layouts = (
+            w.is_contiguous(memory_format=torch.channels_last) and not w.is_contiguous()
+            for w in self.module.parameters()
+            if w.ndim == 4
+        )
+        return torch.channels_last if any(layouts) else torch.contiguous_format
+
     def _weight(self, name: str) -> Tensor:
         """A weight as it should be now, on the CPU: the file's, converted, and patched."""
         tensor = self._source[name]
         changes = self._patched.get(name, ())
-        if not changes:
-            return _convert(tensor, self.dtype)
-        # Merged in float32 and rounded once to the type of computation.
-        value = tensor.float()
-        for change in changes:
-            value = change.apply(value)
-        return value.to(self.dtype)
+        if changes:
+            # Merged in float32 and rounded once to the type of computation.
+            value = tensor.float()
+            if value is not tensor:
+                release_pages(tensor)
+            for change in changes:
+                value = change.apply(value)
+            tensor = value
+        if self._rounding is not None and tensor.is_floating_point():
+            tensor = tensor.to(self._rounding)
+        return _convert(tensor, self.dtype)
 
     def size(self) -> int:
         """Bytes of all weights."""
@@ -147,7 +175,15 @@ def _check(
 
 
 def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    """A tensor in a type; pages of the file that it came from are given back if it is a copy."""
+    if not tensor.is_floating_point() or tensor.dtype == dtype:
+        return tensor
+    if tensor.ndim == 4:
+        converted = tensor.to(dtype, memory_format=torch.channels_last)
+    else:
+        converted = tensor.to(dtype)
+    release_pages(tensor)
+    return converted
 
 
 def _assign(module: nn.Module, name: str, weight: Tensor) -> None:

@@ -26,6 +26,8 @@ class Header:
     """What a safetensors file says about itself."""
 
     shapes: dict[str, tuple[int, ...]]  # tensor name -> shape
+    types: dict[str, str]  # tensor name -> number type, in the format's words
+    spans: dict[str, tuple[int, int]]  # tensor name -> where it begins and ends in the file
     metadata: dict[str, str]  # the `__metadata__` object, empty if there is none
 
 
@@ -43,9 +45,12 @@ def read_header(path: Path) -> Header:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointUnreadable(path, "its metadata is not a table of texts")
     spans = sorted(_span(path, name, entry) for name, entry in document.items())
-    _check_spans(path, spans, size - 8 - length)
+    start = 8 + length
+    _check_spans(path, spans, size - start)
     return Header(
         shapes={name: tuple(entry["shape"]) for name, entry in document.items()},
+        types={name: entry["dtype"] for name, entry in document.items()},
+        spans={name: (start + begin, start + end) for begin, end, name in spans},
         metadata=metadata,
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from models.errors import CheckpointUnreadable, UnsafeCheckpoint
+from models.mapping import map_file
 from models.safetensors_header import read_header
 
 SAFETENSORS_SUFFIXES: Final = frozenset({".safetensors", ".sft"})
@@ -82,10 +82,17 @@ def open_weights(path: Path) -> Weights:
 
 def _open_safetensors(path: Path) -> Weights:
     header = read_header(path)
+    if not header.shapes:
+        return Weights(path=path, tensors={}, metadata=header.metadata)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in header.shapes}
-    except (SafetensorError, OSError) as error:
+        mapped = map_file(path)
+        tensors = {
+            name: mapped.tensor(header.types[name], shape, *header.spans[name])
+            for name, shape in header.shapes.items()
+        }
+    except KeyError as error:
+        raise CheckpointUnreadable(path, f"the number type {error} is not supported") from error
+    except (OSError, ValueError) as error:
         raise CheckpointUnreadable(path, str(error)) from error
     return Weights(path=path, tensors=tensors, metadata=header.metadata)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.families.tiny_vae import TINY
 from models.handle import ModelHandle
 from models.load import load_checkpoint, load_vae
 from models.lora import apply_lora, load_lora
 from models.text.handle import TextHandle
+from models.tiny_vae import load_tiny_vae
 from models.vae import VaeHandle
 from nodes.base import FileOptions, Node, inputs
 from nodes.pixel_space import PixelSpaceVae
@@ -40,19 +42,25 @@ class VAELoader(Node):
 
     DISPLAY_NAME = "Load VAE"
     CATEGORY = "loaders"
-    REQUIRED = inputs(vae_name=(FileOptions("vae", extra=(PIXEL_SPACE,)),))
+    REQUIRED = inputs(vae_name=(FileOptions("vaes", extra=(PIXEL_SPACE,)),))
     RETURN_TYPES = ("VAE",)
 
     @classmethod
     def vae_list(cls, s: object = None) -> list[str]:
         """The choices, for packs that offer them as well."""
-        return FileOptions("vae", extra=(PIXEL_SPACE,)).names()
+        return FileOptions("vaes", extra=(PIXEL_SPACE,)).names()
 
     def run(self, vae_name: str) -> tuple[VaeHandle | PixelSpaceVae]:
-        """`pixel_space` is no file: its latents are the pictures themselves."""
+        """`pixel_space` is no file: its latents are the pictures themselves.
+
+        Nor are the names of tiny autoencoders: these have two files each in vae_approx.
+        """
+        folders, policy = self.context.folders, self.context.policy
         if vae_name == PIXEL_SPACE:
             return (PixelSpaceVae(),)
-        return (load_vae(self.context.folders.full_path("vae", vae_name), self.context.policy),)
+        if vae_name in TINY:
+            return (load_tiny_vae(vae_name, folders.kind_folders("vae_approx"), policy),)
+        return (load_vae(folders.full_path("vae", vae_name), policy),)
 
 
 class LoraLoader(Node):
@@ -86,3 +94,19 @@ class LoraLoader(Node):
         return apply_lora(
             lora, model, clip, strength_model=strength_model, strength_text=strength_clip
         )
+
+
+class LoraLoaderModelOnly(Node):
+    """Applies a LoRA to a diffusion model."""
+
+    CATEGORY = "loaders"
+    REQUIRED = inputs(
+        model=("MODEL",), lora_name=(FileOptions("loras"),), strength_model=("FLOAT", _STRENGTH)
+    )
+    RETURN_TYPES = ("MODEL",)
+
+    loaded_lora: Any = None  # packs that derive from this class keep theirs here
+
+    def run(self, model: ModelHandle, lora_name: str, strength_model: float) -> tuple[ModelHandle]:
+        """Strength 0 leaves the model as it is."""
+        return (LoraLoader().run(model, None, lora_name, strength_model, 0.0)[0],)

@@ -15,6 +15,8 @@ _MODULES: Final = (
     "sampling",
     "model_sampling",
     "loaders",
+    "part_loaders",
+    "controls",
     "conditioning",
     "conditioning_mixing",
     "conditioning_places",

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from models.lora import BiasPatch, DeltaPatch, group_tensors, text_names, unet_names
+from models.lora import BiasPatch, group_tensors, text_names, unet_names
+from models.lora.apply import weight_patch
 from models.protocol.text import TextModel
 from models.protocol.unet import UNetModel
 from models.protocol.weights import calculate_weight as calculate_weight
@@ -70,8 +71,9 @@ def load_lora(
         rest = {part: tensor for part, tensor in parts.items() if part != "diff_b"}
         if "diff_b" in parts and isinstance(target, str):
             patches[f"{target.removesuffix('.weight')}.bias"] = BiasPatch(parts["diff_b"], 1.0)
-        if rest:
-            patches[target] = DeltaPatch(rest, 1.0)
+        patch = weight_patch(rest, 1.0)
+        if patch is not None:
+            patches[target] = patch
     if unused and log_missing:
         logging.getLogger(__name__).warning(
             "%d of %d entries of a LoRA fit no weight, such as '%s'",

@@ -48,38 +48,50 @@ def _level(unet: Weights, channels: int, depths: list[int]) -> Level:
     return Level(channels=channels, blocks=len(depths), depth=depths[0])
 
 
-def unet_config(unet: Weights) -> dict[str, object]:
-    """Arguments of UNet2DConditionModel for the tensors of a UNet (names without prefix)."""
+def encoder_config(unet: Weights) -> dict[str, object]:
+    """Arguments for the way down and the middle, which UNets and ControlNets share."""
     levels = read_levels(unet)
     if len({level.blocks for level in levels}) != 1:
         raise UnsupportedLayout(unet.path, "its resolutions differ in their number of blocks")
     attention = next((name for name in unet.tensors if name.endswith("attn2.to_k.weight")), None)
     if attention is None:
         raise UnsupportedLayout(unet.path, "it has no cross-attention")
+    has_middle = "middle_block.0.in_layers.2.weight" in unet.tensors
     middle_depth = unet.count("middle_block.1.transformer_blocks.{}.")
     depths = [max(level.depth, 1) for level in levels]
-    if levels[-1].depth not in (0, middle_depth):
-        raise UnsupportedLayout(unet.path, "its middle is deeper than its coarsest resolution")
-    depths[-1] = max(middle_depth, 1)  # diffusers gives the middle the depth of the last level
+    if has_middle:
+        if levels[-1].depth not in (0, middle_depth):
+            raise UnsupportedLayout(unet.path, "its middle is deeper than its coarsest resolution")
+        depths[-1] = max(middle_depth, 1)  # diffusers gives the middle the depth of the last level
+    projection = next(name for name in unet.tensors if name.endswith(".1.proj_in.weight"))
     options = unet.config("unet")
     return {
         "in_channels": unet.shape("input_blocks.0.0.weight")[1],
-        "out_channels": unet.shape("out.2.weight")[0],
         "block_out_channels": tuple(level.channels for level in levels),
         "layers_per_block": levels[0].blocks,
         "down_block_types": tuple(
             "CrossAttnDownBlock2D" if level.depth else "DownBlock2D" for level in levels
         ),
-        "mid_block_type": "UNetMidBlock2DCrossAttn",
-        "up_block_types": tuple(
-            "CrossAttnUpBlock2D" if level.depth else "UpBlock2D" for level in reversed(levels)
-        ),
+        # Distilled networks have none.
+        "mid_block_type": "UNetMidBlock2DCrossAttn" if has_middle else None,
         "transformer_layers_per_block": tuple(depths),
         "cross_attention_dim": unet.shape(attention)[1],
         # diffusers' name for what is a number of heads here (its issue 2011)
         "attention_head_dim": options.get("num_attention_heads", 8),
         "norm_num_groups": options.get("norm_num_groups", 32),
-        "use_linear_projection": len(unet.shape("middle_block.1.proj_in.weight")) == 2,
+        "use_linear_projection": len(unet.shape(projection)) == 2,
+    }
+
+
+def unet_config(unet: Weights) -> dict[str, object]:
+    """Arguments of UNet2DConditionModel for the tensors of a UNet (names without prefix)."""
+    return {
+        **encoder_config(unet),
+        "out_channels": unet.shape("out.2.weight")[0],
+        "up_block_types": tuple(
+            "CrossAttnUpBlock2D" if level.depth else "UpBlock2D"
+            for level in reversed(read_levels(unet))
+        ),
         "time_embedding_dim": unet.shape("time_embed.0.weight")[0],
     }
 

@@ -95,10 +95,11 @@ class _Call:
     def patch_blocks(self) -> None:
         """Have the patches of whole blocks called."""
         unet = self.network.module
-        entries, exits = _way_down(unet)
+        entries, exits = way_down(unet)
         for number, module in enumerate(exits):
             self._after(module, "input_block_patch", ("input", number))
-        for number, module in enumerate([*entries[1:], unet.mid_block.resnets[0]]):
+        middle = [] if unet.mid_block is None else [unet.mid_block.resnets[0]]
+        for number, module in enumerate([*entries[1:], *middle]):
             self._before(module, "input_block_patch_after_skip", ("input", number))
         self._after(unet.time_embedding, "emb_patch", None)
         patches = self.patches.get("output_block_patch")
@@ -136,7 +137,7 @@ class _Call:
         self.hooks.callback(module.register_forward_pre_hook(change).remove)
 
 
-def _way_down(unet: Any) -> tuple[list[Any], list[Any]]:
+def way_down(unet: Any) -> tuple[list[Any], list[Any]]:
     """The first and the last layer of each block on the way down, in the original's order."""
     entries, exits = [unet.conv_in], [unet.conv_in]
     for down in unet.down_blocks:

@@ -56,11 +56,35 @@ def process_conds(
     for name, entries in placed.items():
         for entry in entries:
             _ask_model(model, entry, name, noise, device, latent_image, denoise_mask, seed)
+    _share_controls(placed)
     for entries in placed.values():
         for entry in entries:
             if entry.get("control") is not None:
                 entry["control"].pre_run(model, sampling.percent_to_sigma)
     return placed
+
+
+def _share_controls(placed: dict[str, list[Cond]]) -> None:
+    """Have controls that are for both sides (`control_apply_to_uncond`) on the negative one, too.
+
+    They are dealt to the entries there that cover the whole picture; one that has a control of its
+    own is joined by a copy of itself.
+    """
+    controls = [
+        entry["control"]
+        for entry in placed.get("positive", ())
+        if entry.get("control") is not None and entry.get("control_apply_to_uncond")
+    ]
+    negative = placed.get("negative", [])
+    whole = [entry for entry in negative if entry.get("area") is None]
+    if not whole:
+        return
+    for number, control in enumerate(controls):
+        entry = whole[number % len(whole)]
+        if entry.get("control") is None:
+            entry["control"] = control
+        else:
+            negative.append(entry | {"control": control})
 
 
 def _placed(cond: Cond, noise: Tensor, sampling: Any, device: Any) -> list[Cond]:

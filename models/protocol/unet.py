@@ -18,6 +18,7 @@ from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrapp
 from models.protocol.latent_formats import SD15
 from models.protocol.layer_patches import layer_patches
 from models.protocol.object_schedule import sampling_object
+from models.protocol.residuals import on_the_way_down, residual_arguments
 from models.sampling.prediction import VELOCITY
 from models.sampling.schedule import Schedule
 
@@ -85,14 +86,14 @@ class UNetModel(nn.Module):
         with (
             self.policy.using(self.network, device) as unet,
             layer_patches(self.network, transformer_options or {}, x.shape),
+            on_the_way_down(control, unet, device, dtype),
         ):
-            residuals = _residuals(control, unet, device, dtype)
             output: Tensor = unet(
-                x.to(device, dtype),
+                x.to(device, dtype, memory_format=self.network.memory_format()),
                 timesteps.to(device),
                 context.to(device, dtype),
                 return_dict=False,
-                **residuals,
+                **residual_arguments(control, unet, device, dtype),
             )[0]
         return output
 
@@ -123,30 +124,6 @@ class UNetModel(nn.Module):
                 f"'UNetModel' has no '{name}': Darkroom computes with the UNet of diffusers, whose "
                 "layers have other names"
             ) from None
-
-
-def _residuals(
-    control: dict[str, list[Any]] | None, unet: Any, device: torch.device, dtype: torch.dtype
-) -> dict[str, Any]:
-    """What control networks add, as diffusers takes it: all parts or none."""
-    if not control:
-        return {}
-    if any(part is not None for part in control.get("input", ())):
-        raise InvalidInput("control that adds to the blocks on the way down is not supported yet")
-
-    def ready(part: Any) -> Any:
-        return 0.0 if part is None else part.to(device, dtype)
-
-    skips = 1 + sum(
-        len(block.resnets) + len(block.downsamplers or ()) for block in unet.down_blocks
-    )
-    # The way up takes them from the end.
-    output = [ready(part) for part in control.get("output", ())][-skips:]
-    middle = control.get("middle") or [None]
-    return {
-        "down_block_additional_residuals": (0.0,) * (skips - len(output)) + tuple(output),
-        "mid_block_additional_residual": ready(middle[-1]),
-    }
 
 
 class FittedFormat(SD15):

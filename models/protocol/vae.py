@@ -20,8 +20,8 @@ class VaeProtocol:
     policy: Policy
     downscale: Any
     latent_channels: Any
-    decode: Callable[..., Tensor]
-    encode: Callable[..., Tensor]
+    decode_whole: Callable[..., Tensor]
+    encode_whole: Callable[..., Tensor]
     crop: Callable[[Tensor], Tensor]
 
     latent_dim = 2
@@ -101,7 +101,7 @@ class VaeProtocol:
         """`decode` in tiles of so many latent elements, blended where they overlap."""
         pictures = scale_in_tiles(
             samples,
-            lambda tile: self.decode(tile).movedim(-1, 1),
+            lambda tile: self.decode_whole(tile).movedim(-1, 1),
             tile=(tile_y or 64, tile_x or 64),
             overlap=16 if overlap is None else overlap,
             scale=(self.downscale, 1),
@@ -121,7 +121,7 @@ class VaeProtocol:
         ratio = int(self.downscale)
         return scale_in_tiles(
             self.crop(pixel_samples)[..., :3].movedim(-1, 1),
-            lambda tile: self.encode(tile.movedim(1, -1)),
+            lambda tile: self.encode_whole(tile.movedim(1, -1)),
             tile=tuple((side or 512) // ratio * ratio for side in (tile_y, tile_x)),
             overlap=(64 if overlap is None else overlap) // ratio * ratio,
             scale=(1, ratio),

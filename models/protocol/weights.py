@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput
-from models.lora import BiasPatch, DeltaPatch
+from models.lora import BiasPatch, DeltaPatch, RotationPatch, SetPatch
 from models.network import WeightPatch
 
 # strength of the patch, value, strength of the model, offset (axis, start, length), function
 PatchTuple = tuple[
     float, Any, float, tuple[int, int, int] | None, Callable[[Tensor], Tensor] | None
 ]
+
+
+_OF_ADAPTERS = (DeltaPatch, BiasPatch, RotationPatch, SetPatch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class ValuePatch:
         if self.strength_model != 1.0:
             weight = weight * self.strength_model
         value = self.value
-        if isinstance(value, (DeltaPatch, BiasPatch)) and self.function is None:
+        if isinstance(value, _OF_ADAPTERS) and self.function is None:
             patch = replace(value, strength=value.strength * self.strength)
             return patch.apply(weight)
         if isinstance(value, tuple) and len(value) == 2 and value[0] == "set":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import InvalidInput
+from models.text.casting import call_in
 from models.text.chunks import Token
 
 if TYPE_CHECKING:
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
 
 
 def encode_clip(
-    model: CLIPTextModel, rows: Sequence[Sequence[Token]], *, end: int, pad: int, layer: int = -1
+    model: CLIPTextModel,
+    rows: Sequence[Sequence[Token]],
+    *,
+    end: int,
+    pad: int,
+    layer: int = -1,
+    dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(hidden [R, T, D], pooled [R, D]) of rows of T tokens, in the model's number type.
+    """(hidden [R, T, D], pooled [R, D]) of rows of T tokens, computed in `dtype`, else the model's.
 
     hidden is the output of the `layer`-th transformer layer from the end (-1: the last) after the
     final norm; pooled is the last layer's at the first end token. Embeddings of another width than
@@ -30,17 +37,19 @@ def encode_clip(
     if not 1 <= -layer <= len(layers):
         raise InvalidInput(f"the text encoder has {len(layers)} layers, there is no {layer}")
     fitting = [_fitting(row, inner.embeddings.token_embedding.embedding_dim, pad) for row in rows]
-    hidden = torch.stack([_embed(row, inner.embeddings.token_embedding) for row in fitting])
-    hidden = hidden + inner.embeddings.position_embedding.weight[: hidden.shape[1]]
+    table = inner.embeddings.token_embedding
+    dtype = dtype or table.weight.dtype
+    hidden = torch.stack([_embed(row, table, dtype) for row in fitting])
+    hidden = hidden + inner.embeddings.position_embedding.weight[: hidden.shape[1]].to(dtype)
     mask = torch.full((hidden.shape[1],) * 2, float("-inf")).triu(1).to(hidden)
     chosen = hidden
     for number, block in enumerate(layers, start=1):
-        hidden = block(hidden, mask[None, None])
+        hidden = call_in(block, dtype, hidden, mask[None, None])
         if number == len(layers) + 1 + layer:
             chosen = hidden
-    last = inner.final_layer_norm(hidden)
+    last = call_in(inner.final_layer_norm, dtype, hidden)
     ends = [_first_end(row, end) for row in fitting]
-    return inner.final_layer_norm(chosen), last[torch.arange(len(rows)), ends]
+    return call_in(inner.final_layer_norm, dtype, chosen), last[torch.arange(len(rows)), ends]
 
 
 def _fitting(row: Sequence[Token], width: int, pad: int) -> list[Token]:
@@ -48,10 +57,10 @@ def _fitting(row: Sequence[Token], width: int, pad: int) -> list[Token]:
     return kept + [Token(pad)] * (len(row) - len(kept))
 
 
-def _embed(row: Sequence[Token], table: nn.Embedding) -> Tensor:
+def _embed(row: Sequence[Token], table: nn.Embedding, dtype: torch.dtype) -> Tensor:
     """Vectors [T, D] of tokens: rows of the table, or the embeddings' own."""
     ids = torch.tensor([token.value if isinstance(token.value, int) else 0 for token in row])
-    vectors: Tensor = table(ids.to(table.weight.device))
+    vectors: Tensor = table(ids.to(table.weight.device)).to(dtype)
     for position, token in enumerate(row):
         if isinstance(token.value, Tensor):
             vectors[position] = token.value.to(vectors)

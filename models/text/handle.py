@@ -68,7 +68,12 @@ class TextHandle:
             def encode_rows(rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
                 chunk_format = self.tokenizer.chunk_format
                 hidden, pooled = encode_clip(
-                    model, rows, end=chunk_format.end, pad=chunk_format.pad, layer=self.layer
+                    model,
+                    rows,
+                    end=chunk_format.end,
+                    pad=chunk_format.pad,
+                    layer=self.layer,
+                    dtype=self.policy.text_dtype,
                 )
                 return hidden.to("cpu", torch.float32), pooled.to("cpu", torch.float32)
 

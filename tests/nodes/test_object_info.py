@@ -81,7 +81,7 @@ def test_the_sections_of_the_inputs_come_as_the_class_declares_them() -> None:
 
 def test_file_inputs_name_their_source_and_keep_choices_that_are_no_files() -> None:
     definition = describe("VAELoader", NODE_CLASSES["VAELoader"], "Load VAE")
-    assert definition.file_options == {"vae_name": "vae"}
+    assert definition.file_options == {"vae_name": "vaes"}
     assert definition.info["input"]["required"]["vae_name"][0] == ["pixel_space"]
 
 

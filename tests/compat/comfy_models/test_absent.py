@@ -12,23 +12,23 @@ from comfy.not_yet import NotYetSupported, missing_class
 
 
 def test_a_missing_function_names_itself_when_it_is_called() -> None:
-    with pytest.raises(NotYetSupported, match=r"comfy\.controlnet\.load_controlnet yet"):
-        controlnet.load_controlnet("file")
+    with pytest.raises(NotYetSupported, match=r"comfy\.controlnet\.load_controlnet_sd35 yet"):
+        controlnet.load_controlnet_sd35("file")
 
 
 def test_a_missing_class_can_be_subclassed_and_asked_for() -> None:
-    class Mine(controlnet.ControlNet):  # type: ignore[misc]
+    class Mine(controlnet.ControlNetSD35):  # type: ignore[misc]
         """Of a pack."""
 
-    class Own(controlnet.ControlNet, abc.ABC):  # type: ignore[misc]
+    class Own(controlnet.ControlNetSD35, abc.ABC):  # type: ignore[misc]
         """Of a pack, with an __init__ of its own."""
 
         def __init__(self) -> None:
             self.value = 1
 
-    assert not isinstance(object(), controlnet.ControlNet)
-    assert Own().value == 1 and isinstance(Own(), controlnet.ControlNet)
-    with pytest.raises(NotYetSupported, match=r"comfy\.controlnet\.ControlNet yet"):
+    assert not isinstance(object(), controlnet.ControlNetSD35)
+    assert Own().value == 1 and isinstance(Own(), controlnet.ControlNetSD35)
+    with pytest.raises(NotYetSupported, match=r"comfy\.controlnet\.ControlNetSD35 yet"):
         Mine()
 
 

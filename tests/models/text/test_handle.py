@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_the_output_is_that_of_transformers_own_forward(text: TextHandle) -> Non
     chunks = text.chunks("a photo of a cat")
     ids = torch.tensor([[int(token.value) for token in chunk] for chunk in chunks])
     with torch.no_grad():
-        output = text.network.module(input_ids=ids)
+        output = copy.deepcopy(text.network.module).float()(input_ids=ids)
     cond, pooled = text.encode_chunks(chunks)
     assert torch.allclose(cond, output.last_hidden_state, atol=1e-5)
     assert torch.allclose(pooled, output.pooler_output, atol=1e-5)

@@ -1,0 +1,1 @@
+"""Control of a run by pictures: ControlNets, Control-LoRAs and T2I-Adapters."""

@@ -1,0 +1,90 @@
+"""T2I-Adapter: features of a picture, added to a UNet's blocks on the way down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import Tensor
+
+from models.control.hint import fitted_hint
+from models.memory import Policy
+from models.network import Network
+from models.protocol.control import Control, ControlBase
+from models.protocol.network_patcher import NetworkPatcher
+
+if TYPE_CHECKING:
+    from diffusers import T2IAdapter as Adapter
+
+# Residual blocks that a level of a UNet has on the way down, unless the UNet says so itself.
+_USUAL_BLOCKS: Final = 2
+
+
+class T2IAdapter(ControlBase):
+    """A network with its hint (Mou et al. 2023); copies share the network."""
+
+    def __init__(self, network: Network[Adapter], policy: Policy) -> None:
+        super().__init__()
+        self.network = network
+        self.policy = policy
+        self._features: tuple[Tensor, list[Tensor]] | None = None  # of which hint
+        self._blocks = _USUAL_BLOCKS
+
+    @property
+    def t2i_model(self) -> Any:
+        """The module."""
+        return self.network.module
+
+    def get_models(self) -> list[Any]:
+        """The patchers of its network, and of those before it."""
+        return [NetworkPatcher(self.network, self.policy.device), *super().get_models()]
+
+    def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
+        """A run begins, of a UNet with so many blocks a level."""
+        super().pre_run(model, percent_to_timestep_function)
+        network: Network[Any] | None = getattr(model.diffusion_model, "network", None)
+        if network is not None:
+            self._blocks = int(network.module.config.layers_per_block)
+
+    def cleanup(self) -> None:
+        """A run is over."""
+        super().cleanup()
+        self._features = None
+
+    def get_control(
+        self,
+        x_noisy: Tensor,
+        t: Tensor,
+        cond: dict[str, Any],
+        batched_number: int,
+        transformer_options: dict[str, Any],
+    ) -> Control | None:
+        """The features of each level, for the last residual block of its level.
+
+        As packs have it, `input` ends with what the first block gets.
+        """
+        previous = None
+        if self.previous_controlnet is not None:
+            previous = self.previous_controlnet.get_control(
+                x_noisy, t, cond, batched_number, transformer_options
+            )
+        if not self.is_active(float(t.flatten()[0])):
+            return previous
+        # The first block comes before all levels, and each level but the last ends with a step
+        # down: features are added after the block before it.
+        parts: list[Tensor | None] = []
+        for feature in self._all_features(x_noisy, batched_number):
+            parts += [*[None] * self._blocks, feature]
+        control: Control = {"input": parts[::-1], "middle": [], "output": []}
+        return self.control_merge(control, previous, output_dtype=torch.float32)
+
+    def _all_features(self, x: Tensor, batched_number: int) -> list[Tensor]:
+        """They depend on the hint alone, so that one evaluation serves all steps."""
+        device, module = self.policy.device, self.network.module
+        channels = int(module.config.in_channels)
+        hint = fitted_hint(self, x, batched_number, channels)
+        if self._features is None or self._features[0].shape != hint.shape:
+            with self.policy.using(self.network, device) as adapter:
+                self._features = (hint, adapter(hint.to(device, self.network.dtype)))
+        return self._features[1]

@@ -1,0 +1,102 @@
+"""ControlNet: a copy of a UNet's way down that adds to the UNet's skip connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from models.control.hint import fitted_hint
+from models.errors import InvalidInput
+from models.memory import Policy
+from models.network import Network
+from models.protocol.control import Control, ControlBase
+from models.protocol.network_patcher import NetworkPatcher
+
+if TYPE_CHECKING:
+    from diffusers import ControlNetModel
+
+
+class ControlNet(ControlBase):
+    """A network with its hint (Zhang et al. 2023); copies share the network."""
+
+    def __init__(
+        self,
+        network: Network[ControlNetModel] | None,
+        policy: Policy,
+        *,
+        global_average_pooling: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.policy = policy
+        self.global_average_pooling = global_average_pooling
+        self.model_sampling_current: Any = None
+
+    @property
+    def control_model(self) -> Any:
+        """The module."""
+        return None if self.network is None else self.network.module
+
+    @property
+    def load_device(self) -> torch.device:
+        """Where it computes."""
+        return self.policy.device
+
+    def get_models(self) -> list[Any]:
+        """The patchers of its network, and of those before it."""
+        own = [] if self.network is None else [NetworkPatcher(self.network, self.policy.device)]
+        return [*own, *super().get_models()]
+
+    def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
+        """A run begins: with this model's noise levels."""
+        super().pre_run(model, percent_to_timestep_function)
+        self.model_sampling_current = model.model_sampling
+
+    def cleanup(self) -> None:
+        """A run is over."""
+        super().cleanup()
+        self.model_sampling_current = None
+
+    def get_control(
+        self,
+        x_noisy: Tensor,
+        t: Tensor,
+        cond: dict[str, Any],
+        batched_number: int,
+        transformer_options: dict[str, Any],
+    ) -> Control | None:
+        """One residual for each block on the way down, and one for the middle."""
+        previous = None
+        if self.previous_controlnet is not None:
+            previous = self.previous_controlnet.get_control(
+                x_noisy, t, cond, batched_number, transformer_options
+            )
+        if not self.is_active(float(t.flatten()[0])):
+            return previous
+        down, middle = self._residuals(x_noisy, t, cond, batched_number)
+        control: Control = {"input": [], "middle": [middle], "output": list(down)}
+        return self.control_merge(control, previous, output_dtype=torch.float32)
+
+    def _residuals(
+        self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int
+    ) -> tuple[list[Tensor], Tensor]:
+        network, context = self.network, cond.get("c_crossattn")
+        if network is None or context is None:
+            raise InvalidInput("a ControlNet was called outside of a run, or without a prompt")
+        device, dtype = self.policy.device, network.dtype
+        channels = int(network.module.config.conditioning_channels)
+        hint = fitted_hint(self, x, batched_number, channels)
+        sampling = self.model_sampling_current
+        seen = sampling.calculate_input(t, x)
+        with self.policy.using(network, device) as module:
+            down, middle = module(
+                seen.to(device, dtype),
+                sampling.timestep(t).float().to(device),
+                encoder_hidden_states=context.to(device, dtype),
+                controlnet_cond=hint.to(device, dtype),
+                return_dict=False,
+            )
+        return down, middle

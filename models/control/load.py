@@ -1,0 +1,70 @@
+"""Loads files of control networks, in the layouts that are in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from models.control.adapter import T2IAdapter
+from models.control.control_lora import ControlLora
+from models.control.controlnet import ControlNet
+from models.errors import PartMissing
+from models.families.diffusers_names import with_original_names
+from models.families.ldm_control import (
+    PREFIX,
+    adapter_names,
+    build_adapter,
+    build_controlnet,
+    is_adapter,
+)
+from models.memory import Policy
+from models.protocol.control import ControlBase
+from models.weights import Weights, open_weights
+
+
+def load_control(path: Path, policy: Policy, model: Any = None) -> ControlBase:
+    """The control of a file. Raises ModelFileError.
+
+    `model` (a ModelHandle) is what the weights of a file of differences are added to.
+    """
+    return control_of(open_weights(path), policy, model)
+
+
+def control_of(weights: Weights, policy: Policy, model: Any = None) -> ControlBase:
+    """The control of an opened file: a ControlNet, a Control-LoRA or a T2I-Adapter."""
+    pooled = weights.path.stem.endswith(("_shuffle", "_shuffle_fp16"))
+    if "lora_controlnet" in weights.tensors:
+        return ControlLora(weights, policy, global_average_pooling=pooled)
+    adapter = weights.below("adapter.")
+    if is_adapter(adapter if adapter.tensors else weights):
+        named = adapter_names(adapter if adapter.tensors else weights)
+        return T2IAdapter(build_adapter(named, policy.unet_dtype), policy)
+    control = weights.below(PREFIX)
+    if not control.tensors:
+        control = with_original_names(weights)
+    if "input_hint_block.0.weight" not in control.tensors:
+        raise PartMissing(weights.path, "ControlNet")
+    if "difference" in weights.tensors and model is not None:
+        control = replace(control, tensors=_added(control.tensors, model))
+    network = build_controlnet(control, policy.unet_dtype)
+    return ControlNet(network, policy, global_average_pooling=pooled)
+
+
+def _added(tensors: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """Weights that are differences to a UNet's: with these they have in common added."""
+    stored = {
+        outer.removeprefix("diffusion_model."): model.weight(name)
+        for outer, name in model.weight_names().items()
+    }
+
+    def whole(name: str, tensor: Tensor) -> Tensor:
+        base = stored.get(name)
+        if base is None or base.shape != tensor.shape:
+            return tensor
+        summed: Tensor = (tensor.float() + base.float()).to(tensor.dtype)
+        return summed
+
+    return {name: whole(name, tensor) for name, tensor in tensors.items()}

@@ -1,0 +1,108 @@
+"""ControlNets and T2I-Adapters of UNets: configuration from shapes, built by diffusers.
+
+ControlNet: Zhang et al. 2023, https://arxiv.org/abs/2302.05543. T2I-Adapter: Mou et al. 2023,
+https://arxiv.org/abs/2302.08453.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import torch
+
+from models.errors import UnsupportedLayout
+from models.families.ldm_unet import encoder_config
+from models.network import Network, assemble
+from models.weights import Weights
+
+if TYPE_CHECKING:
+    from diffusers import ControlNetModel, T2IAdapter
+
+PREFIX = "control_model."
+_UNSHUFFLE = 8  # pixels along each side that an adapter takes for one
+
+
+def control_config(control: Weights) -> dict[str, object]:
+    """Arguments of ControlNetModel for the tensors of a ControlNet (original names)."""
+    if "label_emb.0.0.weight" in control.tensors:
+        raise UnsupportedLayout(control.path, "it takes a class vector, as those of SDXL do")
+    return {
+        **encoder_config(control),
+        "conditioning_channels": control.shape("input_hint_block.0.weight")[1],
+        "conditioning_embedding_out_channels": hint_channels(control),
+    }
+
+
+def hint_channels(control: Weights) -> tuple[int, ...]:
+    """Channels of the layers that take in the hint: every second of them is twice as coarse."""
+    numbers = sorted(
+        int(match[1])
+        for name in control.tensors
+        if (match := re.fullmatch(r"input_hint_block\.(\d+)\.weight", name))
+    )
+    return tuple(control.shape(f"input_hint_block.{n}.weight")[0] for n in numbers[:-1:2])
+
+
+def build_controlnet(control: Weights, dtype: torch.dtype) -> Network[ControlNetModel]:
+    """The ControlNet of tensors with original names."""
+    from diffusers import ControlNetModel
+    from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+
+    config = control_config(control)
+    # As for the UNet: the converter renames, so that names stand for tensors.
+    originals = convert_controlnet_checkpoint({name: name for name in control.tensors}, config)
+    tensors = {name: control.tensors[original] for name, original in originals.items()}
+    return assemble(lambda: ControlNetModel(**config), tensors, dtype, control.path, originals)
+
+
+def is_adapter(weights: Weights) -> bool:
+    """Whether a file (original or diffusers' names, without prefix) holds a T2I-Adapter."""
+    return "body.0.in_conv.weight" in weights.tensors or any(
+        name in weights.tensors
+        for name in ("body.0.block1.weight", "body.0.resnets.0.block1.weight")
+    )
+
+
+def adapter_names(weights: Weights) -> Weights:
+    """An adapter with the names that it has in diffusers."""
+    names = weights.tensors
+    if any(".resnets." in name for name in names):
+        renamed = dict(names)
+    elif "conv_in.weight" in names:  # two residual blocks a level, in one flat list
+        renamed = {re.sub(r"^body\.(\d+)\.", _nested_block, name): t for name, t in names.items()}
+        renamed = {name.replace(".resnets.0.in_conv", ".in_conv"): t for name, t in renamed.items()}
+    else:
+        renamed = {re.sub(r"\.body\.(\d+)\.", r".resnets.\1.", n): t for n, t in names.items()}
+    return Weights(path=weights.path, tensors=renamed, metadata=weights.metadata)
+
+
+def _nested_block(match: re.Match[str]) -> str:
+    level, block = divmod(int(match[1]), 2)
+    return f"body.{level}.resnets.{block}."
+
+
+def build_adapter(weights: Weights, dtype: torch.dtype) -> Network[T2IAdapter]:
+    """The adapter of tensors with the names that they have in diffusers."""
+    from diffusers import T2IAdapter
+
+    is_light = "conv_in.weight" not in weights.tensors
+    levels = weights.count("body.{}.")
+    blocks = weights.count("body.0.resnets.{}.")
+    last = "out_conv" if is_light else f"resnets.{blocks - 1}.block2"
+    channels = [weights.shape(f"body.{level}.{last}.weight")[0] for level in range(levels)]
+    first = "body.0.in_conv.weight" if is_light else "conv_in.weight"
+    inputs = weights.shape(first)[1]
+    if inputs % _UNSHUFFLE**2:
+        raise UnsupportedLayout(weights.path, f"it takes {inputs} channels of folded pixels")
+    if any(".down_opt." in name or ".skep." in name for name in weights.tensors):
+        raise UnsupportedLayout(weights.path, "it has layers of its own between resolutions")
+    config = {
+        "in_channels": inputs // _UNSHUFFLE**2,
+        "channels": channels[:-1] if is_light else channels,
+        "num_res_blocks": blocks,
+        "downscale_factor": _UNSHUFFLE,
+        "adapter_type": "light_adapter" if is_light else "full_adapter",
+    }
+    tensors = {f"adapter.{name}": tensor for name, tensor in weights.tensors.items()}
+    return assemble(lambda: T2IAdapter(**config), tensors, dtype, weights.path)

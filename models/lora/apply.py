@@ -1,0 +1,100 @@
+"""From the contents of a LoRA file to handles that have it in their weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from models.errors import CheckpointUnreadable
+from models.lora.deltas import has_delta, scaled_delta
+from models.lora.files import Lora, Parts
+from models.lora.names import text_names, unet_names
+from models.lora.patches import BiasPatch, DeltaPatch, RotationPatch, SetPatch
+from models.network import Network, WeightPatch
+
+if TYPE_CHECKING:
+    from models.handle import ModelHandle
+    from models.text.handle import TextHandle
+
+logger = logging.getLogger(__name__)
+
+
+def apply_lora(
+    lora: Lora,
+    model: ModelHandle,
+    text: TextHandle | None,
+    *,
+    strength_model: float,
+    strength_text: float,
+) -> tuple[ModelHandle, TextHandle | None]:
+    """Handles with the LoRA in their weights. The log says once which names fit nothing."""
+    names = unet_names(model.network)
+    model_patches = lora_patches(lora, names, model.network, strength_model)
+    used = set(names)
+    if text is not None:
+        text_layers = text_names(text.network)
+        used |= set(text_layers)
+        text = text.with_patches(lora_patches(lora, text_layers, text.network, strength_text))
+    unused = [name for name in lora.groups if name not in used]
+    if not lora.reported.issuperset(unused):
+        lora.reported.update(unused)
+        logger.warning(
+            "%d of %d entries of '%s' fit no weight of the model, such as '%s'",
+            len(unused), len(lora.groups), lora.path, unused[0],
+        )  # fmt: skip
+    return model.with_patches(model_patches), text
+
+
+def lora_patches(
+    lora: Lora, names: Mapping[str, str], network: Network[Any], strength: float
+) -> dict[str, list[WeightPatch]]:
+    """What a LoRA changes in a network; `names` is from `unet_names` or `text_names`."""
+    patches: dict[str, list[WeightPatch]] = {}
+    if strength == 0.0:
+        return patches
+    for name, parts in lora.groups.items():
+        layer = names.get(name)
+        if layer is None:
+            continue
+        if "diff_b" in parts and f"{layer}.bias" in network:
+            change = BiasPatch(parts["diff_b"], strength)
+            patches.setdefault(f"{layer}.bias", []).append(change)
+        patch = weight_patch(parts, strength)
+        if patch is not None:
+            _check(lora, name, parts, network.shape(f"{layer}.weight"))
+            patches.setdefault(f"{layer}.weight", []).append(patch)
+    return patches
+
+
+def weight_patch(parts: Parts, strength: float) -> WeightPatch | None:
+    """The change of a weight that a layer's tensors stand for; None if they leave it as it is."""
+    if "oft_blocks" in parts:
+        return RotationPatch(parts, strength)
+    if "set" in parts:
+        return SetPatch(parts["set"], strength)
+    return DeltaPatch(parts, strength) if has_delta(parts) else None
+
+
+def _check(lora: Lora, name: str, parts: Parts, shape: tuple[int, ...]) -> None:
+    """Compute with shapes alone whether the parts fit."""
+    empty = {part: tensor.to("meta") for part, tensor in parts.items()}
+    weight = torch.empty(shape, device="meta")
+    try:
+        if "oft_blocks" in parts:
+            rows = empty["oft_blocks"].shape[-3] * empty["oft_blocks"].shape[-1]
+            fits = rows == shape[0]
+        elif "set" in parts:
+            fits = empty["set"].numel() == weight.numel()
+        else:
+            fits = scaled_delta(empty, weight).numel() == weight.numel()
+    except (RuntimeError, KeyError, IndexError) as error:
+        raise CheckpointUnreadable(lora.path, f"'{name}' is malformed ({error})") from error
+    if not fits:
+        raise CheckpointUnreadable(
+            lora.path,
+            f"'{name}' does not fit a weight of shape {shape}",
+            "Use a LoRA that was made for this model family.",
+        )

@@ -1,0 +1,43 @@
+"""What LoRA files call the layers of a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.network import Network
+
+
+def unet_names(network: Network[Any]) -> dict[str, str]:
+    """Names that files use for layers of a UNet -> the layers' names in the network."""
+    names: dict[str, str] = {}
+    for layer in layers(network):
+        for spelling in (layer, network.original(f"{layer}.weight").removesuffix(".weight")):
+            flat = spelling.replace(".", "_")
+            names[f"lora_unet_{flat}"] = layer  # kohya
+            names[f"lycoris_{flat}"] = layer  # SimpleTuner
+            names[f"unet.{spelling}"] = layer  # diffusers
+            names[f"diffusion_model.{spelling}"] = layer
+            names[f"base_model.model.{spelling}"] = layer  # PEFT
+            names[spelling] = layer
+        attention, _, projection = layer.partition(".to_")
+        if projection:  # diffusers before PEFT
+            old = f"{attention}.processor.to_{projection.removesuffix('.0')}"
+            names[f"unet.{old}"] = names[old] = layer
+    return names
+
+
+def text_names(network: Network[Any]) -> dict[str, str]:
+    """Names that files use for layers of a CLIP-L text encoder -> their names in the network."""
+    names: dict[str, str] = {}
+    for layer in layers(network):
+        full = f"text_model.{layer.removeprefix('text_model.')}"
+        for prefix in ("lora_te_", "lora_te1_"):
+            names[prefix + full.replace(".", "_")] = layer
+        for prefix in ("text_encoder.", "text_encoders.clip_l.transformer.", "clip_l.transformer."):
+            names[prefix + full] = layer
+    return names
+
+
+def layers(network: Network[Any]) -> list[str]:
+    """The names of all layers that have a weight."""
+    return [name.removesuffix(".weight") for name in network.names() if name.endswith(".weight")]
