@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,9 +70,13 @@ def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Fi
         if rule.is_group:
             continue
         if rule.name not in inputs:
-            if rule.is_required:
+            if rule.is_required and report.rules.takes_old_prompts and "default" in rule.options:
+                inputs[rule.name] = wrap(copy.deepcopy(rule.options["default"]))
+            elif rule.is_required:
                 report.errors.append(errors.required_input_missing(rule))
-            continue
+                continue
+            else:
+                continue
         value = inputs[rule.name]
         if isinstance(value, list):
             _check_link(node_id, rule, value, graph, book, report, received)

@@ -139,6 +139,7 @@ class NodeRules:
     hidden: Mapping[str, Any]  # name -> what it is, such as UNIQUE_ID
     is_v3: bool  # hidden inputs are no arguments
     equal_types: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
+    takes_old_prompts: bool = False  # absent required inputs take their defaults
     further_output: Any = None  # type of outputs beyond those declared
 
     def output(self, index: int) -> Any:
@@ -218,6 +219,7 @@ def node_rules(definition: NodeDefinition) -> NodeRules:
         hidden=dict(sections.get("hidden") or {}),
         is_v3="output_matchtypes" in definition.info,
         equal_types=definition.equal_types,
+        takes_old_prompts=definition.takes_old_prompts,
         further_output=definition.further_output,
     )
 

@@ -42,12 +42,12 @@ def lanczos(samples: Tensor, width: int, height: int) -> Tensor:
     """Resize pictures [B, C, H, W] of 2 to 4 channels on 8 bits a channel."""
     if samples.shape[1] not in (2, 3, 4):
         raise ValueError(f"lanczos takes pictures of 3 or 4 channels, not {samples.shape[1]}")
-    pixels = samples.movedim(1, -1).cpu().float().mul(255).clamp(0, 255).to(torch.uint8).numpy()
-    resized = [
-        np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.LANCZOS))
-        for p in pixels
-    ]
-    result = torch.from_numpy(np.stack(resized)).float() / 255
+    result = torch.empty(samples.shape[0], height, width, samples.shape[1])
+    for sample, made in zip(samples, result, strict=True):  # one at a time: they may be large
+        levels = sample.movedim(0, -1).to("cpu", torch.float32).mul(255).clamp_(0, 255)
+        picture = Image.fromarray(levels.to(torch.uint8).numpy())
+        resized = np.array(picture.resize((width, height), Image.Resampling.LANCZOS))
+        torch.div(torch.from_numpy(resized), 255, out=made)
     return result.movedim(-1, 1).to(samples.device, samples.dtype)
 
 

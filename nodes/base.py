@@ -54,6 +54,9 @@ class Node:
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
     CATEGORY: ClassVar[str] = "sd"
     OUTPUT_NODE: ClassVar[bool] = False
+    # Prompts of other releases run: required inputs that are absent take their defaults, and links
+    # that the class does not declare are left out.
+    TAKES_OLD_PROMPTS: ClassVar[bool] = True
     IN_BACKGROUND: ClassVar[bool] = False  # it writes files: other nodes run meanwhile
     FUNCTION: ClassVar[str] = "run"
     run: Callable[..., Any]  # the work: inputs as keyword arguments

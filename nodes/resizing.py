@@ -16,6 +16,10 @@ _CROP: Final[Declared] = (["disabled", "center"], {"default": "center"})
 _SIDE: Final[Declared] = ("INT", {"default": 512, "min": 0, "max": MAX_RESOLUTION, "step": 1})
 
 
+def _multiple(default: int) -> Declared:
+    return ("INT", {"default": default, "min": 1, "max": MAX_RESOLUTION, "step": 1})
+
+
 class ResizeImageMaskNode(DynamicNode):
     """Resizes pictures or masks."""
 
@@ -39,11 +43,10 @@ class ResizeImageMaskNode(DynamicNode):
                 "scale height": inputs(height=_SIDE),
                 "scale total pixels": inputs(
                     megapixels=("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01}),
+                    multiple=_multiple(1),
                 ),
                 "match size": inputs(match=("IMAGE,MASK",), crop=_CROP),
-                "scale to multiple": inputs(
-                    multiple=("INT", {"default": 8, "min": 1, "max": MAX_RESOLUTION, "step": 1})
-                ),
+                "scale to multiple": inputs(multiple=_multiple(8)),
             }
         ),
         scale_method=(METHODS, {"default": "area"}),
@@ -80,14 +83,16 @@ def target(width: int, height: int, resize: Mapping[str, Any]) -> tuple[int, int
         case "scale height":
             return _dimensions(width, height, 0, resize["height"])
         case "scale total pixels":
+            multiple = resize.get("multiple", 1)
             pixels = resize["megapixels"] * 1024 * 1024
-            return _times(width, height, math.sqrt(pixels / (width * height)))
+            scaled_to = _times(width, height, math.sqrt(pixels / (width * height)) / multiple)
+            return scaled_to[0] * multiple, scaled_to[1] * multiple
         case "match size":
             match = resize["match"]
             return match.shape[2], match.shape[1]
         case "scale to multiple":
             multiple = resize["multiple"]
-            return _multiple(width, multiple), _multiple(height, multiple)
+            return _cut_to(width, multiple), _cut_to(height, multiple)
     raise ValueError(f"there is no resize_type {resize['resize_type']!r}")
 
 
@@ -106,6 +111,6 @@ def _dimensions(width: int, height: int, new_width: int, new_height: int) -> tup
     return new_width, new_height
 
 
-def _multiple(side: int, multiple: int) -> int:
+def _cut_to(side: int, multiple: int) -> int:
     """The next smaller one, but one at least."""
     return max(1, side // multiple) * multiple

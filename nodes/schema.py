@@ -71,10 +71,9 @@ class DynamicNode(SchemaNode):
 
     def run_flat(self, **flat: Any) -> Any:
         """The work, with the inputs of a graph."""
-        dotted = {name for name in flat if "." in name}
-        plain = {name: value for name, value in flat.items() if name not in dotted}
+        hidden = {name: flat[name] for name, _ in self.HIDDEN if name in flat}
         declared = as_schema({**self.REQUIRED, **self.OPTIONAL})
-        return self.run(**(plain | _nested(declared, flat)))
+        return self.run(**hidden, **_nested(declared, flat))
 
 
 def growing(

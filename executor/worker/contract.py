@@ -43,10 +43,15 @@ class Contract:
     shows_when_cached: bool = False  # what it shows is shown again although it did not run
     dynamic: tuple[InputRule, ...] | None = None  # all inputs, if some bring others along
     takes_undeclared: bool = False  # undeclared literals are passed as well
+    parameters: frozenset[str] | None = None  # all that is passed; None: undeclared links too
 
     def takes(self, name: str) -> bool:
         """Whether a literal of that name is passed to the method."""
         return self.takes_undeclared or name in self.visible or name in self.hidden_values
+
+    def takes_link(self, name: str) -> bool:
+        """Whether the value of a link of that name is passed to the method."""
+        return self.parameters is None or name in self.parameters
 
     @property
     def runs_early(self) -> bool:
@@ -114,6 +119,7 @@ def read_contract(name: str, node_class: NodeClass) -> Contract:
         in_background=_in_background(node_class),
         shows_when_cached=bool(getattr(node_class, "HAS_INTERMEDIATE_OUTPUT", False)),
         dynamic=_dynamic(types) if has_schema(node_class) else None,
+        parameters=_parameters(node_class),
         takes_undeclared=bool(getattr(node_class, "ACCEPT_ALL_INPUTS", False))
         or any(has_every_key(types.get(x)) for x in ("required", "optional", "hidden")),
     )
@@ -139,6 +145,21 @@ def _spec(types: Any, name: str) -> Any:
 def is_v3_class(node_class: NodeClass) -> bool:
     """Whether a class describes itself with a schema."""
     return isinstance(node_class, type) and hasattr(node_class, "PREPARE_CLASS_CLONE")
+
+
+def takes_old_prompts(node_class: NodeClass) -> bool:
+    """Whether a class puts up with what prompts of other releases lack or have too much."""
+    return getattr(node_class, "TAKES_OLD_PROMPTS", False) is True
+
+
+def _parameters(node_class: NodeClass) -> frozenset[str] | None:
+    """The names that the method of a class that takes old prompts can be called with."""
+    if not takes_old_prompts(node_class):
+        return None
+    parameters = inspect.signature(getattr(node_class, node_class.FUNCTION)).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return frozenset(parameters)
 
 
 def has_schema(node_class: NodeClass) -> bool:

@@ -290,6 +290,8 @@ class Run:
         contract = contract.for_inputs(inputs)
         for name, value in inputs.items():
             link = links.get(name)
+            if link is not None and not contract.takes_link(name):
+                continue
             if link is None:
                 if contract.takes(name):
                     arguments[name] = [literal(value)]

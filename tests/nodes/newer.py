@@ -45,6 +45,17 @@ ADDED_OPTIONS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     }
 }
 
+# Inputs that later releases added to what a choice opens: class -> input -> key -> inputs.
+ADDED_TO_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]] = {
+    "ResizeImageMaskNode": {
+        "resize_type": {
+            "scale total pixels": {
+                "multiple": ["INT", {"default": 1, "min": 1, "max": 16384, "step": 1}]
+            }
+        }
+    }
+}
+
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {
     "EmptyHiDreamO1LatentImage": (

@@ -59,6 +59,10 @@ def test_three_latents_keep_their_places() -> None:
         ({"resize_type": "scale dimensions", "width": 0, "height": 0}, (20, 14)),
         ({"resize_type": "scale dimensions", "width": 7, "height": 0}, (7, 5)),
         ({"resize_type": "scale total pixels", "megapixels": 280 / 2**20}, (20, 14)),
+        (
+            {"resize_type": "scale total pixels", "megapixels": 280 / 2**20, "multiple": 8},
+            (16, 16),
+        ),
         ({"resize_type": "scale to multiple", "multiple": 8}, (16, 8)),
         ({"resize_type": "scale to multiple", "multiple": 64}, (64, 64)),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from executor.worker.describe import describe
 from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
-from tests.nodes.newer import ADDED_OPTIONS, ADDED_OUTPUTS, CLASSES, notation
+from tests.nodes.newer import ADDED_OPTIONS, ADDED_OUTPUTS, ADDED_TO_OPTIONS, CLASSES, notation
 
 REFERENCE: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[1] / "reference" / "object_info.json").read_text()
@@ -55,6 +55,9 @@ def test_a_class_is_described_to_the_letter(name: str) -> None:
         expected["output_name"].append(output)
         expected["output"].append(kind)
         expected["output_is_list"].append(False)
+    for choice, added in ADDED_TO_OPTIONS.get(name, {}).items():
+        for option in expected["input"]["required"][choice][1]["options"]:
+            option["inputs"]["required"].update(added.get(option["key"], {}))
     for choice, options in ADDED_OPTIONS.get(name, {}).items():
         expected["input"]["required"][choice][1]["options"].extend(options)
     if "output_matchtypes" in expected:  # the record is without texts
