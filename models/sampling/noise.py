@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -61,8 +61,13 @@ class ContinuedNoise:
 
     def __init__(self, x: Tensor, seed: int) -> None:
         self._x = x
-        self._source = generator(seed)
-        torch.randn(x.shape, generator=self._source)
+        self._seed = seed
+
+    @cached_property
+    def _source(self) -> torch.Generator:
+        source = generator(self._seed)
+        torch.randn(self._x.shape, generator=source)
+        return source
 
     def __call__(
         self, sigma: float, sigma_next: float, shape: Sequence[int] | None = None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.sampling.noise import NoiseSampler
 from models.sampling.samplers.ancestral import add_noise, split_step
+from models.sampling.samplers.churn import Churn
 from models.sampling.samplers.sampler import Callback, Denoiser
 
 
@@ -20,9 +21,16 @@ def sample_dpm_2(
     sigmas: Sequence[float],
     noise: NoiseSampler,
     callback: Callback,
+    *,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
 ) -> Tensor:
     """The midpoint method (Lu et al. 2022, DPM-Solver-2, in the variables of Karras et al.)."""
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+    churn = Churn(s_churn, s_tmin, s_tmax, s_noise)
+    for i, (level, sigma_next) in enumerate(pairwise(sigmas)):
+        x, sigma = churn.raised(x, level, len(sigmas) - 1, noise)
         denoised = denoise(x, sigma)
         callback(i, x, denoised)
         x = _midpoint_step(denoise, x, denoised, sigma, sigma_next)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from models.sampling.noise import NoiseSampler
 from models.sampling.samplers.ancestral import add_noise, additive_split, split_step
+from models.sampling.samplers.churn import Churn
 from models.sampling.samplers.sampler import Callback, Denoiser
 
 
@@ -19,9 +21,16 @@ def sample_euler(
     sigmas: Sequence[float],
     noise: NoiseSampler,
     callback: Callback,
+    *,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """Euler steps on the probability flow ODE (Karras et al. 2022, algorithm 2 without churn)."""
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+    """Euler steps on the probability flow ODE (Karras et al. 2022, algorithm 2, first order)."""
+    churn = Churn(s_churn, s_tmin, s_tmax, s_noise)
+    for i, (level, sigma_next) in enumerate(pairwise(sigmas)):
+        x, sigma = churn.raised(x, level, len(sigmas) - 1, noise)
         denoised = denoise(x, sigma)
         callback(i, x, denoised)
         x = torch.lerp(denoised, x, sigma_next / sigma)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor
 
 from models.sampling.noise import NoiseSampler
+from models.sampling.samplers.churn import Churn
 from models.sampling.samplers.sampler import Callback, Denoiser
 
 
@@ -17,9 +19,16 @@ def sample_heun(
     sigmas: Sequence[float],
     noise: NoiseSampler,
     callback: Callback,
+    *,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """The second order method of Karras et al. 2022, algorithm 2 without churn."""
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+    """The second order method of Karras et al. 2022, algorithm 2."""
+    churn = Churn(s_churn, s_tmin, s_tmax, s_noise)
+    for i, (level, sigma_next) in enumerate(pairwise(sigmas)):
+        x, sigma = churn.raised(x, level, len(sigmas) - 1, noise)
         denoised = denoise(x, sigma)
         callback(i, x, denoised)
         if sigma_next == 0:

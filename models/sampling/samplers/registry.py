@@ -27,18 +27,18 @@ _HEUN = {"solver_type": "heun"}
 _EXP_HEUN = {"solver_type": "phi_2", "r": 1.0}
 _CFG_PP = {"cfg_pp": True}
 _STEPS, _PATH, _PATH_HERE = NoiseKind.STEPS, NoiseKind.BROWNIAN, NoiseKind.BROWNIAN_ON_DEVICE
-_NONE = NoiseKind.NONE
+_NONE, _MORE = NoiseKind.NONE, NoiseKind.CONTINUED
 
 SAMPLERS: Mapping[str, Sampler] = {
-    "euler": Sampler(euler.sample_euler),
+    "euler": Sampler(euler.sample_euler, _MORE),
     "euler_cfg_pp": Sampler(cfg_pp.sample_euler_ancestral_cfg_pp, _NONE, {"eta": 0.0}),
     "euler_ancestral": Sampler(euler.sample_euler_ancestral, _STEPS),
     "euler_ancestral_cfg_pp": Sampler(cfg_pp.sample_euler_ancestral_cfg_pp, _STEPS),
-    "heun": Sampler(heun.sample_heun),
+    "heun": Sampler(heun.sample_heun, _MORE),
     "heunpp2": Sampler(heun.sample_heunpp2),
     "exp_heun_2_x0": Sampler(seeds.sample_seeds_2, _NONE, _EXP_HEUN | {"eta": 0.0}),
     "exp_heun_2_x0_sde": Sampler(seeds.sample_seeds_2, _STEPS, _EXP_HEUN),
-    "dpm_2": Sampler(dpm2.sample_dpm_2),
+    "dpm_2": Sampler(dpm2.sample_dpm_2, _MORE),
     "dpm_2_ancestral": Sampler(dpm2.sample_dpm_2_ancestral, _STEPS),
     "lms": Sampler(adams.sample_lms),
     "dpm_fast": Sampler(dpm_solver.sample_dpm_fast),
@@ -73,11 +73,11 @@ SAMPLERS: Mapping[str, Sampler] = {
     "seeds_3": Sampler(seeds.sample_seeds_3, _STEPS),
     "sa_solver": Sampler(sa_solver.sample_sa_solver, _STEPS),
     "sa_solver_pece": Sampler(sa_solver.sample_sa_solver, _STEPS, {"use_pece": True}),
-    "ddim": Sampler(euler.sample_euler, draws_mask_noise=True),
+    "ddim": Sampler(euler.sample_euler, _MORE, draws_mask_noise=True),
     "uni_pc": Sampler(unipc.sample_uni_pc, _NONE, {"variant": "bh1"}, last_sigma=0.001),
     "uni_pc_bh2": Sampler(unipc.sample_uni_pc, _NONE, {"variant": "bh2"}, last_sigma=0.001),
 }
 
 # Further algorithms, which nodes of their own offer.
 EULER_CFG_PP_ALTERNATIVE = Sampler(cfg_pp.sample_euler_cfg_pp_alternative)
-LCM_UPSCALE = Sampler(lcm.sample_lcm_upscale, NoiseKind.CONTINUED)
+LCM_UPSCALE = Sampler(lcm.sample_lcm_upscale, _MORE)
