@@ -13,7 +13,7 @@ ServerError                 500
 │   └── JobNotFound         404  the same for /api/jobs
 ├── Conflict                409  something of that name is there already
 │   └── PromptIdExists      409  a job of the given id is there already
-├── RequestTimedOut         408  the rest of the body does not come
+├── RequestTimedOut         408  the rest of the body does not come, or trickles
 ├── TooLarge                413  the body is over the upload limit
 ├── QueueFull               429  as many prompts wait as may
 ├── BadGateway              502  a node pack, or the worker it lives in, gave no proper answer
@@ -155,7 +155,7 @@ class TooLarge(ServerError):
 
 
 class RequestTimedOut(ServerError, TimeoutError):  # aiohttp gives up on the rest after the latter
-    """The rest of the body did not come in time."""
+    """The rest of the body did not come in time, or came too slowly."""
 
     status = 408
     type = "request_timed_out"

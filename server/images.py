@@ -87,12 +87,32 @@ def _open(file: Path | IO[bytes]) -> Any:
     Image.MAX_IMAGE_PIXELS = _most_pixels[0]
     image = Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
     if image.width * image.height > _most_pixels[0]:
-        image.close()
-        raise Image.DecompressionBombError(
-            f"it has {image.width}x{image.height} pixels, more than the setting "
-            f"'max_image_pixels' allows ({_most_pixels[0] / 1e6:g} million)"
-        )
+        with image:  # closes what it has opened itself only
+            raise Image.DecompressionBombError(
+                f"it has {image.width}x{image.height} pixels, more than the setting "
+                f"'max_image_pixels' allows ({_most_pixels[0] / 1e6:g} million)"
+            )
     return image
+
+
+def refuse_bomb(file: IO[bytes]) -> None:
+    """Raise BadRequest for a picture of more pixels than are ever decoded; other files may pass.
+
+    Only the head is read, and the file is left at its start.
+    """
+    from PIL import Image
+
+    try:
+        with _open(file):
+            pass
+    except Image.DecompressionBombError as error:
+        raise BadRequest(
+            "the picture is too large", details=_reason(error), field="image"
+        ) from None
+    except (OSError, ValueError, SyntaxError):
+        return  # no picture that Pillow knows
+    finally:
+        file.seek(0)
 
 
 def _encode(image: Any, rendering: Rendering) -> bytes:

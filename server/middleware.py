@@ -43,6 +43,8 @@ def build_middleware(settings: Settings) -> Middleware:
     rules = HostRules(settings.listen, settings.trusted_hosts)
     limit, hide_details = settings.max_upload_bytes, settings.hides_error_details
 
+    least_bytes = int(settings.body_timeout * settings.body_min_speed * 1024)
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = request.headers
@@ -57,7 +59,7 @@ def build_middleware(settings: Settings) -> Middleware:
         elif request.content.is_eof():
             response = await _respond(request, handler, hide_details)
         else:
-            watch = BodyWatch(request, settings.body_timeout)
+            watch = BodyWatch(request, settings.body_timeout, least_bytes)
             try:
                 response = await _respond(request, handler, hide_details)
             finally:

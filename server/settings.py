@@ -107,6 +107,9 @@ class Settings:
     body_timeout: float = _setting(
         60.0, _positive, "seconds after which a body of which nothing more comes is given up"
     )
+    body_min_speed: float = _setting(
+        1.0, _number, "KB a second that must come of a body, over `body_timeout`; 0: anything"
+    )
     compress_responses: bool = _setting(False, _boolean, "gzip JSON and text answers")
     disable_api_nodes: bool = _setting(False, _boolean, "forbid pages to load foreign content")
     access_log: bool = _setting(False, _boolean, "log each request")

@@ -15,7 +15,7 @@ from executor.folders import FolderError, Folders, split_annotation
 from server.access import caller_of
 from server.body import field, parse_json
 from server.errors import BadRequest, NotFound
-from server.images import join_mask
+from server.images import join_mask, refuse_bomb
 from server.responses import json_response
 from server.routes.view import require_readable
 from server.scopes import Scope
@@ -28,6 +28,7 @@ async def upload_image(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     upload = await read_upload(request, services.folders.temp, services.settings.max_upload_bytes)
     with upload.file:
+        await asyncio.to_thread(refuse_bomb, upload.file)
         return await _place(request, upload, upload.file)
 
 

@@ -39,6 +39,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
             "DARKROOM_MAX_JSON_DEPTH": "100",
             "DARKROOM_IDLE_TIMEOUT": str(IDLE_S),
             "DARKROOM_BODY_TIMEOUT": str(BODY_S),
+            "DARKROOM_BODY_MIN_SPEED": "10",
             "DARKROOM_WEBSOCKET_LIMIT": "5",
             "DARKROOM_WEBSOCKET_BUFFER": "1",
         },
@@ -213,6 +214,44 @@ def test_a_form_of_very_many_parts_is_refused_at_once(client: Client) -> None:
     assert "parts" in error(reply)["message"]
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Long: " + b"x" * 2**20,
+        b"\r\n".join(b"X-%d: y" % number for number in range(20_000)),
+        b"no header at all",
+        b": no name",
+        b"X: \x00\xff",
+    ],
+    ids=["long", "many", "no header", "no name", "bytes"],
+)
+def test_a_part_with_a_head_that_is_none_is_refused(client: Client, head: bytes) -> None:
+    disposition = b'Content-Disposition: form-data; name="image"; filename="x.png"'
+    body = b"--b\r\n" + disposition + b"\r\n" + head + b"\r\n\r\nx\r\n--b--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    reply = client.post("/upload/image", body, kind)
+    assert reply.status == 400
+    assert error(reply)["type"] == "bad_request"
+    assert client.get("/view", filename="x.png", type="input").status == 404
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [b"form-data", b"form-data; name=", b"attachment", b'form-data; filename="y.png"', b""],
+)
+def test_a_part_without_a_name_is_passed_over(client: Client, disposition: bytes) -> None:
+    nameless = b"--b\r\nContent-Disposition: " + disposition + b"\r\n\r\nnothing\r\n"
+    named = (
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="named.txt"\r\n\r\n'
+        b"content\r\n"
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert client.post("/upload/image", nameless + b"--b--\r\n", kind).status == 400
+    reply = client.post("/upload/image", nameless + named + b"--b--\r\n", kind)
+    assert (reply.status, reply.json()["name"]) == (200, "named.txt")
+    assert client.get("/view", filename="named.txt", type="input").body == b"content"
+
+
 # Pictures
 
 
@@ -247,21 +286,33 @@ BOMBS: Final = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
+def test_a_picture_bomb_is_not_taken_in(strict: ServerProcess, client: Client, name: str) -> None:
+    reply = client.upload("/upload/image", "refused.dat", BOMBS[name])
+    assert (reply.status, error(reply)["type"]) == (400, "bad_request")
+    assert "max_image_pixels" in error(reply)["details"] or "limit" in error(reply)["details"]
+    assert not (strict.base / "input" / "refused.dat").exists()
+
+
+@pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.parametrize(
     "query", [{"preview": "webp"}, {"preview": "jpeg;50"}, {"channel": "rgb"}, {"channel": "a"}]
 )
-def test_a_picture_bomb_is_not_shown(client: Client, name: str, query: dict[str, Any]) -> None:
-    client.upload("/upload/image", "bomb.png", BOMBS[name], overwrite="true")
+def test_a_picture_bomb_is_not_shown(
+    strict: ServerProcess, client: Client, name: str, query: dict[str, Any]
+) -> None:
+    (strict.base / "input" / "bomb.png").write_bytes(BOMBS[name])
     reply = client.get("/view", filename="bomb.png", type="input", **query)
     assert reply.status == 400
     assert "limit" in error(reply)["details"] or "max_image_pixels" in error(reply)["details"]
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_picture_bomb_is_no_mask_and_takes_none(client: Client, name: str) -> None:
+def test_a_picture_bomb_is_no_mask_and_takes_none(
+    strict: ServerProcess, client: Client, name: str
+) -> None:
     small = io.BytesIO()
     Image.new("RGB", (8, 8)).save(small, "PNG")
-    client.upload("/upload/image", "bomb.png", BOMBS[name], overwrite="true")
+    (strict.base / "input" / "bomb.png").write_bytes(BOMBS[name])
     client.upload("/upload/image", "small.png", small.getvalue(), overwrite="true")
     for original, mask in (("bomb.png", small.getvalue()), ("small.png", BOMBS[name])):
         reference = json.dumps({"filename": original, "type": "input"})
@@ -270,8 +321,10 @@ def test_a_picture_bomb_is_no_mask_and_takes_none(client: Client, name: str) -> 
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_node_does_not_read_a_picture_bomb(client: Client, name: str) -> None:
-    client.upload("/upload/image", "node.png", BOMBS[name], overwrite="true")
+def test_a_node_does_not_read_a_picture_bomb(
+    strict: ServerProcess, client: Client, name: str
+) -> None:
+    (strict.base / "input" / "node.png").write_bytes(BOMBS[name])
     graph: dict[str, Any] = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "node.png"}},
         "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
@@ -395,13 +448,32 @@ def test_a_body_cut_short_leaves_nothing_behind(
 def test_a_slow_but_steady_body_arrives(connect: Callable[[], socket.socket]) -> None:
     steady = connect()
     steady.sendall(
-        b"POST /userdata/steady HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 12\r\n\r\n"
+        b"POST /userdata/steady HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 61440\r\n\r\n"
     )
     end = time.monotonic() + 2.4 * BODY_S
-    for letter in b"steady as it":
-        steady.sendall(bytes([letter]))
+    for _ in range(12):
+        steady.sendall(bytes(5120))
         time.sleep(max(0.0, min(0.2, end - time.monotonic())))
     assert steady.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_trickles_is_given_up(
+    client: Client, connect: Callable[[], socket.socket]
+) -> None:
+    slow = connect()
+    slow.settimeout(0.1)
+    slow.sendall(b"POST /prompt HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n")
+    began = time.monotonic()
+    answer = b""
+    while not answer:
+        slow.sendall(b" ")
+        try:
+            answer = slow.recv(1000)
+        except TimeoutError:
+            assert time.monotonic() < began + DEADLINE_S
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - began >= BODY_S - 0.2
+    assert client.get("/queue").status == 200
 
 
 # WebSockets
