@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +107,58 @@ def test_an_output_folder_that_cannot_be_written_fails_the_prompt_only(servers: 
     output.mkdir()
     client.run(saving_graph())
     assert assert_works(client) == worker
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing can be written to the folder, or to what is below it."""
+    if os.geteuid() != 0:
+        modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
+        for path, mode in modes.items():
+            path.chmod(mode & ~0o222)
+        yield
+        for path, mode in modes.items():
+            path.chmod(mode)
+        return
+    # An administrator can write whatever the modes say, but not into what is mounted read-only.
+    for options in (["--bind", str(folder)], ["-o", "remount,ro,bind"]):
+        mounted = subprocess.run(["mount", *options, str(folder)], check=False, capture_output=True)
+        if mounted.returncode != 0:
+            pytest.skip("an administrator can write everywhere, and may not mount here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_read_only_output_folder_fails_the_prompt_only(servers: Servers) -> None:
+    server = servers()
+    client = server.client
+    worker = assert_works(client)
+    output = server.base / "output"
+    with read_only(output):
+        reason = error_text(client, client.submit(saving_graph()))
+        assert "Read-only file system" in reason or "Permission denied" in reason
+        refused = client.upload("/upload/image", "a.txt", b"text", type="output")
+        assert refused.status == 400
+        assert "a.txt" in refused.json()["error"]["message"]
+        assert assert_works(client) == worker
+    assert list(output.iterdir()) == []
+    client.run(saving_graph())
+    assert assert_works(client) == worker
+
+
+def test_a_read_only_base_folder_ends_the_start_with_a_reason(servers: Servers) -> None:
+    assert_works(servers().client)
+    base = servers.started[0].base
+    servers.started[0].stop()
+    with (
+        read_only(base),
+        pytest.raises(AssertionError, match=r"Read-only file system|Permission denied") as ended,
+    ):
+        _start_and_wait(servers)
+    assert "Traceback" not in str(ended.value)
+    assert_works(servers().client)
 
 
 def test_a_damaged_database_ends_the_start_with_a_reason(servers: Servers) -> None:
