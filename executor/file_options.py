@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from executor.folders import Folders
-from executor.listing import can_be_named
+from executor.listing import can_be_named, is_file, is_folder
 
 INPUT_IMAGES = "input_images"
 VAES = "vaes"  # files of VAEs, and the tiny ones whose two files are there
@@ -84,12 +84,12 @@ class FileOptionLists:
     def _input_files(self, files: InputFiles) -> Iterator[str]:
         prefix = f"{files.subfolder}/" if files.subfolder else ""
         for entry in _entries(self._folders.input / files.subfolder):
-            if files.is_one(entry.name) and entry.is_file() and self._is_offered(entry):
+            if files.is_one(entry.name) and is_file(entry) and self._is_offered(entry):
                 yield prefix + entry.name
 
     def _input_folders(self) -> Iterator[str]:
         for entry in _entries(self._folders.input):
-            if entry.is_dir() and self._is_offered(entry):
+            if is_folder(entry) and self._is_offered(entry):
                 yield entry.name
 
     def _tiny_vaes(self) -> list[str]:

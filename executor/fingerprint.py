@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from executor.listing import is_folder
 from executor.packs import Pack, find_packs
 from executor.worker_config import WorkerConfig
 
@@ -72,7 +73,7 @@ def _python_files(folder: str) -> Iterator[str]:
     for entry in entries:
         if entry.name in _SKIPPED or entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if is_folder(entry):
             if not entry.is_symlink():
                 yield from _python_files(entry.path)
         elif entry.name.endswith(".py"):

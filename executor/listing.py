@@ -68,7 +68,7 @@ def _walk(
         name = prefix + entry.name
         if not can_be_named(entry.name):
             continue
-        if _is_folder(entry):
+        if is_folder(entry):
             if entry.name != ".git":
                 _walk(entry.path, name + os.sep, extensions, names, stamps, (*above, real))
         elif _has_extension(entry.name, extensions) and os.path.isfile(entry.path):  # noqa: PTH113
@@ -84,9 +84,18 @@ def can_be_named(name: str) -> bool:
     return True
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one."""
     try:
         return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one."""
+    try:
+        return entry.is_file()
     except OSError:  # a link to itself
         return False
 

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from executor.kinds import ModelKind
+from executor.listing import is_file, is_folder
 
 MODULE_PREFIX: Final = "custom_nodes"  # packs are imported, and shown to clients, below this name
 ENTRY_FILE: Final = "__init__.py"
@@ -114,15 +115,15 @@ def find_packs(roots: Iterable[Path], *, only: Collection[str] | None = None) ->
 def _candidates(root: Path) -> list[tuple[str, Path]]:
     try:
         with os.scandir(root) as entries:
-            listed = sorted((entry.name, entry.is_dir(), entry.is_file()) for entry in entries)
+            listed = sorted((entry.name, is_folder(entry), is_file(entry)) for entry in entries)
     except OSError:  # no such folder, or not ours to read
         return []
     candidates = []
-    for name, is_folder, is_file in listed:
+    for name, is_a_folder, is_a_file in listed:
         if name.startswith(".") or name == "__pycache__" or name.endswith(".disabled"):
             continue
-        if is_folder:
+        if is_a_folder:
             candidates.append((name, root / name))
-        elif is_file and name.endswith(".py") and name != ENTRY_FILE:
+        elif is_a_file and name.endswith(".py") and name != ENTRY_FILE:
             candidates.append((name.removesuffix(".py"), root / name))
     return candidates

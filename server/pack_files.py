@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from executor.listing import is_file, is_folder
 from executor.packs import Pack
 from server.file_names import is_text
 from server.translations import LocaleFile, Translations
@@ -105,11 +106,11 @@ def _locale_files(packs: Iterable[Pack]) -> list[LocaleFile]:
 
 def _files(folder: Path) -> dict[str, Path]:
     """Files directly in a folder, by name; hidden ones are none of the clients' business."""
-    return {name: folder / name for name in _names(folder, os.DirEntry.is_file) if name[0] != "."}
+    return {name: folder / name for name in _names(folder, is_file) if name[0] != "."}
 
 
 def _folders(folder: Path) -> list[str]:
-    return _names(folder, os.DirEntry.is_dir)
+    return _names(folder, is_folder)
 
 
 def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:

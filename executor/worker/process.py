@@ -15,6 +15,7 @@ import os
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
@@ -87,7 +88,17 @@ class WorkerProcess:
         self._busy = threading.Event()
 
     def run(self) -> NoReturn:
-        """Serve. Returns never: the reader ends the process."""
+        """Serve. Returns never: the process is ended, whatever packs have left to do at its end."""
+        try:
+            self._serve()
+        except ChannelClosed:  # the server is gone, or a node has forked: this is the child
+            pass
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def _serve(self) -> NoReturn:
         for target in (self._read, self._pulse):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         loaded = self._loaded = self._load(self._interruptions)
@@ -99,13 +110,10 @@ class WorkerProcess:
         self._channel.flush()
         while True:
             command = self._work.get()
-            try:
-                if isinstance(command, Free):
-                    loaded.free(command)
-                else:
-                    self._execute(loaded, command)
-            except ChannelClosed:  # the server is gone, or a node has forked: this is the child
-                os._exit(1)
+            if isinstance(command, Free):
+                loaded.free(command)
+            else:
+                self._execute(loaded, command)
 
     def _execute(self, loaded: Loaded, command: Execute) -> None:
         self._busy.set()
@@ -162,8 +170,8 @@ class WorkerProcess:
                     beat_due = time.monotonic() + self._heartbeat_s
                     self._channel.send(Heartbeat())
                 self._channel.flush()
-            except ChannelClosed:
-                return  # the reader ends the process
+            except ChannelClosed:  # which the reader does not notice if it was closed here
+                os._exit(1)
             time.sleep(_TICK_S)
 
 

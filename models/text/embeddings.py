@@ -61,7 +61,7 @@ def _folders_below(folder: str, above: tuple[str, ...]) -> Iterator[str]:
         return
     yield folder
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir():
+        if Path(entry.path).is_dir():  # False for a link to itself
             yield from _folders_below(entry.path, (*above, real))
 
 

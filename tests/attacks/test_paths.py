@@ -66,9 +66,31 @@ def site(server_process: ServerProcess, tmp_path_factory: pytest.TempPathFactory
     (base / "output" / "made.png").write_bytes(picture())
     link(base / "input" / "made.png", base / "output" / "made.png")
     link(base / "models" / "loras" / "disk", elsewhere / "folder")
+    for name in LISTED:
+        link(base / name / "itself", Path("itself"))
+        link(base / name / "itself.png", Path("itself.png"))
     yield Site(server_process.client, base, elsewhere)
     for path in links:
         path.unlink()
+
+
+# Folders of which clients are told what is in them.
+LISTED: Final = [
+    *("input", "output", "temp", "user/default", "custom_nodes"),
+    *("models/loras", "models/embeddings"),
+]
+
+
+def test_a_link_to_itself_hides_nothing(site: Site) -> None:
+    client = site.client
+    paths = ["/object_info", "/models/loras", "/embeddings", "/userdata?dir=.&recurse=true"]
+    paths += ["/v2/userdata", "/workflow_templates", "/i18n", "/global_subgraphs", "/extensions"]
+    paths += [f"/internal/files/{kind}" for kind in ("input", "output", "temp")]
+    assert {path: client.get(path).status for path in paths} == dict.fromkeys(paths, 200)
+    options = client.get("/object_info/LoadImage").json()["LoadImage"]["input"]["required"]
+    assert "made.png" in options["image"][0]
+    assert "made.png" in client.get("/internal/files/output").json()
+    assert client.get("/models/loras").json() == ["disk/secret.safetensors"]
 
 
 # Names that no folder takes; `{base}` and `{elsewhere}` stand for real folders.

@@ -31,6 +31,9 @@ def root(tmp_path: Path) -> Path:
     write(root / "__init__.py")
     write(root / "notes.txt")
     write(root / "A.pack" / "__init__.py")
+    for folder in (root, root / "b-pack"):
+        (folder / "itself").symlink_to("itself")  # which no question about it can follow
+        (folder / "itself.py").symlink_to("itself.py")
     return root
 
 

@@ -154,7 +154,7 @@ def test_of_very_many_arguments_only_the_types_are_told() -> None:
         def INPUT_TYPES(cls) -> dict[str, Any]:
             return {"required": {f"x{i}": ("STRING", {}) for i in range(30)}}
 
-        def run(self, **inputs: str) -> dict[str, Any]:
+        def run(self, **inputs: str) -> dict[str, Any]:  # type: ignore[override]
             raise ValueError("no")
 
     inputs = {f"x{i}": "x" * 100_000 for i in range(30)}
