@@ -83,6 +83,35 @@ class LoadVideo(_VideoNode):
         return (VideoFromFile(open_named(self.context, file, ("video/",))),)
 
 
+class VideoSlice(_VideoNode):
+    """Cuts a part out of a video."""
+
+    NODE_NAME = "Video Slice"
+    DISPLAY_NAME = "Video Slice"
+    REQUIRED = inputs(
+        video=("VIDEO",),
+        start_time=("FLOAT", {"default": 0.0, "min": -1e5, "max": 1e5, "step": 0.001}),
+        duration=("FLOAT", {"default": 0.0, "min": 0.0, "step": 0.001}),
+        strict_duration=("BOOLEAN", {"default": False}),
+    )
+
+    def run(
+        self, video: VideoInput, start_time: float, duration: float, strict_duration: bool
+    ) -> tuple[VideoInput]:
+        """Seconds; a negative start counts from the end, a duration of 0 is to the end.
+
+        Raises ValueError where nothing is left, or less than a strict duration.
+        """
+        total = video.get_duration()
+        start = max(0.0, total + start_time) if start_time < 0 else start_time
+        if start >= total:
+            raise ValueError(f"nothing is left of a video of {total:g} s from {start:g} s on")
+        frame = 1 / float(video.get_frame_rate())
+        if strict_duration and start + duration > total + frame:
+            raise ValueError(f"a video of {total:g} s has no {duration:g} s from {start:g} s on")
+        return (video.as_trimmed(start, duration),)
+
+
 class SaveVideo(_VideoNode):
     """Writes a video into the output folder."""
 

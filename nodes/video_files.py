@@ -91,6 +91,20 @@ class VideoInput(ABC):
         buffer.seek(0)
         return buffer
 
+    def as_trimmed(self, start_time: float = 0, duration: float = 0) -> VideoInput:
+        """A part of it, in seconds; 0 is to the end."""
+        parts = self.get_components()
+        first = round(start_time * parts.frame_rate)
+        last = first + round(duration * parts.frame_rate) if duration else None
+        sound = parts.audio
+        if sound is not None:
+            rate = sound["sample_rate"]
+            start = round(start_time * rate)
+            end = start + round(duration * rate) if duration else None
+            sound = {"waveform": sound["waveform"][..., start:end], "sample_rate": rate}
+        images = parts.images[first:last]
+        return VideoFromComponents(VideoComponents(images, parts.frame_rate, sound))
+
     def get_dimensions(self) -> tuple[int, int]:
         """Width and height."""
         images = self.get_components().images

@@ -63,6 +63,36 @@ CLASSES: Final[Mapping[str, str]] = {
         "batch_size: INT=1(1..64)) -> LATENT"
     ),
     "EmptyTrellis2LatentStructure": "(batch_size: INT=1(1..4096)) -> LATENT",
+    "ComfyNotNode": "(value: *) -> BOOLEAN",
+    "ComfyAndNode": "(values: autogrow value0...value99 min 1 [value: *]) -> BOOLEAN",
+    "ComfyOrNode": "(values: autogrow value0...value99 min 1 [value: *]) -> BOOLEAN",
+    "ComfyPassOrNoneNode": "(anything?: *; default?: *) -> value: *, is_none: BOOLEAN",
+    "CreateList": "(inputs: autogrow input0...input9 min 1 [input: *]) -> list: *[]",
+    "GetItemFromList": "(list: *; index: INT=0) -> *",
+    "ComfyMathExpression": (
+        "(expression: STRING=a + b; values: autogrow a...z min 1 [value: FLOAT,INT,BOOLEA"
+        "N]) -> FLOAT, INT, BOOL: BOOLEAN"
+    ),
+    "ComfyNumberConvert": "(value: INT,FLOAT,STRING,BOOLEAN) -> FLOAT, INT",
+    "SeedNode": "(seed: INT=0(0..9223372036854775807)) -> seed: INT",
+    "ResolutionSelector": (
+        "(aspect_ratio: {1:1 (Square)/2:3 (Portrait Photo)/3:2 (Photo)/3:4 (Portrait Stan"
+        "dard)/4:3 (Standard)/9:16 (Portrait Widescreen)/16:9 (Widescreen)/21:9 (Ultrawid"
+        "e)}=1:1 (Square); megapixels: FLOAT=1.0(0.1..16.0 step 0.1); preview?: RESOLUTIO"
+        "N_PREVIEW; multiple?: INT=8(8..128 step 4) adv) -> width: INT, height: INT"
+    ),
+    "ColorToRGBInt": "(color: COLOR=#ffffff) -> rgb_int: INT, hex: COLOR, alpha: FLOAT",
+    "JsonExtractString": "(json_string: STRING; key: STRING) -> STRING",
+    "ConvertArrayToString": "(array: ARRAY; indent: INT=2(0..8)) -> STRING",
+    "ConvertDictionaryToString": "(dictionary: DICT; indent: INT=2(0..8)) -> STRING",
+    "StringFormat": "(values: autogrow a...z min 0 [value: *]; f_string: STRING={a}) -> STRING",
+    "ImageCompare": (
+        "output_node (image_a?: IMAGE; image_b?: IMAGE; compare_view?: IMAGECOMPARE) -> nothing"
+    ),
+    "Video Slice": (
+        "(video: VIDEO; start_time: FLOAT=0.0(-100000.0..100000.0 step 0.001); duration: "
+        "FLOAT=0.0(0.0.. step 0.001); strict_duration: BOOLEAN=False) -> VIDEO"
+    ),
     "JoinAudioChannels": "(audio_left: AUDIO; audio_right: AUDIO) -> AUDIO",
     "SaveAudioAdvanced": (
         "output_node (audio: AUDIO; filename_prefix: STRING=audio/ComfyUI; format: dyn{flac/"

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from nodes.animations import SaveAnimatedWEBP, SaveSVGNode
+from nodes.comparisons import ImageCompare
 from nodes.context import NodeSettings
 from nodes.front_end_files import Load3D, Preview3D, WebcamCapture
 from tests.nodes.context import node_context
@@ -88,3 +89,12 @@ def test_a_model_is_shown_before_a_background(tmp_path: Path) -> None:
         assert (folders.temp / name).is_file()
         assert result[:2] == ["x.glb", {"zoom": 2}]
         assert Preview3D().run("x.glb")["ui"]["result"] == ["x.glb", None, None]
+
+
+def test_compared_images_are_shown_by_side(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        shown = ImageCompare().run(image_a=torch.zeros(2, 4, 4, 3))["ui"]
+        names = [entry["filename"] for entry in shown["a_images"]]
+        assert [name.startswith("comfy.compare.a_temp_") for name in names] == [True, True]
+        assert all((folders.temp / name).is_file() for name in names)
+        assert shown["b_images"] == []

@@ -14,7 +14,14 @@ from torch import Tensor
 
 from nodes.audio_files import SaveAudio
 from nodes.context import Interrupted
-from nodes.video import CreateVideo, GetVideoComponents, LoadVideo, SaveVideo, SaveWEBM
+from nodes.video import (
+    CreateVideo,
+    GetVideoComponents,
+    LoadVideo,
+    SaveVideo,
+    SaveWEBM,
+    VideoSlice,
+)
 from nodes.video_files import VideoFromFile
 from tests.nodes.context import RecordingReporter, node_context
 from tests.nodes.test_audio import tone
@@ -123,3 +130,20 @@ def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
         (video,) = LoadVideo().run(f"{entry['filename']} [output]")
         with pytest.raises(ValueError, match=r"'x_00001_\.flac' holds no video"):
             GetVideoComponents().run(video)
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_part_is_cut_from_the_start_or_the_end(tmp_path: Path, from_file: bool) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(8), 8, tone(seconds=1.0, rate=16000))
+        if from_file:
+            video = VideoFromFile(save(video, tmp_path))
+        for start, duration, frames in ((0.25, 0.5, 4), (-0.25, 0.0, 2), (0.5, 9.0, 4)):
+            (part,) = VideoSlice().run(video, start, duration, False)
+            parts = part.get_components()
+            assert len(parts.images) == frames
+            assert parts.audio["waveform"].shape[-1] == pytest.approx(frames * 2000, abs=600)
+        with pytest.raises(ValueError, match="nothing is left"):
+            VideoSlice().run(video, 1.5, 0.0, False)
+        with pytest.raises(ValueError, match="has no 9 s"):
+            VideoSlice().run(video, 0.5, 9.0, True)
