@@ -88,7 +88,7 @@ def test_every_node_class_lists_its_inputs_in_order(used_server: Client) -> None
     assert {"KSampler", "CheckpointLoaderSimple", "SaveImage"} <= set(classes)
     for name, info in classes.items():
         assert info["name"] == name
-        assert info["display_name"], name
+        assert info["display_name"] is None or info["display_name"], name
         order = {section: list(inputs) for section, inputs in info["input"].items()}
         assert info["input_order"] == order, name
         assert len(info["output"]) == len(info["output_name"]) == len(info["output_is_list"]), name
