@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 _NUMBER = re.compile(r"_([0-9]+)(?=_)")
+_BARE_NUMBER = re.compile(r"_([0-9]+)(?=[_.])")
 
 
 def fill_in_prefix(prefix: str, width: int, height: int) -> str:
@@ -30,11 +31,15 @@ def fill_in_prefix(prefix: str, width: int, height: int) -> str:
     return prefix
 
 
-def numbers_in(folder: Path) -> dict[str, int]:
-    """For every entry `<name>_<digits>_...` its name with the highest number."""
+def numbers_in(folder: Path, *, bare: bool = False) -> dict[str, int]:
+    """For every entry `<name>_<digits>_...` its name with the highest number.
+
+    `bare` counts `<name>_<digits>.<extension>` as well.
+    """
+    pattern = _BARE_NUMBER if bare else _NUMBER
     highest: dict[str, int] = {}
     for entry in os.listdir(folder):  # noqa: PTH208  (names are all it takes)
-        for match in _NUMBER.finditer(entry):
+        for match in pattern.finditer(entry):
             name = os.path.normcase(entry[: match.start()])
             highest[name] = max(highest.get(name, 0), int(match[1]))
     return highest

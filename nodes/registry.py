@@ -29,6 +29,7 @@ _MODULES: Final = (
     "latent_operations",
     "empty_latents",
     "saving",
+    "advanced_saving",
     "loading",
     "images",
     "image_transforms",

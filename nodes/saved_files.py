@@ -123,10 +123,21 @@ _counters = _Counters()
 
 
 def save_files(
-    target: SaveTarget, writers: Iterable[Write], extension: str
+    target: SaveTarget, writers: Iterable[Write], extension: str, *, bare: bool = False
 ) -> list[dict[str, str]]:
-    """Write a batch of files under the next numbers; returns their entries for clients."""
-    number = _counters.highest(target.folder, target.name)
+    """Write a batch of files under the next numbers; returns their entries for clients.
+
+    Names are `<name>_<number>_.<extension>`; `bare` ones have nothing behind the number.
+    """
+    ending = "" if bare else "_"
+
+    def highest() -> int:
+        if bare:
+            names = numbers_in(target.folder, bare=True)
+            return names.get(os.path.normcase(target.name), 0)
+        return _counters.highest(target.folder, target.name)
+
+    number = highest()
     entries = []
     for index, write in enumerate(writers):
         name = target.name.replace("%batch_num%", str(index))
@@ -135,15 +146,15 @@ def save_files(
             write(temporary)
             while True:
                 number += 1
-                filename = f"{name}_{number:05}_.{extension}"
+                filename = f"{name}_{number:05}{ending}.{extension}"
                 if take_name(temporary, target.folder / filename):
                     break
                 _counters.forget(target.folder)
-                number = max(number, _counters.highest(target.folder, target.name))
+                number = max(number, highest())
         finally:
             temporary.unlink(missing_ok=True)
         entries.append(target.entry(filename))
-    if entries:
+    if entries and not bare:
         _counters.used(target.folder, target.name, number)
     return entries
 

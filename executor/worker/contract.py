@@ -169,8 +169,10 @@ def has_schema(node_class: NodeClass) -> bool:
 
 def _in_background(node_class: NodeClass) -> bool:
     """Whether a class may run beside others; not where a pack has put a method of its own."""
+    if not getattr(node_class, "IN_BACKGROUND", False):
+        return False
     method = getattr(node_class, node_class.FUNCTION, None)
-    return bool(getattr(node_class, "IN_BACKGROUND", False)) and method is node_class.run
+    return method in (node_class.run, getattr(node_class, "run_flat", None))
 
 
 def _lazy_function(node_class: NodeClass, *, is_v3: bool) -> str | None:

@@ -94,6 +94,14 @@ CLASSES: Final[Mapping[str, str]] = {
         "FLOAT=0.0(0.0.. step 0.001); strict_duration: BOOLEAN=False) -> VIDEO"
     ),
     "JoinAudioChannels": "(audio_left: AUDIO; audio_right: AUDIO) -> AUDIO",
+    "SaveImageAdvanced": (
+        "output_node (images: IMAGE; filename_prefix: STRING=ComfyUI; format: dyn{png[bit"
+        "_depth: {8-bit/16-bit}; input_color_space: {sRGB}]/exr[bit_depth: {16-bit float/"
+        "32-bit float}; input_color_space: {sRGB/HDR/linear/linear ACEScg}]/avif[bit_dept"
+        "h: {auto/8-bit YUV420}; input_color_space: {sRGB}; crf: INT=18(1..63); save_mode"
+        ": dyn{still images/animated[fps: FLOAT=6.0(0.01..1000.0 step 0.01)]}]}) -> image"
+        "s: IMAGE"
+    ),
     "SaveAudioAdvanced": (
         "output_node (audio: AUDIO; filename_prefix: STRING=audio/ComfyUI; format: dyn{flac/"
         "mp3[quality: {V0/128k/320k}=V0]/opus[quality: {64k/96k/128k/192k/320k}=128k]}) "

@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 
 from executor.folders import OutsideFolder
+from executor.worker.contract import read_contract
 from nodes.context import NodeSettings
+from nodes.registry import NODE_CLASSES
 from nodes.saved_files import save_target
 from nodes.saved_images import save_images
 from nodes.saving import PreviewImage, SaveImage
@@ -86,3 +88,10 @@ def test_previews_go_to_temp_under_a_name_of_their_own(tmp_path: Path) -> None:
         assert {entry["type"] for entry in entries} == {"temp"}
         assert len({entry["filename"] for entry in entries}) == 2
         assert len(list(folders.temp.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, node in NODE_CLASSES.items() if node.IN_BACKGROUND]
+)
+def test_nodes_that_write_files_run_beside_others(name: str) -> None:
+    assert read_contract(name, NODE_CLASSES[name]).in_background
