@@ -52,6 +52,8 @@ _MODULES: Final = (
     "audio_files",
     "video",
     "front_end_files",
+    "audio_latents",
+    "mesh_files",
     "custom_sampling.runs",
     "custom_sampling.samplers",
     "datasets.texts",

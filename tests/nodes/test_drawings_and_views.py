@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from nodes.animations import SaveAnimatedWEBP, SaveSVGNode
 from nodes.comparisons import ImageCompare
 from nodes.context import NodeSettings
 from nodes.front_end_files import Load3D, Preview3D, WebcamCapture
+from nodes.mesh_files import SaveGLB
 from tests.nodes.context import node_context
 
 SVG = '<?xml version="1.0"?>\n<svg width="1" viewBox="0 0 1 1"><rect/></svg>'
@@ -98,3 +100,28 @@ def test_compared_images_are_shown_by_side(tmp_path: Path) -> None:
         assert [name.startswith("comfy.compare.a_temp_") for name in names] == [True, True]
         assert all((folders.temp / name).is_file() for name in names)
         assert shown["b_images"] == []
+
+
+def test_a_surface_is_a_gltf_file_with_the_workflow(tmp_path: Path) -> None:
+    corners = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, -3]]])
+    mesh = SimpleNamespace(vertices=corners, faces=torch.tensor([[[0, 1, 2], [0, 2, 3]]]))
+    with node_context(tmp_path) as folders:
+        result = SaveGLB().run(mesh, "mesh/x", prompt={"1": {}})
+        content = (folders.output / "mesh" / "x_00001_.glb").read_bytes()
+    assert result["ui"]["3d"] == [
+        {"filename": "x_00001_.glb", "subfolder": "mesh", "type": "output"}
+    ]
+    magic, version, total, size, kind = struct.unpack_from("<4sIII4s", content)
+    assert (magic, version, total, kind) == (b"glTF", 2, len(content), b"JSON")
+    described = json.loads(content[20 : 20 + size])
+    assert described["asset"]["extras"] == {"prompt": {"1": {}}}
+    binary = content[20 + size + 8 :]
+    assert described["buffers"] == [{"byteLength": len(binary)}]
+    points, indices = described["accessors"]
+    assert (points["min"], points["max"]) == ([0, 0, -3], [1, 2, 0])
+    first, second = described["bufferViews"]
+    found = torch.frombuffer(bytearray(binary[: first["byteLength"]]), dtype=torch.float32)
+    assert torch.equal(found.reshape(-1, 3), corners[0])
+    start = second["byteOffset"]
+    faces = struct.unpack(f"<{indices['count']}I", binary[start : start + second["byteLength"]])
+    assert faces == (0, 1, 2, 0, 2, 3)

@@ -11,8 +11,9 @@ from PIL import Image, UnidentifiedImageError
 from executor.file_options import FileOptionLists
 from executor.folders import OutsideFolder
 from nodes.context import installed_files, use_files
+from nodes.loaded_images import NotAPicture
 from nodes.loaders import VAELoader
-from nodes.loading import LoadImage, LoadImageMask
+from nodes.loading import LoadImage, LoadImageMask, LoadImageOutput
 from tests.nodes.context import node_context
 
 
@@ -74,3 +75,36 @@ def test_a_new_picture_under_the_old_name_counts_as_changed(base: Path) -> None:
     assert LoadImageMask.IS_CHANGED("input.png", channel="red") == before
     Image.new("RGB", (6, 4), (0, 255, 0)).save(base / "input" / "input.png")
     assert LoadImage.IS_CHANGED("input.png") != before
+
+
+def test_a_file_that_is_no_picture_says_what_can_be_read(base: Path) -> None:
+    (base / "input" / "x.jxl").write_bytes(b"\xff\x0a no picture")
+    with pytest.raises(NotAPicture, match=r"'x.jxl' cannot be read as a picture; .* PNG, JPEG"):
+        LoadImage().run("x.jxl")
+
+
+def test_formats_that_start_other_programs_are_refused(base: Path) -> None:
+    (base / "input" / "x.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n")
+    with pytest.raises(NotAPicture):
+        LoadImage().run("x.png")
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix"), [("AVIF", "avif"), ("WEBP", "webp"), ("TIFF", "tif")]
+)
+def test_other_formats_are_read_with_all_frames_and_transparency(
+    base: Path, format: str, suffix: str
+) -> None:
+    frames = [Image.new("RGBA", (6, 4), (shade, 0, 0, 128)) for shade in (0, 255)]
+    more = {} if format == "TIFF" else {"lossless": True, "quality": 100}
+    frames[0].save(
+        base / "input" / f"x.{suffix}", format, save_all=True, append_images=frames[1:], **more
+    )
+    image, mask = LoadImage().run(f"x.{suffix}")
+    assert image.shape == (2, 4, 6, 3)
+    assert mask.mean() == pytest.approx(127 / 255, abs=0.01)
+
+
+def test_an_image_of_the_output_folder_is_read(base: Path) -> None:
+    assert LoadImageOutput.VALIDATE_INPUTS("output.png [output]") is True
+    assert LoadImageOutput().run("output.png [output]")[0][0, 0, 0].tolist() == [1, 0, 0]

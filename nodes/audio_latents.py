@@ -1,0 +1,49 @@
+"""Empty latents of sounds."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import torch
+
+from nodes.base import inputs
+from nodes.schema import SchemaNode
+
+_RATE: Final = 44100  # samples a second of the models below
+_BATCH: Final = ("INT", {"default": 1, "min": 1, "max": 4096})
+
+
+class _EmptyLatent(SchemaNode):
+    CATEGORY = "latent/audio"
+    RETURN_TYPES = ("LATENT",)
+
+
+class EmptyLatentAudio(_EmptyLatent):
+    """A latent of zeros for Stable Audio."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_audio"
+    DISPLAY_NAME = "Empty Latent Audio"
+    REQUIRED = inputs(
+        seconds=("FLOAT", {"default": 47.6, "min": 1.0, "max": 1000.0, "step": 0.1}),
+        batch_size=_BATCH,
+    )
+
+    def run(self, seconds: float, batch_size: int) -> tuple[dict[str, Any]]:
+        """64 channels; an even number of frames of 2048 samples."""
+        length = round(seconds * _RATE / 2048 / 2) * 2
+        return ({"samples": torch.zeros(batch_size, 64, length), "type": "audio"},)
+
+
+class EmptyAceStepLatentAudio(_EmptyLatent):
+    """A latent of zeros for ACE-Step."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_ace"
+    REQUIRED = inputs(
+        seconds=("FLOAT", {"default": 120.0, "min": 1.0, "max": 1000.0, "step": 0.1}),
+        batch_size=_BATCH,
+    )
+
+    def run(self, seconds: float, batch_size: int) -> tuple[dict[str, Any]]:
+        """8 channels of 16 bands; 8 frames of 512 samples are one step."""
+        length = int(seconds * _RATE / 512 / 8)
+        return ({"samples": torch.zeros(batch_size, 8, 16, length), "type": "audio"},)
