@@ -54,6 +54,7 @@ _MODULES: Final = (
     "front_end_files",
     "audio_latents",
     "mesh_files",
+    "placeholders",
     "custom_sampling.runs",
     "custom_sampling.samplers",
     "datasets.texts",

@@ -42,7 +42,7 @@ def _declared() -> dict[str, str]:
 def _optional() -> dict[str, str]:
     """The same for the extras of users."""
     extras = PROJECT["optional-dependencies"]
-    return _lower_bounds([*extras["frontend"], *extras["gpu"]])
+    return _lower_bounds([*extras["frontend"], *extras["formats"], *extras["gpu"]])
 
 
 def _lower_bounds(requirements: list[str]) -> dict[str, str]:
