@@ -380,7 +380,10 @@ class Dispatcher:
         try:
             if not active.is_loaded and not await self._load(slot, active):
                 return
-            await slot.worker.execute(self._command(active.job))
+            prompt, extra_data = await _decoded(active.job)
+            if self._active.get(slot.name) is not active:  # the worker died meanwhile
+                return
+            await slot.worker.execute(self._command(active.job, prompt, extra_data))
             if active.is_interrupted:  # asked for before the worker knew of the job
                 await slot.worker.interrupt(active.job.prompt_id)
         except WorkerLost:
@@ -444,12 +447,12 @@ class Dispatcher:
             del self._active[slot.name]
             slot.is_busy = False
 
-    def _command(self, job: Job) -> Execute:
+    def _command(self, job: Job, prompt: Any, extra_data: Any) -> Execute:
         return Execute(
             prompt_id=job.prompt_id,
-            prompt=json_text.decode(job.prompt),
+            prompt=prompt,
             outputs=list(job.outputs_to_execute),
-            extra_data=json_text.decode(job.extra_data),
+            extra_data=extra_data,
             client_id=job.client_id,
             secrets=self._secrets.get(job.sequence, {}),
             owner=job.owner,
@@ -484,6 +487,15 @@ class Dispatcher:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _decoded(job: Job) -> tuple[Any, Any]:
+    """The graph and the extra data; large ones are decoded in a thread."""
+    if len(job.prompt) + len(job.extra_data) < json_text.LARGE:
+        return json_text.decode(job.prompt), json_text.decode(job.extra_data)
+    return await asyncio.to_thread(
+        lambda: (json_text.decode_large(job.prompt), json_text.decode_large(job.extra_data))
+    )
 
 
 async def _cannot_answer(ask: Ask) -> Any:

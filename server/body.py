@@ -12,9 +12,6 @@ from aiohttp import web
 from executor import json_text
 from server.errors import BadRequest, TooLarge
 
-# Parsing more than this takes milliseconds: it is done in a thread.
-_LARGE: Final = 1024 * 1024
-
 DEEPEST: Final = web.AppKey("deepest", int)  # how often lists and objects may be nested
 
 _WORDS: Final[dict[type, str]] = {
@@ -57,7 +54,7 @@ async def _read(request: web.Request) -> bytes:
 
 async def _parse(request: web.Request, raw: bytes) -> Any:
     deepest = request.app[DEEPEST]
-    if len(raw) > _LARGE:
+    if len(raw) >= json_text.LARGE:
         return await asyncio.to_thread(parse_json, raw, deepest)
     return parse_json(raw, deepest)
 
@@ -79,6 +76,8 @@ def parse_json(raw: bytes, deepest: int | None = None) -> Any:
 
 def _parse_any(raw: bytes) -> Any:
     try:
+        if len(raw) >= json_text.LARGE:
+            return json_text.decode_in_pieces(raw)
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # Python's parser accepts more, and says where it stopped
