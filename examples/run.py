@@ -70,10 +70,12 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workflows", nargs="+", type=Path, help="files in API format")
     parser.add_argument("--server", default="http://127.0.0.1:8188")
+    parser.add_argument("--key", help="API key, where the server asks for one")
     parser.add_argument("--save", type=Path, default=Path("pictures"), help="folder to write to")
     options = parser.parse_args()
     options.save.mkdir(parents=True, exist_ok=True)
-    async with aiohttp.ClientSession(options.server) as session:
+    headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
+    async with aiohttp.ClientSession(options.server, headers=headers) as session:
         for path in options.workflows:
             print(path)
             workflow = json.loads(path.read_text(encoding="utf-8"))

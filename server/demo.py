@@ -41,6 +41,7 @@ class Demo:
     settings: Settings  # of the server that is started
     flags: tuple[str, ...]  # handed to it
     text: str | None  # what to draw instead of the starter workflow's own text
+    key: str | None  # API key, where the base folder has some
     once: bool  # end after the picture
 
 
@@ -89,13 +90,14 @@ def _parse(argv: Sequence[str]) -> Demo:
     )
     parser.add_argument("--once", action="store_true", help="end after the picture")
     parser.add_argument("--text", help="what to draw, e.g. 'two pink hearts at night'")
+    parser.add_argument("--key", help="API key, if the base folder has some already")
     own, flags = parser.parse_known_args(argv)
     serve = argparse.ArgumentParser(prog="darkroom demo", allow_abbrev=False)
     add_flags(serve)
     parsed = read_flags(serve, serve.parse_args(flags))
     config = Path(parsed.config) if parsed.config else None
     settings = build_settings(parsed.settings, os.environ, config)
-    return Demo(settings=settings, flags=tuple(flags), text=own.text, once=own.once)
+    return Demo(settings=settings, flags=tuple(flags), text=own.text, key=own.key, once=own.once)
 
 
 async def _run(demo: Demo, console: Console) -> int:
@@ -131,7 +133,8 @@ async def _draw(demo: Demo, address: str, console: Console) -> None:
     """Draw, check and report the picture."""
     workflow = starter_workflow(demo.text)
     connector = aiohttp.TCPConnector(ssl=False)  # the server is our own child
-    async with aiohttp.ClientSession(connector=connector) as session:
+    headers = {"Authorization": f"Bearer {demo.key}"} if demo.key else {}
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
         client = DemoClient(session, address)
         seconds = await client.wait_until_it_answers()
         console.print(f"It answers after {seconds:.1f} s; its worker loads PyTorch ...")

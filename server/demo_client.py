@@ -55,6 +55,10 @@ class DemoClient:
                 async with self._session.get(f"{self._address}/system_stats") as response:
                     if response.status == 200:
                         return time.monotonic() - started
+                    if response.status in (401, 403):
+                        raise DrawingFailed(
+                            "the server has API keys: give --key KEY, one that may submit"
+                        )
             except aiohttp.ClientConnectionError:
                 pass  # not listening yet
             await asyncio.sleep(POLL_S)

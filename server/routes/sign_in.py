@@ -18,10 +18,11 @@ _PAGE: Final = PAGES / "sign-in.html"
 _MESSAGE: Final = "<!-- message -->"
 _NOT_VALID: Final = '<p id="state" role="alert">This key is not valid.</p>'
 _LARGEST_FORM: Final = 4096
+# Without a referrer browsers would send forms with the origin `null`.
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY.replace("form-action 'none'", "form-action 'self'"),
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 

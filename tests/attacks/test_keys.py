@@ -159,7 +159,7 @@ def test_a_browser_signs_in_with_a_form(keyed: KeyedServer) -> None:
 def test_a_link_with_a_key_signs_in_and_leads_to_the_bare_address(keyed: KeyedServer) -> None:
     reply = keyed.stranger.get("/", token=keyed.keys["ann"])
     assert (reply.status, reply.headers["location"]) == (303, "/")
-    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["referrer-policy"] == "same-origin"
     assert_is_let_in(keyed.stranger, reply)
 
 

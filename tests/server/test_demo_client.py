@@ -120,3 +120,15 @@ async def test_an_interrupted_prompt_is_a_failure() -> None:
 async def test_a_connection_that_closes_early_is_a_failure() -> None:
     with pytest.raises(aiohttp.ClientError, match="closed"):
         await draw(Script())
+
+
+async def test_a_server_with_keys_is_not_waited_for() -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({}, status=401)
+
+    app = web.Application()
+    app.router.add_get("/system_stats", refuse)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        client = DemoClient(session, str(server.make_url("")).rstrip("/"))
+        with pytest.raises(DrawingFailed, match="--key KEY"):
+            await client.wait_until_it_answers()
