@@ -6,6 +6,7 @@ SQLite tells damaged pages, not all changed bytes. What clients get is JSON, wha
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
@@ -15,6 +16,8 @@ import sqlalchemy as sa
 
 from executor import json_text
 from executor.schema import jobs, requests, results
+
+PAGE_SIZE: Final = 4 << 20  # characters of documents that are read at once, one row at least
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +45,32 @@ class Rows:
 
     def whole(
         self, connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
-    ) -> Sequence[Any]:
+    ) -> list[Any]:
         """The rows; those of which something was damaged have a list of it, `damaged`.
 
         Raises DatabaseError if not even the jobs can be read.
         """
+        return self._checked_rows(connection, statement, values, sys.maxsize)[0]
+
+    def page(
+        self, connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
+    ) -> tuple[list[Any], bool]:
+        """As `whole`, but no more rows when these are large; whether it was so."""
+        return self._checked_rows(connection, statement, values, PAGE_SIZE)
+
+    def _checked_rows(
+        self,
+        connection: sa.Connection,
+        statement: sa.Select[Any],
+        values: Mapping[str, Any],
+        most: int,
+    ) -> tuple[list[Any], bool]:
         try:
-            rows: Sequence[Any] = connection.execute(statement, values).all()
+            rows, is_cut = _read(connection, statement, values, most)
         except sa.exc.DatabaseError as error:
             log.debug("jobs are read one by one: %s", error)
-            rows = self._without_damage(connection, statement, values)
-        return [self._checked(row) for row in rows]
+            rows, is_cut = self._without_damage(connection, statement, values), False
+        return [self._checked(row) for row in rows], is_cut
 
     def made(self, rows: Sequence[Any], make: Callable[[Any], T]) -> Iterator[T]:
         """What is made of each row, without those of which nothing can be made."""
@@ -125,6 +143,19 @@ class Rows:
         if (sequence, what) not in self._reported:
             self._reported.add((sequence, what))
             log.error("the record of job number %d is damaged: its %s", sequence, what)
+
+
+def _read(
+    connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any], most: int
+) -> tuple[list[Any], bool]:
+    rows: list[Any] = []
+    with connection.execute(statement, values) as found:
+        for row in found:
+            rows.append(row)
+            most -= sum(len(value) for value in row if isinstance(value, str))
+            if most < 0:
+                return rows, True
+    return rows, False
 
 
 def _is_json(text: str | None) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from executor import statements
-from executor.damaged_rows import Rows
+from executor.damaged_rows import PAGE_SIZE, Rows
 from executor.database import Database
 from executor.database_engine import StoreError
 from executor.file_owners import FileOwners
@@ -43,6 +43,15 @@ class Selected:
     sequences: list[int]  # of the jobs, in the order asked for
     total: int  # how many there are without offset and limit
     first_page: list[JobOverview]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Page:
+    """A part of the history."""
+
+    entries: list[FinishedJob]
+    last_place: int  # of the last entry
+    is_followed: bool  # there may be more
 
 
 class Store:
@@ -221,7 +230,7 @@ class Store:
             waiting, _ = _limited(statements.first_queued, owner)
             page = {"how_many": PAGE} | of_owner
             return (
-                self._read_jobs(connection, running, of_owner),
+                [job_of(row) for row in self._rows.whole(connection, running, of_owner)],
                 self._read_jobs(connection, waiting, page),
             )
 
@@ -232,7 +241,7 @@ class Store:
     ) -> AsyncIterator[Sequence[Job]]:
         """The waiting jobs after those of a page, in further pages."""
         statement, of_owner = _limited(statements.next_queued, owner)
-        while len(page) == PAGE:
+        while len(page) == PAGE or sum(map(_size, page)) > PAGE_SIZE:
             last = page[-1]
             values = {
                 "after_number": float(last.number),
@@ -253,21 +262,21 @@ class Store:
         """
         left = max_items
         statement, of_owner = _limited(statements.next_history, owner)
-        page, last = await self._first_entries(max_items, offset, owner)
-        while page:
-            yield page
+        page = await self._first_entries(max_items, offset, owner)
+        while page.entries:
+            yield page.entries
             if left is not None:
-                left -= len(page)
-            if left == 0 or len(page) < PAGE:
+                left -= len(page.entries)
+            if left == 0 or not page.is_followed:
                 return
-            values = {"after_place": last, "how_many": _page_size(left)}
-            page, last = await self._entries(statement, values | of_owner)
+            values = {"after_place": page.last_place, "how_many": _page_size(left)}
+            page = await self._entries(statement, values | of_owner)
 
     async def finished_job(self, prompt_id: str, owner: str | None = None) -> FinishedJob | None:
         """The history entry of a prompt id, if it is the owner's; None while it waits or runs."""
         statement, of_owner = _limited(statements.history_of_prompt, owner)
-        page, _ = await self._entries(statement, {"of_prompt": prompt_id} | of_owner)
-        return page[-1] if page else None
+        page = await self._entries(statement, {"of_prompt": prompt_id} | of_owner)
+        return page.entries[-1] if page.entries else None
 
     async def select(self, selection: JobSelection) -> Selected:
         """The jobs of a selection."""
@@ -301,12 +310,10 @@ class Store:
 
         return await self._database.read(operation)
 
-    async def _first_entries(
-        self, max_items: int | None, offset: int, owner: str | None
-    ) -> tuple[list[FinishedJob], int]:
-        """The first page of the history, and the place of its last entry."""
+    async def _first_entries(self, max_items: int | None, offset: int, owner: str | None) -> _Page:
+        """The first page of the history."""
 
-        def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
+        def operation(connection: sa.Connection) -> _Page:
             first: int | None = 1
             statement, of_owner = _limited(statements.next_history, owner)
             if offset > 0:
@@ -317,7 +324,7 @@ class Store:
                 skip = {"skip": max(max_items - 1, 0)}
                 first = connection.execute(newest, skip | of_owner).scalar() or 1
             if first is None:  # there are not so many
-                return [], 0
+                return _Page(entries=[], last_place=0, is_followed=False)
             values = {"after_place": first - 1, "how_many": _page_size(max_items)}
             return self._read_entries(connection, statement, values | of_owner)
 
@@ -329,12 +336,8 @@ class Store:
 
         return await self._database.read(operation)
 
-    async def _entries(
-        self, statement: sa.Select[Any], values: dict[str, Any]
-    ) -> tuple[list[FinishedJob], int]:
-        """Entries, and the place of the last one."""
-
-        def operation(connection: sa.Connection) -> tuple[list[FinishedJob], int]:
+    async def _entries(self, statement: sa.Select[Any], values: dict[str, Any]) -> _Page:
+        def operation(connection: sa.Connection) -> _Page:
             return self._read_entries(connection, statement, values)
 
         return await self._database.read(operation)
@@ -342,13 +345,18 @@ class Store:
     def _read_jobs(
         self, connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
     ) -> list[Job]:
-        return [job_of(row) for row in self._rows.whole(connection, statement, values)]
+        rows, _ = self._rows.page(connection, statement, values)
+        return [job_of(row) for row in rows]
 
     def _read_entries(
         self, connection: sa.Connection, statement: sa.Select[Any], values: dict[str, Any]
-    ) -> tuple[list[FinishedJob], int]:
-        rows = self._rows.whole(connection, statement, values)
-        return [entry_of(row) for row in rows], rows[-1].place if rows else 0
+    ) -> _Page:
+        rows, is_cut = self._rows.page(connection, statement, values)
+        return _Page(
+            entries=[entry_of(row) for row in rows],
+            last_place=rows[-1].place if rows else 0,
+            is_followed=is_cut or len(rows) == PAGE,
+        )
 
     def _read_overviews(self, connection: sa.Connection, sequences: list[int]) -> list[JobOverview]:
         """What lists show of these jobs, in the given order, without deleted ones."""
@@ -385,6 +393,10 @@ class Store:
 def now_ms() -> int:
     """The Unix time in ms, as jobs have it."""
     return time.time_ns() // 1_000_000
+
+
+def _size(job: Job) -> int:
+    return len(job.prompt) + len(job.extra_data)
 
 
 def _page_size(left: int | None) -> int:

@@ -67,3 +67,26 @@ async def test_a_list_of_many_pages_comes_whole_and_without_deleted_jobs(store: 
     assert len(await anext(pages)) == PAGE
     await store.delete_history(["000"])
     assert [[job.prompt_id for job in page] async for page in pages] == [["001"]]
+
+
+async def test_pages_are_bounded_by_size_as_well(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executor.damaged_rows.PAGE_SIZE", 5000)
+    monkeypatch.setattr("executor.store.PAGE_SIZE", 5000)
+    big = b'{"1":"' + b"x" * 3000 + b'"}'
+    for number in range(5):
+        job = await store.add(make_job(f"done {number}", extra_data=big))
+        await store.start(job.sequence, "worker-1")
+        await store.finish(job, Result(state=JobState.SUCCEEDED))
+        await store.add(make_job(f"waiting {number}", number, extra_data=big))
+
+    pages = [page async for page in store.history()]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [entry.job.prompt_id[-1] for page in pages for entry in page] == list("01234")
+    some = [page async for page in store.history(max_items=3, offset=1)]
+    assert [entry.job.prompt_id[-1] for page in some for entry in page] == list("123")
+    _, first = await store.queue()
+    waiting = [first, *[page async for page in store.queued_after(first)]]
+    assert [len(page) for page in waiting if page] == [2, 2, 1]
+    assert [job.prompt_id[-1] for page in waiting for job in page] == list("01234")
