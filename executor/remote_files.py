@@ -123,14 +123,17 @@ class RemoteFiles:
     def _connect(self, url: str, parts: SplitResult, deadline: float) -> _Pinned:
         """A connection to an address that was checked, under the name of the host."""
         host, port = parts.hostname or "", parts.port or _HTTPS_PORT
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise FetchRefused(url, f"there is no host '{host}': {error}") from error
         addresses = [str(entry[4][0]) for entry in found]
         if not self.allow_private:
             for address in addresses:
                 if not is_public(address):
                     raise FetchRefused(url, "its host has an address of a private network")
         left = max(0.1, deadline - time.monotonic())
-        return _Pinned(host, port, address=addresses[0], timeout=left)
+        return _Pinned(host, port, addresses=addresses, timeout=left)
 
     def _read(
         self, url: str, response: http.client.HTTPResponse, kinds: tuple[str, ...], deadline: float
@@ -166,17 +169,24 @@ def is_public(address: str) -> bool:
 
 
 class _Pinned(http.client.HTTPSConnection):
-    """Connects to a given address; certificate and Host header are those of the name."""
+    """Connects to one of given addresses; certificate and Host header are those of the name."""
 
-    def __init__(self, host: str, port: int, *, address: str, timeout: float) -> None:
+    def __init__(self, host: str, port: int, *, addresses: list[str], timeout: float) -> None:
         self._context_of_tls = ssl.create_default_context()
         super().__init__(host, port, timeout=timeout, context=self._context_of_tls)
-        self._address = address
+        self._addresses = addresses
 
     def connect(self) -> None:
         """Connect; raises OSError."""
-        plain = socket.create_connection((self._address, self.port), timeout=self.timeout)
+        plain = self._open()
         self.sock = self._context_of_tls.wrap_socket(plain, server_hostname=self.host)
+
+    def _open(self) -> socket.socket:
+        *others, last = self._addresses
+        for address in others:
+            with contextlib.suppress(OSError):
+                return socket.create_connection((address, self.port), timeout=self.timeout)
+        return socket.create_connection((last, self.port), timeout=self.timeout)
 
     def cut(self) -> None:
         """End what another thread reads or writes."""

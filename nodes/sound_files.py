@@ -34,8 +34,12 @@ _CODECS: Final = {
     "opus": ("ogg", "libopus"),
     "wav": ("wav", "pcm_s16le"),
 }
-_OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_RATES: Final[Mapping[str, tuple[int, ...]]] = {  # of codecs that have not every rate
+    "opus": (8000, 12000, 16000, 24000, 48000),
+    "mp3": _MP3_RATES,
+    "aac": (7350, *_MP3_RATES, 64000, 88200, 96000),
+}
 
 
 def encode_sound(
@@ -49,7 +53,7 @@ def encode_sound(
     if not waveform.shape[-1]:
         raise ValueError("a sound without a single sample cannot be saved")
     container_name, codec = _CODECS[format]
-    target_rate = _fitting_rate(rate, format)
+    target_rate = fitting_rate(rate, format)
     buffer = io.BytesIO()
     layout = "mono" if waveform.shape[0] == 1 else "stereo"
     with av.open(buffer, "w", format=container_name) as container:
@@ -68,9 +72,9 @@ def encode_sound(
     return buffer.getvalue()
 
 
-def _fitting_rate(rate: int, format: str) -> int:
-    """The lowest rate that the codec has and that loses nothing."""
-    rates = {"opus": _OPUS_RATES, "mp3": _MP3_RATES}.get(format)
+def fitting_rate(rate: int, codec: str) -> int:
+    """The lowest rate that a codec has and that loses nothing; else its highest."""
+    rates = _RATES.get(codec)
     if rates is None or rate in rates:
         return rate
     return next((known for known in rates if known >= rate), rates[-1])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nodes.context import current_context, is_in_call
-from nodes.sound_files import decode_samples, resample
+from nodes.sound_files import decode_samples, fitting_rate, resample
 
 Source: TypeAlias = str | Path | io.BytesIO
 
@@ -292,6 +292,8 @@ def encode_video(
 
     images = components.images
     height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
+    if not (len(images) and height and width):
+        raise ValueError("a video takes at least one image of at least 2 x 2 pixels")
     with av.open(_av_target(target), "w", format="mp4", options=_KEEP_METADATA) as container:
         _add_metadata(container, metadata or {})
         stream: Any = container.add_stream("h264", rate=_rate(components.frame_rate))
@@ -299,9 +301,11 @@ def encode_video(
         sound = components.audio
         sound_stream: Any = None
         if sound is not None:
-            samples = sound["waveform"][0][:2].detach().float().cpu().contiguous().numpy()
+            rate_hz = fitting_rate(int(sound["sample_rate"]), "aac")
+            waveform = sound["waveform"][0][:2].detach().float().cpu()
+            waveform = resample(waveform, int(sound["sample_rate"]), rate_hz)
+            samples = waveform.contiguous().numpy()
             layout = "mono" if samples.shape[0] == 1 else "stereo"
-            rate_hz = int(sound["sample_rate"])
             sound_stream = container.add_stream("aac", rate=rate_hz, layout=layout)
         _encode_images(container, stream, images[:, :height, :width])
         if sound_stream is not None:

@@ -203,6 +203,25 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(
     assert used == ["93.184.216.34"]
 
 
+def test_another_address_of_the_name_is_used_where_the_first_does_not_answer(
+    known: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(2, 1, 6, "", (address, known.port)) for address in ("127.0.0.9", "127.0.0.1")]
+    real = socket.getaddrinfo
+
+    def resolve(name: str, *arguments: Any, **options: Any) -> Any:
+        return found if name == "localhost" else real(name, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert known.files().fetch(known.url("picture.png"), KINDS) == png()
+
+
+def test_a_host_that_is_not_there_is_named() -> None:
+    files = RemoteFiles(hosts=frozenset({"nowhere.invalid"}))
+    with pytest.raises(FetchRefused, match=r"there is no host 'nowhere\.invalid'"):
+        files.fetch("https://nowhere.invalid/x.png", KINDS)
+
+
 def test_every_address_of_a_name_must_be_public(
     known: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,3 +147,22 @@ def test_a_part_is_cut_from_the_start_or_the_end(tmp_path: Path, from_file: bool
             VideoSlice().run(video, 1.5, 0.0, False)
         with pytest.raises(ValueError, match="has no 9 s"):
             VideoSlice().run(video, 0.5, 9.0, True)
+
+
+@pytest.mark.parametrize(("rate", "found"), [(50000, 64000), (192000, 96000), (7000, 7350)])
+def test_sound_of_a_rate_that_the_codec_lacks_gets_another(
+    tmp_path: Path, rate: int, found: int
+) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(), 8, tone(rate=rate))
+        sound = VideoFromFile(save(video, tmp_path)).get_components().audio
+    assert sound["sample_rate"] == found
+    assert sound["waveform"].shape[-1] == pytest.approx(found / 2, abs=1024)  # a frame of the codec
+
+
+def test_a_video_without_pixels_is_refused(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        (video,) = CreateVideo().run(film(height=1), 8)
+        with pytest.raises(ValueError, match="at least 2 x 2 pixels"):
+            save(video, tmp_path)
+        assert list((folders.output / "v").iterdir()) == []
