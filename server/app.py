@@ -9,7 +9,9 @@ from aiohttp.typedefs import Handler
 
 from server.api_document import path_shape
 from server.body import DEEPEST
+from server.errors import BadRequest
 from server.middleware import build_middleware
+from server.responses import json_response
 from server.routes import (
     api_docs,
     front_end,
@@ -75,17 +77,25 @@ def build_app(services: Services) -> web.Application:
     app.on_cleanup.append(_close_proxy)
     for method, path, unguarded, scope in ROUTES:
         handler = _guarded(unguarded, scope)
-        app.router.add_route(method, path, handler)
-        app.router.add_route(method, API_PREFIX + path, handler)
-        if method == "GET" and path != "/ws":
-            app.router.add_route("HEAD", path, handler)
-            app.router.add_route("HEAD", API_PREFIX + path, handler)
+        has_head = method == "GET" and path != "/ws"
+        for verb in (method, "HEAD") if has_head else (method,):
+            for prefix in ("", API_PREFIX):
+                app.router.add_route(verb, prefix + path, handler, expect_handler=_meet)
     return app
 
 
 def route_scopes() -> dict[tuple[str, str], Scope]:
     """What a key must allow, by method and shape of path."""
     return {(method, path_shape(path)): scope for method, path, _, scope in ROUTES}
+
+
+async def _meet(request: web.Request) -> web.Response | None:
+    """Meet what the header `Expect` says; aiohttp's answer to what nobody can is plain text."""
+    if request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None
+    error = BadRequest("the header 'Expect' can only be '100-continue'")
+    return json_response(error.body(), status=417)
 
 
 def _guarded(handler: Handler, scope: Scope) -> Handler:

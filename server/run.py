@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import importlib
 import logging
 import os
+import resource
 import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from aiohttp import web
 
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LAST_ANSWERS_S: Final = 0.5  # how long requests in progress have at the end
+_MANY_FILES: Final = 1 << 16  # that may be open at the same time
+_NO_MORE_FILES: Final = (errno.EMFILE, errno.ENFILE)
+_SAY_AGAIN_S: Final = 10.0
 _MANY_CLIENTS: Final = 1024  # connections that wait to be accepted
 
 
@@ -91,6 +96,8 @@ def check_exposure(settings: Settings, access: Access) -> None:
 
 
 async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: LogRing) -> None:
+    _allow_many_files()
+    asyncio.get_running_loop().set_exception_handler(_LoopErrors())
     ended = _ended_by_signal()
     limit_pixels(settings.most_pixels)
     folders = await asyncio.to_thread(make_folders, settings)
@@ -134,6 +141,33 @@ async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: L
             watching.cancel()
             services.logs.close()
             hub.close()
+
+
+def _allow_many_files() -> None:
+    """Sockets of clients count as files, of which many systems allow 1024 unless asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+class _LoopErrors:
+    """Logs what goes wrong in the event loop.
+
+    While the process has no file for another connection, asyncio reports it a thousand times a
+    second; it is said once in a while.
+    """
+
+    def __init__(self) -> None:
+        self._not_before = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _NO_MORE_FILES:
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._not_before:
+            self._not_before = loop.time() + _SAY_AGAIN_S
+            log.warning("connections wait until others are closed: %s", error.strerror)
 
 
 def _ended_by_signal() -> asyncio.Event:

@@ -6,6 +6,7 @@ import functools
 import gzip
 import io
 import json
+import resource
 import socket
 import struct
 import time
@@ -204,6 +205,11 @@ def test_a_lone_surrogate_is_refused(client: Client) -> None:
 @pytest.mark.parametrize("path", ["/prompt", "/queue", "/settings", "/free", "/api/jobs/cancel"])
 def test_a_body_that_is_no_text_is_refused(client: Client, path: str) -> None:
     assert client.post(path, b'{"client_id": "\xe9"}').status == 400
+
+
+def test_an_expectation_that_nobody_can_meet_is_refused_in_json(client: Client) -> None:
+    reply = client.post("/queue", {}, {"Expect": "the unexpected"})
+    assert (reply.status, error(reply)["type"]) == (417, "bad_request")
 
 
 def test_a_form_of_very_many_parts_is_refused_at_once(client: Client) -> None:
@@ -474,6 +480,26 @@ def test_a_body_that_trickles_is_given_up(
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert time.monotonic() - began >= BODY_S - 0.2
     assert client.get("/queue").status == 200
+
+
+def test_more_connections_than_files_wait_and_fill_no_log(
+    strict: ServerProcess, client: Client, connect: Callable[[], socket.socket]
+) -> None:
+    process_id, limit = strict.process.pid, resource.RLIMIT_NOFILE
+    before, lines = resource.prlimit(process_id, limit), len(strict.log)
+    resource.prlimit(process_id, limit, (64, before[1]))
+    try:
+        many = [connect() for _ in range(100)]
+        wait_until(
+            lambda: any("connections wait" in line for line in strict.log[lines:]),
+            what="the server says so",
+        )
+        for connection in many:
+            connection.close()
+        assert client.get("/queue").status == 200
+    finally:
+        resource.prlimit(process_id, limit, before)
+    assert len(strict.log) - lines < 50
 
 
 # WebSockets
