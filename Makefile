@@ -11,7 +11,7 @@ EXTRAS_test = [test]
 EXTRAS_dev = [test,dev]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-gpu test-browser test-clients front-ends check format-check lint types imports dockerfile fix bench clean
+.PHONY: help run test test-all parity test-gpu test-browser test-clients front-ends check format-check lint types imports dockerfile fix bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -24,6 +24,9 @@ test: $(VENV)/.installed-test ## set up and run the tests (ARGS="-k queue" for s
 
 test-all: $(VENV)/.installed-test ## the slow tests too: full-size checkpoints, minutes of CPU time
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+parity: $(VENV)/.installed-test ## run every parity case, the slow ones too, and write docs/parity.md
+	@$(BIN)/python -m pytest $(PARALLEL) tests/parity --parity-page docs/parity.md $(ARGS)
 
 test-gpu: $(VENV)/.installed-test ## only the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)

@@ -18,6 +18,7 @@ with `parity AREA: P/N cases pass, worst error E` for each area.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,10 @@ from tests.parity.report import ParityReport
 
 _REPORT = pytest.StashKey[ParityReport]()
 _OUTPUT = "parity"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--parity-page", help="write the results of parity cases to this file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,6 +70,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    page = config.getoption("--parity-page")
+    if page is not None:
+        Path(page).write_text(config.stash[_REPORT].page(), encoding="utf-8")
     lines = config.stash[_REPORT].lines()
     if lines:
         terminalreporter.section("parity")

@@ -14,6 +14,19 @@ from tests.parity import loader
 Check = Callable[[ArrayLike, NDArray[Any]], None]
 
 
+_HEAD = """# Parity
+
+Written by `make parity` from a run of all recorded cases, the slow ones included: what Darkroom computes, compared with
+results of ComfyUI 0.8 (`tests/reference/`, see [decision 003](decisions/003-parity-data.md)). Areas named `models` run
+whole workflows on full-size checkpoints with random weights; their error is relative (L2), that of the others is the largest difference
+of an element. Each case has its own limit, which its file states.
+
+| Area | Cases that pass | Worst error |
+|---|---|---|"""
+
+_OPEN_CASES = ("What does not pass:", "")
+
+
 @dataclass
 class Area:
     """The results of one area."""
@@ -23,10 +36,14 @@ class Area:
     missing: dict[str, str] = field(default_factory=dict)  # case id -> what is not built yet
     worst: float = 0.0  # largest difference seen, failing cases included
 
+    def total(self) -> int:
+        """How many cases the area has."""
+        return len(self.passed | self.failed | set(self.missing))
+
     def line(self, name: str) -> str:
         """The summary line of the area."""
-        total = len(self.passed | self.failed | set(self.missing))
-        text = f"parity {name}: {len(self.passed)}/{total} cases pass, worst error {self.worst:.3g}"
+        passed = f"{len(self.passed)}/{self.total()}"
+        text = f"parity {name}: {passed} cases pass, worst error {self.worst:.3g}"
         if self.missing:
             needs = ", ".join(sorted(set(self.missing.values())))
             text += f"; {len(self.missing)} need what is not built: {needs}"
@@ -99,3 +116,19 @@ class ParityReport:
     def lines(self) -> list[str]:
         """The summary lines, by area."""
         return [results.line(name) for name, results in sorted(self.areas.items())]
+
+    def page(self) -> str:
+        """The results as a page of documentation."""
+        rows = [
+            f"| {name} | {len(area.passed)} of {area.total()} | {area.worst:.2g} |"
+            for name, area in sorted(self.areas.items())
+        ]
+        open_cases = [
+            f"- {name}, {case}: {reason}"
+            for name, area in sorted(self.areas.items())
+            for case, reason in [
+                *((case, "differs") for case in sorted(area.failed)),
+                *((case, f"needs {what}") for case, what in sorted(area.missing.items())),
+            ]
+        ]
+        return "\n".join([_HEAD, *rows, "", *(_OPEN_CASES if open_cases else ()), *open_cases, ""])
