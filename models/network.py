@@ -112,6 +112,16 @@ class Network(Generic[N]):
             tensor = tensor.to(self._rounding)
         return _convert(tensor, self.dtype)
 
+    def merged(self, name: str, changes: Sequence[WeightPatch]) -> Tensor:
+        """A weight with changes, in the type of the file."""
+        stored = self._source[name]
+        if not changes:
+            return stored
+        value = stored.float()
+        for change in changes:
+            value = change.apply(value)
+        return value.to(stored.dtype)
+
     def size(self) -> int:
         """Bytes of all weights."""
         return sum(tensor.nbytes for tensor in self.module.state_dict().values())

@@ -17,6 +17,8 @@ _MODULES: Final = (
     "loaders",
     "part_loaders",
     "controls",
+    "model_merging",
+    "model_saving",
     "conditioning",
     "conditioning_mixing",
     "conditioning_places",

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from nodes.base import Node, inputs
 from nodes.missing_parts import need_vae
-from nodes.pixel_space import Vae
+from nodes.pixel_space import PixelSpaceVae, Vae
 
 
 class VAEDecode(Node):
@@ -73,3 +73,85 @@ def _grown(mask: Tensor, size: int) -> Tensor:
         return mask
     grown = functional.max_pool2d(mask, size, stride=1, padding=size // 2)
     return torch.narrow(grown, 2, 0, mask.shape[2]).narrow(3, 0, mask.shape[3])
+
+
+_TIME = ("INT", {"default": 64, "min": 8, "max": 4096, "step": 4})
+_TIME_OVERLAP = ("INT", {"default": 8, "min": 4, "max": 4096, "step": 4})
+_OVERLAP = ("INT", {"default": 64, "min": 0, "max": 4096, "step": 32})
+
+
+def _overlap(tile_size: int, overlap: int) -> int:
+    """At most a quarter of a tile: what is more would be computed over and over."""
+    return min(overlap, tile_size // 4)
+
+
+class VAEDecodeTiled(Node):
+    """Turns a latent into pictures, a tile at a time."""
+
+    DISPLAY_NAME = "VAE Decode (Tiled)"
+    CATEGORY = "_for_testing"
+    REQUIRED = inputs(
+        samples=("LATENT",),
+        vae=("VAE",),
+        tile_size=("INT", {"default": 512, "min": 64, "max": 4096, "step": 32}),
+        overlap=_OVERLAP,
+        temporal_size=_TIME,
+        temporal_overlap=_TIME_OVERLAP,
+    )
+    RETURN_TYPES = ("IMAGE",)
+
+    def run(
+        self,
+        vae: Vae | None,
+        samples: Mapping[str, Any],
+        tile_size: int,
+        overlap: int = 64,
+        temporal_size: int = 64,
+        temporal_overlap: int = 8,
+    ) -> tuple[Tensor]:
+        """Sizes are in pixels; those in time are for videos."""
+        decoder = need_vae(vae)
+        if isinstance(decoder, PixelSpaceVae):
+            return (decoder.decode(samples["samples"]),)
+        side = tile_size // decoder.downscale
+        pictures = decoder.decode_tiled(
+            samples["samples"],
+            tile_x=side,
+            tile_y=side,
+            overlap=_overlap(tile_size, overlap) // decoder.downscale,
+        )
+        return (pictures,)
+
+
+class VAEEncodeTiled(Node):
+    """Turns pictures into a latent, a tile at a time."""
+
+    DISPLAY_NAME = "VAE Encode (Tiled)"
+    CATEGORY = "_for_testing"
+    REQUIRED = inputs(
+        pixels=("IMAGE",),
+        vae=("VAE",),
+        tile_size=("INT", {"default": 512, "min": 64, "max": 4096, "step": 64}),
+        overlap=_OVERLAP,
+        temporal_size=_TIME,
+        temporal_overlap=_TIME_OVERLAP,
+    )
+    RETURN_TYPES = ("LATENT",)
+
+    def run(
+        self,
+        vae: Vae | None,
+        pixels: Tensor,
+        tile_size: int,
+        overlap: int = 64,
+        temporal_size: int = 64,
+        temporal_overlap: int = 8,
+    ) -> tuple[dict[str, Any]]:
+        """Sizes are in pixels; those in time are for videos."""
+        encoder = need_vae(vae)
+        if isinstance(encoder, PixelSpaceVae):
+            return ({"samples": encoder.encode(pixels)},)
+        latent = encoder.encode_tiled(
+            pixels, tile_x=tile_size, tile_y=tile_size, overlap=_overlap(tile_size, overlap)
+        )
+        return ({"samples": latent},)

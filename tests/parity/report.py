@@ -16,10 +16,11 @@ Check = Callable[[ArrayLike, NDArray[Any]], None]
 
 _HEAD = """# Parity
 
-Written by `make parity` from a run of all recorded cases, the slow ones included: what Darkroom computes, compared with
-results of ComfyUI 0.8 (`tests/reference/`, see [decision 003](decisions/003-parity-data.md)). Areas named `models` run
-whole workflows on full-size checkpoints with random weights; their error is relative (L2), that of the others is the largest difference
-of an element. Each case has its own limit, which its file states.
+Written by `make parity` from a run of all recorded cases, the slow ones included: what Darkroom
+computes, compared with results of ComfyUI 0.8 (`tests/reference/`, see
+[decision 003](decisions/003-parity-data.md)). Areas named `models` run whole workflows on full-size
+checkpoints with random weights; their error is relative (L2), that of the others is the largest
+difference of an element. Each case has its own limit, which its file states.
 
 | Area | Cases that pass | Worst error |
 |---|---|---|"""

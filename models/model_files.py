@@ -1,0 +1,116 @@
+"""Writes models to files: weights with their patches, under the names of checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.families.diffusers_names import (
+    TEXT_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    with_original_names,
+)
+from models.handle import ModelHandle
+from models.sampling.prediction import VELOCITY
+from models.text.handle import TextHandle
+from models.vae import VaeHandle
+from models.weights import CONFIG_KEY, Weights
+
+# What a file without further words is taken for; see models/README.md.
+_USUAL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "unet": {"num_attention_heads": 8, "norm_num_groups": 32, "prediction_type": "epsilon"},
+    "vae": {"norm_num_groups": 32},
+    "text_encoder": {"num_attention_heads": 12, "hidden_act": "quick_gelu"},
+}
+
+
+def unet_tensors(model: ModelHandle) -> dict[str, Tensor]:
+    """The weights of a diffusion model with its patches, by their original names."""
+    network = model.network
+    return {
+        network.original(name): network.merged(name, model.patches.get(name, ()))
+        for name in network.names()
+    }
+
+
+def text_tensors(text: TextHandle) -> dict[str, Tensor]:
+    """The weights of a text encoder with its patches: `text_model....`."""
+    network = text.network
+    return {
+        f"text_model.{name.removeprefix('text_model.')}": network.merged(
+            name, text.patches.get(name, ())
+        )
+        for name in network.names()
+    }
+
+
+def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
+    """The weights of an autoencoder by their original names."""
+    network = vae.network
+    stored = {name: network.stored(name) for name in network.names()}
+    return with_original_names(Weights(path=Path("vae"), tensors=stored)).tensors
+
+
+def checkpoint_tensors(
+    model: ModelHandle, text: TextHandle | None = None, vae: VaeHandle | None = None
+) -> dict[str, Tensor]:
+    """The parts of a checkpoint under their prefixes."""
+    tensors = {UNET_PREFIX + name: tensor for name, tensor in unet_tensors(model).items()}
+    if text is not None:
+        tensors |= {TEXT_PREFIX + name: tensor for name, tensor in text_tensors(text).items()}
+    if vae is not None:
+        tensors |= {VAE_PREFIX + name: tensor for name, tensor in vae_tensors(vae).items()}
+    return tensors
+
+
+def model_metadata(
+    model: ModelHandle | None = None,
+    text: TextHandle | None = None,
+    vae: VaeHandle | None = None,
+) -> dict[str, str]:
+    """What a file has to say beside shapes: the parametrisation, and what is unusual in it."""
+    found: dict[str, dict[str, Any]] = {}
+    metadata: dict[str, str] = {}
+    if model is not None:
+        config = model.network.module.config
+        is_velocity = model.schedule.prediction == VELOCITY
+        metadata["modelspec.predict_key"] = "v" if is_velocity else "epsilon"
+        found["unet"] = {
+            "num_attention_heads": config.attention_head_dim,
+            "norm_num_groups": config.norm_num_groups,
+            "prediction_type": "v_prediction" if is_velocity else "epsilon",
+        }
+    if vae is not None:
+        found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
+    if text is not None:
+        config = text.network.module.config
+        found["text_encoder"] = {
+            "num_attention_heads": config.num_attention_heads,
+            "hidden_act": config.hidden_act,
+        }
+    unusual = {
+        part: {name: value for name, value in said.items() if value != _USUAL[part][name]}
+        for part, said in found.items()
+    }
+    unusual = {part: said for part, said in unusual.items() if said}
+    if unusual:
+        metadata[CONFIG_KEY] = json.dumps(unusual)
+    return metadata
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """A safetensors file; tensors that share memory or lie otherwise are copied first."""
+    plain = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        if not tensor.is_contiguous() or tensor.device.type != "cpu"
+        else tensor
+        for name, tensor in tensors.items()
+    }
+    save_file(plain, path, dict(metadata))

@@ -1,0 +1,189 @@
+"""Nodes that write models into the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from torch import Tensor
+
+from models.handle import ModelHandle
+from models.lora.extract import extracted
+from models.model_files import (
+    checkpoint_tensors,
+    model_metadata,
+    text_tensors,
+    vae_tensors,
+    write_tensors,
+)
+from models.text.handle import TextHandle
+from models.vae import VaeHandle
+from nodes.base import Node, inputs
+from nodes.saved_files import save_files, target_for
+from nodes.saved_images import as_text, metadata_of
+from nodes.schema import SchemaNode
+
+_CATEGORY: Final = "advanced/model_merging"
+_MODULE: Final = "comfy_extras.nodes_model_merging"
+_HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
+
+
+class _Saver(Node):
+    """What nodes that write models share."""
+
+    CATEGORY = _CATEGORY
+    RELATIVE_PYTHON_MODULE = _MODULE
+    HIDDEN = _HIDDEN
+    OUTPUT_NODE = True
+
+    def save(
+        self,
+        prefix: str,
+        tensors: Mapping[str, Tensor],
+        said: Mapping[str, str],
+        prompt: Any,
+        extra_pnginfo: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """A safetensors file; the workflow goes into it unless that is off."""
+        workflow = metadata_of(self.context.settings, prompt, extra_pnginfo)
+        metadata = {key: as_text(value) for key, value in workflow.items()} | dict(said)
+        save_files(
+            target_for(self.context, prefix),
+            [lambda path: write_tensors(path, tensors, metadata)],
+            "safetensors",
+        )
+        return {}
+
+
+class CheckpointSave(_Saver):
+    """Writes a checkpoint: diffusion model, text encoder and VAE in one file."""
+
+    DISPLAY_NAME = "Save Checkpoint"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        clip=("CLIP",),
+        vae=("VAE",),
+        filename_prefix=("STRING", {"default": "checkpoints/ComfyUI"}),
+    )
+
+    def run(
+        self,
+        model: ModelHandle,
+        clip: TextHandle | None,
+        vae: VaeHandle | None,
+        filename_prefix: str,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Patches are merged into the weights."""
+        tensors = checkpoint_tensors(model, clip, vae)
+        said = model_metadata(model, clip, vae)
+        return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
+
+
+class ModelSave(_Saver):
+    """Writes a diffusion model."""
+
+    REQUIRED = inputs(
+        model=("MODEL",),
+        filename_prefix=("STRING", {"default": "diffusion_models/ComfyUI"}),
+    )
+
+    def run(
+        self,
+        model: ModelHandle,
+        filename_prefix: str,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Patches are merged into the weights."""
+        tensors, said = checkpoint_tensors(model), model_metadata(model)
+        return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
+
+
+class CLIPSave(_Saver):
+    """Writes a text encoder."""
+
+    REQUIRED = inputs(clip=("CLIP",), filename_prefix=("STRING", {"default": "clip/ComfyUI"}))
+
+    def run(
+        self,
+        clip: TextHandle,
+        filename_prefix: str,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Each encoder gets a file that is named after it."""
+        tensors, said = text_tensors(clip), model_metadata(text=clip)
+        return self.save(f"{filename_prefix}_clip_l", tensors, said, prompt, extra_pnginfo)
+
+
+class VAESave(_Saver):
+    """Writes a VAE."""
+
+    REQUIRED = inputs(vae=("VAE",), filename_prefix=("STRING", {"default": "vae/ComfyUI_vae"}))
+
+    def run(
+        self,
+        vae: VaeHandle,
+        filename_prefix: str,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Names without prefix."""
+        tensors, said = vae_tensors(vae), model_metadata(vae=vae)
+        return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
+
+
+class LoraSave(SchemaNode, _Saver):
+    """Writes a LoRA of what patches change in a model."""
+
+    DISPLAY_NAME = "Extract and Save Lora"
+    CATEGORY = "_for_testing"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_lora_extract"
+    EXPERIMENTAL = True
+    REQUIRED = inputs(
+        filename_prefix=(
+            "STRING", {"multiline": False, "default": "loras/ComfyUI_extracted_lora"},
+        ),
+        rank=("INT", {"default": 8, "min": 1, "max": 4096, "step": 1}),
+        lora_type=(["standard", "full_diff"],),
+        bias_diff=("BOOLEAN", {"default": True}),
+    )  # fmt: skip
+    OPTIONAL = inputs(model_diff=("MODEL", {}), text_encoder_diff=("CLIP", {}))
+
+    def run(
+        self,
+        filename_prefix: str,
+        rank: int,
+        lora_type: str,
+        bias_diff: bool,
+        model_diff: ModelHandle | None = None,
+        text_encoder_diff: TextHandle | None = None,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The changes are the patches, as of ModelMergeSubtract; without any nothing is written."""
+        wanted = rank if lora_type == "standard" else None
+        tensors: dict[str, Tensor] = {}
+        if model_diff is not None:
+            network = model_diff.network
+            tensors |= extracted(
+                network,
+                model_diff.patches,
+                lambda name: f"diffusion_model.{network.original(name)}",
+                rank=wanted,
+                with_biases=bias_diff,
+            )
+        if text_encoder_diff is not None:
+            tensors |= extracted(
+                text_encoder_diff.network,
+                text_encoder_diff.patches,
+                lambda name: (
+                    "text_encoders.clip_l.transformer.text_model."
+                    + name.removeprefix("text_model.")
+                ),
+                rank=wanted,
+                with_biases=bias_diff,
+            )
+        return self.save(filename_prefix, tensors, {}, prompt, extra_pnginfo) if tensors else {}
