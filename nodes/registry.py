@@ -25,6 +25,8 @@ _MODULES: Final = (
     "guidance",
     "unet_patches",
     "differential_diffusion",
+    "hooks",
+    "hooked_conditioning",
     "vae",
     "latents",
     "latent_math",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,10 +16,12 @@ from torch import Tensor
 
 from models.errors import InvalidInput
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
+from models.protocol.hooked import hooked
+from models.protocol.hooks import HookGroup, keys
 from models.protocol.replaced import current
 from models.sampling.calls import about_to_call
 from models.sampling.conditioning import Entry
-from models.sampling.guidance import Member, add_member, shares
+from models.sampling.guidance import Member, add_member, coverage, shares
 from models.sampling.mask import fit_mask
 from models.sampling.window import Window
 
@@ -58,6 +60,7 @@ class _Group:
 
     window: Window | None
     control: Any
+    hooks: HookGroup | None
     members: list[Member] = field(default_factory=list)
     conds: list[Cond] = field(default_factory=list)
     inputs: list[dict[str, Any]] = field(default_factory=list)
@@ -66,7 +69,7 @@ class _Group:
         sizes = None if window is None else window.sizes
         if sizes != (None if self.window is None else self.window.sizes):
             return False
-        if cond.get("control") is not self.control:
+        if cond.get("control") is not self.control or keys(cond.get("hooks")) != keys(self.hooks):
             return False
         first = self.inputs[0]
         return first.keys() == inputs.keys() and all(
@@ -103,18 +106,34 @@ def _groups(conds: Sequence[Sequence[Cond] | None], x: Tensor, sigma: float) -> 
     groups: list[_Group] = []
     for side, entries in enumerate(conds):
         found = [(cond, entry_of(cond, x)) for cond in entries or ()]
-        active = [(cond, entry) for cond, entry in found if entry.is_active(sigma)]
+        active = _with_defaults([pair for pair in found if pair[1].is_active(sigma)], x)
         weights = shares([entry for _, entry in active], x)
         for (cond, entry), weight in zip(active, weights, strict=True):
             inputs = _inputs(cond, entry.window, x)
             group = next((g for g in groups if g.accepts(entry.window, cond, inputs)), None)
             if group is None:
-                group = _Group(entry.window, cond.get("control"))
+                group = _Group(entry.window, cond.get("control"), cond.get("hooks"))
                 groups.append(group)
             group.members.append(Member(side, entry.window, weight))
             group.conds.append(cond)
             group.inputs.append(inputs)
     return groups
+
+
+def _with_defaults(active: list[tuple[Cond, Entry]], x: Tensor) -> list[tuple[Cond, Entry]]:
+    """Entries that are `default` act where the others leave something, and are left out else."""
+    others = [pair for pair in active if not pair[0].get("default")]
+    if len(others) == len(active):
+        return active
+    rest = (1 - coverage([entry for _, entry in others], x)).clamp(min=0)
+    if not bool(rest.any()):
+        return others
+    return [
+        (cond, replace(entry, window=None, mask=rest, mask_strength=1.0))
+        if cond.get("default")
+        else (cond, entry)
+        for cond, entry in active
+    ]
 
 
 def _inputs(cond: Cond, window: Window | None, x: Tensor) -> dict[str, Any]:
@@ -127,9 +146,8 @@ def _inputs(cond: Cond, window: Window | None, x: Tensor) -> dict[str, Any]:
 
 def entry_of(cond: Cond, x: Tensor) -> Entry:
     """Where, when and how strongly a processed conditioning acts."""
-    for name in ("hooks", "gligen"):
-        if cond.get(name) is not None:
-            raise InvalidInput(f"conditioning with '{name}' is not supported yet")
+    if cond.get("gligen") is not None:
+        raise InvalidInput("conditioning with 'gligen' is not supported yet")
     area = cond.get("area")
     window = None if area is None else Window.parse(area, x.shape[2:])
     if window is not None and window.sizes == tuple(x.shape[-len(window.sizes) :]):
@@ -166,15 +184,29 @@ def _evaluate(
         "uuids": [cond.get("uuid") for cond in group.conds],
         "sigmas": timestep,
     }
-    inputs["transformer_options"] = transformer_options
+    with hooked(model, group.hooks, level_of(timestep), transformer_options) as options:
+        return _call(
+            model, group, batch, levels, inputs | {"transformer_options": options}, model_options
+        )
+
+
+def _call(
+    model: Any,
+    group: _Group,
+    batch: Tensor,
+    levels: Tensor,
+    inputs: dict[str, Any],
+    model_options: dict[str, Any],
+) -> Tensor:
     if group.control is not None:
         inputs["control"] = group.control.get_control(
-            batch, levels, inputs, count, transformer_options
+            batch, levels, inputs, len(group.members), inputs["transformer_options"]
         )
     wrapper = model_options.get("model_function_wrapper")
     if wrapper is None:
         output: Tensor = model.apply_model(batch, levels, **inputs)
     else:
+        sides = [member.side for member in group.members]
         call = {"input": batch, "timestep": levels, "c": inputs, "cond_or_uncond": sides}
         output = wrapper(model.apply_model, call)
     return output

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.protocol.calculate import Cond, sampling_function
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
+from models.protocol.hooked import begin_run
 from models.protocol.options import Options
 from models.protocol.process import convert_cond, prepare_mask, process_conds
 from models.protocol.replaced import current
@@ -115,6 +116,7 @@ class CFGGuider:
         )
         options = self.model_options
         options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
+        begin_run(options, self.conds, self.inner_model.model_sampling)
         wrappers = get_all_wrappers(WrappersMP.SAMPLER_SAMPLE, options, is_model_options=True)
         executor = WrapperExecutor.new_class_executor(sampler.sample, sampler, wrappers)
         samples = executor.execute(

@@ -101,9 +101,12 @@ def _placed(cond: Cond, noise: Tensor, sampling: Any, device: Any) -> list[Cond]
         if window is None:
             return []
         entry["area"] = (*window.sizes, *window.offsets)
-    for percent, bound in (("start_percent", "timestep_start"), ("end_percent", "timestep_end")):
-        if entry.get(percent) is not None:
-            entry[bound] = sampling.percent_to_sigma(entry[percent])
+    # A range of the node's, and one of the text encoder's hooks: both hold.
+    for bound, choose in (("start", min), ("end", max)):
+        percents = [entry.get(f"{prefix}{bound}_percent") for prefix in ("", "clip_")]
+        sigmas = [sampling.percent_to_sigma(percent) for percent in percents if percent is not None]
+        if sigmas:
+            entry[f"timestep_{bound}"] = choose(sigmas)
     return [entry]
 
 
@@ -136,6 +139,7 @@ def _with_partners(entries: list[Cond], others: Sequence[Cond]) -> list[Cond]:
 _PLACE = frozenset({
     "area", "strength", "mask", "mask_strength", "set_area_to_bounds",
     "timestep_start", "timestep_end", "start_percent", "end_percent",
+    "clip_start_percent", "clip_end_percent", "default",
 })  # fmt: skip
 
 

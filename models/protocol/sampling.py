@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor
@@ -284,6 +284,12 @@ def sample_latent(
     return {**latent, "samples": result}
 
 
+_LONG_WAY: Final = (
+    "control", "hooks", "model_conds", "default", "gligen",
+    "clip_start_percent", "clip_end_percent",
+)  # fmt: skip
+
+
 def _is_customised(options: Mapping[str, Any]) -> bool:
     """Whether a conditioning says things that only the long way reads."""
-    return any(options.get(name) is not None for name in ("control", "hooks", "model_conds"))
+    return any(options.get(name) is not None for name in _LONG_WAY)

@@ -154,6 +154,16 @@ def shares(entries: Sequence[Entry], x: Tensor) -> list[Tensor | float]:
     ]
 
 
+def coverage(entries: Sequence[Entry], x: Tensor) -> Tensor:
+    """The sum of the weights of entries at each place, [B, 1, ...]."""
+    total = x.new_zeros(x.shape[0], 1, *x.shape[2:])
+    for entry in entries:
+        part = total if entry.window is None else entry.window.crop(total)
+        weight = entry.weight(x.shape[2:])
+        part += weight.to(x.device) if isinstance(weight, Tensor) else weight
+    return total
+
+
 def add_member(results: dict[int, Tensor], member: Member, denoised: Tensor, x: Tensor) -> None:
     """Add an entry's prediction to that of its side."""
     whole = member.window is None

@@ -12,6 +12,13 @@ from torch import Tensor
 
 from models.memory import Policy
 from models.network import Network, Patches, WeightPatch
+from models.protocol.hooks import (
+    HookGroup,
+    WeightHook,
+    merged,
+    parts_of_run,
+    strength_at,
+)
 from models.protocol.text import TextModel, TextPatcher, Tokens, as_chunks, as_tokens
 from models.text.chunks import Token
 from models.text.clip import encode_clip
@@ -23,6 +30,15 @@ if TYPE_CHECKING:
 
 # The value on CONDITIONING sockets: pairs of an encoded prompt [1, T, D] and its options.
 Conditioning = list[list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextHooks:
+    """Hooks of a text encoder."""
+
+    group: HookGroup
+    on_conditioning: bool  # whether what is encoded carries the hooks to the sampler
+    is_scheduled: bool  # encode anew for each part of the run in which strengths differ
 
 
 @dataclass(kw_only=True, eq=False)
@@ -37,6 +53,7 @@ class TextHandle:
     policy: Policy
     layer: int = -1  # which layer's output is used, from the end
     patches: Patches = field(default_factory=dict)
+    hooks: TextHooks | None = None
 
     def clone(self, **changes: Any) -> TextHandle:
         """A handle on the same weights, with some fields replaced."""
@@ -60,9 +77,14 @@ class TextHandle:
         """Chunks of 77 tokens."""
         return self.tokenizer.tokenize(text)
 
-    def encode_chunks(self, tokens: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """(cond [1, 77 chunks, D], pooled [1, D]) of chunks; float32 on the CPU."""
-        self.network.patch(self.patches)
+    def encode_chunks(
+        self, tokens: Sequence[Sequence[Token]], percent: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """(cond [1, 77 chunks, D], pooled [1, D]) of chunks; float32 on the CPU.
+
+        Hooks are as strong as at that part of a run.
+        """
+        self.network.patch(self._patches_at(percent))
         with self.policy.using(self.network, self.policy.text_device) as model:
 
             def encode_rows(rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
@@ -83,8 +105,34 @@ class TextHandle:
 
     def encode_text(self, text: str, options: Mapping[str, Any] | None = None) -> Conditioning:
         """The CONDITIONING of a prompt."""
-        cond, pooled = self.encode_chunks(self.chunks(text))
-        return [[cond, {"pooled_output": pooled, **(options or {})}]]
+        return self._conditioning(self.chunks(text), options)
+
+    def _patches_at(self, percent: float) -> Patches:
+        if self.hooks is None:
+            return self.patches
+        tables = [
+            hook.text_patches(self.network, strength_at(hook.hook_keyframe, percent))
+            for hook in self.hooks.group.hooks
+            if isinstance(hook, WeightHook)
+        ]
+        return merged([self.patches, *tables])
+
+    def _conditioning(
+        self, chunks: Sequence[Sequence[Token]], options: Mapping[str, Any] | None
+    ) -> Conditioning:
+        """One entry, or one for each part of the run in which scheduled hooks differ."""
+        hooks = self.hooks
+        carried = dict(options or {})
+        if hooks is not None and hooks.on_conditioning:
+            carried["hooks"] = hooks.group
+        scheduled = hooks is not None and hooks.is_scheduled
+        ranges = parts_of_run(hooks.group) if hooks is not None and scheduled else [(0.0, 1.0)]
+        entries: Conditioning = []
+        for start, end in ranges:
+            cond, pooled = self.encode_chunks(chunks, start)
+            when = {"clip_start_percent": start, "clip_end_percent": end} if scheduled else {}
+            entries.append([cond, {"pooled_output": pooled, **when, **carried}])
+        return entries
 
     # As packs know it
 
@@ -131,8 +179,7 @@ class TextHandle:
         show_pbar: bool = True,
     ) -> Conditioning:
         """The CONDITIONING of tokens."""
-        cond, pooled = self.encode_chunks(as_chunks(tokens))
-        return [[cond, {"pooled_output": pooled, **(add_dict or {})}]]
+        return self._conditioning(as_chunks(tokens), add_dict)
 
     def encode(self, text: str) -> Tensor:
         """The encoded prompt alone."""

@@ -199,10 +199,22 @@ def test_a_run_that_fails_leaves_the_model_as_it_was(model: ModelHandle) -> None
     assert torch.equal(run(model), plain)
 
 
-def test_conditioning_with_hooks_is_refused_by_name(model: ModelHandle) -> None:
+def test_a_lora_of_a_pack_is_a_hook_of_the_conditionings_that_carry_it(model: ModelHandle) -> None:
+    from comfy import hooks
+
+    name = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    lora = {f"{name}.lora_B.weight": torch.ones(16, 2), f"{name}.lora_A.weight": torch.ones(2, 16)}
+    group = hooks.create_hook_lora(lora, strength_model=1.0, strength_clip=0.0)
+    plain = run(model)
+    changed = run(model, positive=hooks.set_hooks_for_conditioning(POSITIVE, group))
+    assert not torch.allclose(changed, plain, atol=1e-3)
+    assert torch.equal(run(model), plain)
+
+
+def test_conditioning_with_hooks_of_other_kinds_is_refused_by_name(model: ModelHandle) -> None:
     from comfy import hooks
 
     group = hooks.HookGroup()
-    group.add(hooks.WeightHook())
-    with pytest.raises(InvalidInput, match="'hooks' is not supported"):
+    group.add(hooks.Hook(hook_type=hooks.EnumHookType.Injections))
+    with pytest.raises(InvalidInput, match=r"Injections' are not supported"):
         run(model, positive=hooks.set_hooks_for_conditioning(POSITIVE, group))
