@@ -47,3 +47,20 @@ class EmptyAceStepLatentAudio(_EmptyLatent):
         """8 channels of 16 bands; 8 frames of 512 samples are one step."""
         length = int(seconds * _RATE / 512 / 8)
         return ({"samples": torch.zeros(batch_size, 8, 16, length), "type": "audio"},)
+
+
+class EmptyAceStep15LatentAudio(_EmptyLatent):
+    """A latent of zeros for ACE-Step 1.5."""
+
+    NODE_NAME = "EmptyAceStep1.5LatentAudio"
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_ace"
+    DISPLAY_NAME = "Empty Ace Step 1.5 Latent Audio"
+    REQUIRED = inputs(
+        seconds=("FLOAT", {"default": 120.0, "min": 1.0, "max": 1000.0, "step": 0.01}),
+        batch_size=_BATCH,
+    )
+
+    def run(self, seconds: float, batch_size: int) -> tuple[dict[str, Any]]:
+        """64 channels; frames of 1920 samples of 48 kHz."""
+        length = round(seconds * 48000 / 1920)
+        return ({"samples": torch.zeros(batch_size, 64, length), "type": "audio"},)

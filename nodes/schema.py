@@ -19,6 +19,7 @@ class SchemaNode(Node):
     OUTPUT_IS_LIST: ClassVar[tuple[bool, ...]] = ()  # none: no output is a list
     MATCHED_OUTPUTS: ClassVar[tuple[str | None, ...] | None] = None  # templates of output types
     DEPRECATED: ClassVar[bool] = False
+    HAS_INTERMEDIATE_OUTPUT: ClassVar[bool] = False  # what it shows is no end of a graph
     EXPERIMENTAL: ClassVar[bool] = False
 
     @classmethod
@@ -36,7 +37,7 @@ class SchemaNode(Node):
         types = cls.INPUT_TYPES()
         if "hidden" in types:
             types["hidden"] = {name: [kind] for name, kind in types["hidden"].items()}
-        return {
+        info: dict[str, Any] = {
             "input": types,
             "input_order": {section: list(declared) for section, declared in types.items()},
             "output": list(cls.RETURN_TYPES),
@@ -53,6 +54,9 @@ class SchemaNode(Node):
             "experimental": cls.EXPERIMENTAL,
             "api_node": False,
         }
+        if cls.HAS_INTERMEDIATE_OUTPUT:
+            info["has_intermediate_output"] = True
+        return info
 
 
 class DynamicNode(SchemaNode):

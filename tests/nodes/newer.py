@@ -58,6 +58,39 @@ ADDED_TO_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]
 
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {
+    "CreateBoundingBoxes": (
+        "output_node experimental (width: INT=1024(64..16384 step 16); "
+        "height: INT=1024(64..16384 step 16); editor_state: BOUNDING_BOXES; background?: IMAGE; "
+        "bboxes?: BOUNDING_BOX,ARRAY,STRING; last_incoming?: BOUNDING_BOXES) "
+        "-> preview: IMAGE, bboxes: BOUNDING_BOX, elements: ARRAY"
+    ),
+    "DrawBBoxes": "(bboxes: BOUNDING_BOX; image?: IMAGE) -> out_image: IMAGE",
+    "Painter": (
+        "(mask: STRING=; width: INT=512(64..4096 step 64); height: INT=512(64..4096 step 64); "
+        "bg_color: COLOR=#000000; image?: IMAGE) -> IMAGE, MASK"
+    ),
+    "SeedVR2Preprocess": "(resized_images: IMAGE) -> images: IMAGE",
+    "ColorTransfer": (
+        "(image_target: IMAGE; image_ref: IMAGE; method: {reinhard_lab/mkl_lab/histogram}; "
+        "source_stats: dyn{per_frame/uniform/target_frame[target_index: INT=0(0..10000)]}; "
+        "strength: FLOAT=1.0(0.0..10.0 step 0.01)) -> image: IMAGE"
+    ),
+    "EmptyAceStep1.5LatentAudio": (
+        "(seconds: FLOAT=120.0(1.0..1000.0 step 0.01); batch_size: INT=1(1..4096)) -> LATENT"
+    ),
+    "ImageCropToMask": (
+        "(images: IMAGE; masks: MASK; width: INT=1024(64..4096 step 8); "
+        "height: INT=1024(64..4096 step 8); pad_factor: FLOAT=1.0(1.0..2.0 step 0.01); "
+        "grow_mask: INT=0(-32..32); background: COLOR=#000000) -> images: IMAGE"
+    ),
+    "ImageCropV2": (
+        "(image: IMAGE; crop_region: BOUNDING_BOX={'x': 0, 'y': 0, 'width': 512, "
+        "'height': 512}) -> IMAGE"
+    ),
+    "ImageHistogram": (
+        "(image: IMAGE) -> rgb: HISTOGRAM, luminance: HISTOGRAM, red: HISTOGRAM, "
+        "green: HISTOGRAM, blue: HISTOGRAM"
+    ),
     "EmptyHiDreamO1LatentImage": (
         "(width: INT=2048(64..4096 step 32); height: INT=2048(64..4096 step 32); "
         "batch_size: INT=1(1..64)) -> LATENT"

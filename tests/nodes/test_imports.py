@@ -9,7 +9,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = frozenset(
-    {"av", "cv2", "diffusers", "scipy", "sklearn", "sympy", "torchsde", "torchvision"}
+    {
+        "av",
+        "cv2",
+        "diffusers",
+        "kornia",
+        "scipy",
+        "sklearn",
+        "spandrel",
+        "sympy",
+        "torchsde",
+        "torchvision",
+    }
     | {"torch._dynamo", "transformers"}
 )
 

@@ -1,0 +1,134 @@
+"""Colours written as text, and the colours of one picture given to another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+
+_HEX = re.compile(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?")
+
+
+def rgb_of(text: str) -> tuple[tuple[float, float, float], float]:
+    """((red, green, blue), alpha) in 0..1 of #RRGGBB or #RRGGBBAA; raises ValueError."""
+    match = _HEX.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"a colour is written as #RRGGBB or #RRGGBBAA, not as {text!r}")
+    red, green, blue = bytes.fromhex(match[1])
+    return (red / 255, green / 255, blue / 255), int(match[2] or "ff", 16) / 255
+
+
+def histograms(image: Tensor) -> dict[str, list[int]]:
+    """Counts of 256 levels in one picture [H, W, C >= 3]: of each colour, and of brightness.
+
+    `rgb` is the mean of those of the colours; brightness is that of BT.709.
+    """
+    levels = (image[..., :3].float().clamp(0, 1) * 255).round()
+    weights = torch.tensor([0.2126, 0.7152, 0.0722]).to(levels)
+    counts = {name: _count(levels[..., i]) for i, name in enumerate(("red", "green", "blue"))}
+    counts["rgb"] = sum(counts.values(), torch.zeros(256)) / 3
+    counts["luminance"] = _count((levels @ weights).round())
+    return {name: count.round().int().tolist() for name, count in counts.items()}
+
+
+def _count(levels: Tensor) -> Tensor:
+    return torch.bincount(levels.flatten().long().cpu(), minlength=256).float()
+
+
+# What is done to pixels [N, 3] so that they look like others [M, 3]: of the source and of the
+# reference are taken statistics, by the first function, and compared by the second.
+_Match = Callable[[Tensor, Tensor, Tensor], Tensor]  # pixels, statistics pixels, reference pixels
+
+
+def _reinhard(pixels: Tensor, source: Tensor, reference: Tensor) -> Tensor:
+    """E. Reinhard et al., "Color transfer between images", 2001: mean and deviation."""
+    scale = reference.std(dim=0) / source.std(dim=0).clamp(min=1e-6)
+    return (pixels - source.mean(dim=0)) * scale + reference.mean(dim=0)
+
+
+def _monge_kantorovich(pixels: Tensor, source: Tensor, reference: Tensor) -> Tensor:
+    """F. Pitie and A. Kokaram, "The linear Monge-Kantorovitch linear colour mapping", 2007."""
+    root = _root(torch.cov(source.T))
+    inverse = torch.linalg.inv(root)
+    middle = _root(root @ torch.cov(reference.T) @ root)
+    mapping: Tensor = inverse @ middle @ inverse
+    return (pixels - source.mean(dim=0)) @ mapping + reference.mean(dim=0)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The square root of a symmetric matrix; what is flat counts as nearly so."""
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = vectors @ torch.diag(values.clamp(min=1e-6).sqrt()) @ vectors.T
+    return root
+
+
+def _match_histograms(pixels: Tensor, source: Tensor, reference: Tensor) -> Tensor:
+    """Levels of 256 whose share of pixels below is the same, each channel for itself."""
+    result = torch.empty_like(pixels)
+    for channel in range(3):
+        shares = [_shares(x[:, channel]) for x in (source, reference)]
+        levels = torch.searchsorted(shares[1], shares[0]).clamp(max=255).to(pixels) / 255
+        result[:, channel] = levels[_levels(pixels[:, channel])]
+    return result
+
+
+def _levels(values: Tensor) -> Tensor:
+    return (values.clamp(0, 1) * 255).round().long()
+
+
+def _shares(values: Tensor) -> Tensor:
+    """Of each level: the share of values up to it."""
+    counts = torch.bincount(_levels(values), minlength=256).double()
+    shares: Tensor = counts.cumsum(0) / counts.sum()
+    return shares
+
+
+_IN_LAB: Final[Mapping[str, _Match]] = {
+    "reinhard_lab": _reinhard,
+    "mkl_lab": _monge_kantorovich,
+}
+METHODS: Final = [*_IN_LAB, "histogram"]
+
+
+def transfer(
+    images: Tensor, reference: Tensor, method: str, strength: float, statistics: Tensor | None
+) -> Tensor:
+    """Pictures [B, H, W, 3] with the colours of others, in 0..1.
+
+    The colours that are moved are those of `statistics`, pictures as well, or of each picture for
+    itself. Picture i gets those of reference i, counted round.
+    """
+    made = []
+    for i, image in enumerate(images):
+        source = image[None] if statistics is None else statistics
+        made.append(_transfer(image, source, reference[i % len(reference)], method, strength))
+    return torch.stack(made).clamp_(0, 1)
+
+
+def _transfer(
+    image: Tensor, source: Tensor, reference: Tensor, method: str, strength: float
+) -> Tensor:
+    match = _IN_LAB.get(method)
+    if match is None:
+        matched = _match_histograms(
+            image.reshape(-1, 3), source.reshape(-1, 3), reference.reshape(-1, 3)
+        )
+        return torch.lerp(image, matched.reshape(image.shape), strength)
+    lab = _lab(image)
+    matched = match(lab.reshape(-1, 3), _lab(source).reshape(-1, 3), _lab(reference).reshape(-1, 3))
+    return _rgb(torch.lerp(lab, matched.reshape(lab.shape), strength))
+
+
+def _lab(image: Tensor) -> Tensor:
+    from kornia.color import rgb_to_lab
+
+    return rgb_to_lab(image.movedim(-1, -3)).movedim(-3, -1)
+
+
+def _rgb(lab: Tensor) -> Tensor:
+    from kornia.color import lab_to_rgb
+
+    return lab_to_rgb(lab.movedim(-1, -3)).movedim(-3, -1)
