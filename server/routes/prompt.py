@@ -17,7 +17,7 @@ from executor.node_errors import refused_file
 from executor.validation import PromptRejected as GraphRejected
 from executor.validation import ValidatedPrompt
 from executor.worker_interface import WorkerLost
-from server.access import caller_of
+from server.access import ANYBODY, Caller, caller_of
 from server.admission import check_size
 from server.body import field, flag, header_text, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptIdExists, PromptRejected
@@ -88,10 +88,7 @@ async def submit(request: web.Request) -> web.Response:
         check_size(body.get("prompt"), services.settings.max_graph_nodes)
         source = request.headers.get(_USAGE_SOURCE)
         source = None if source is None else header_text(source)
-        caller = caller_of(request)
-        if caller.limited_to is not None:
-            await _refuse_files_of_others(engine, caller.limited_to, body.get("prompt"))
-        accepted = await submit_prompt(engine, body, source, caller.owner)
+        accepted = await submit_prompt(engine, body, source, caller_of(request))
     services.hub.submitted(accepted.job.address, request.headers.get("User-Agent", ""))
     return json_response(accepted.answer)
 
@@ -123,9 +120,9 @@ async def submit_prompt(
     engine: Engine,
     body: dict[str, Any],
     usage_source: str | None = None,
-    owner: str | None = None,
+    caller: Caller = ANYBODY,
 ) -> Accepted:
-    """Queue the graph of a body for an owner. Raises PromptRejected, PromptIdExists, NotReady."""
+    """Queue the graph of a body. Raises PromptRejected, PromptIdExists, NotReady."""
     try:
         # Every request without a number takes one, also those that are rejected below.
         automatic = None if "number" in body else engine.dispatcher.next_number()
@@ -133,7 +130,9 @@ async def submit_prompt(
             raise _no_prompt()
         submission = Submission.parse(body, usage_source)
         checked = await engine.validate(submission.prompt, submission.targets)
-        job = _job(submission, checked, automatic, owner)
+        if caller.limited_to is not None:  # once it is known which inputs name files
+            await _refuse_files_of_others(engine, caller.limited_to, checked.prompt)
+        job = _job(submission, checked, automatic, caller.owner)
     except PromptRejected:
         raise
     except BadRequest as error:
