@@ -61,7 +61,7 @@ class ModelHandle(ModelPatcher):
     @property
     def dtype(self) -> torch.dtype:
         """The number type it computes in."""
-        return self.network.dtype
+        return self.network.own_dtype
 
     @property
     def schedule(self) -> Schedule:
@@ -93,6 +93,7 @@ class ModelHandle(ModelPatcher):
         """
         timestep = self.schedule.timestep(sigma)
         scaled = self.schedule.scale_input(x, sigma)
+        self.network.compute_in(None)
         self.network.patch(self.patches)
         with self.policy.using(self.network, self.device) as unet:
             output = unet(

@@ -43,7 +43,8 @@ class Network(Generic[N]):
     ) -> None:
         self.module = module
         self._originals = originals or {}
-        self.dtype = dtype  # of the module's floating point weights
+        self.dtype = dtype  # of the module's floating point weights now
+        self.own_dtype = dtype  # unless a handle asks for another one
         self.device = torch.device("cpu")
         self._source = source
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
@@ -57,6 +58,16 @@ class Network(Generic[N]):
         The result is that of weights which are kept in that type; what they take up stays the same.
         """
         self._rounding = dtype
+        self._read_again()
+
+    def compute_in(self, dtype: torch.dtype | None) -> None:
+        """Have the weights in another type (None: their own); they are read again if it changes."""
+        dtype = dtype or self.own_dtype
+        if dtype != self.dtype:
+            self.dtype = dtype
+            self._read_again()
+
+    def _read_again(self) -> None:
         for name in self._source:
             _assign(self.module, name, self._weight(name).to(self.device))
 

@@ -1,9 +1,11 @@
-"""Nodes that say which noise levels a model knows and what its output means."""
+"""Nodes that say which noise levels a model knows, what its output means, how it computes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+import torch
 
 from models.protocol import reparametrised
 from models.protocol.patcher import ModelPatcher
@@ -11,6 +13,13 @@ from models.sampling.schedule import FluxSchedule
 from models.sampling.sigma_ranges import ltxv_mu
 from nodes.base import MAX_RESOLUTION, Declared, Node, inputs
 from nodes.schema import SchemaNode
+
+_TYPES: Final[Mapping[str, torch.dtype | None]] = {
+    "default": None,
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 
 
 def _sigma(default: float) -> Declared:
@@ -154,3 +163,18 @@ class ModelSamplingLTXV(SchemaNode):
         tokens = 4096 if latent is None else latent["samples"].shape[2:].numel()
         mu = ltxv_mu(tokens, base_shift=base_shift, max_shift=max_shift)
         return (reparametrised.bent_flow(model, mu),)
+
+
+class ModelComputeDtype(Node):
+    """The number type that a model computes in."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_model_advanced"
+    CATEGORY = "advanced/debug/model"
+    REQUIRED = inputs(model=("MODEL",), dtype=(list(_TYPES),))
+    RETURN_TYPES = ("MODEL",)
+
+    def run(self, model: ModelPatcher, dtype: str) -> tuple[ModelPatcher]:
+        """Weights are read anew when models of one file take turns with different types."""
+        made = model.clone()
+        made.set_model_compute_dtype(_TYPES[dtype])
+        return (made,)

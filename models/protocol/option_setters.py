@@ -139,6 +139,6 @@ class OptionSetters:
         """Change the tokens that enter a diffusion transformer."""
         self.set_model_patch(patch, "post_input")
 
-    def set_model_compute_dtype(self, dtype: torch.dtype) -> None:
-        """Ask for another type of computation."""
+    def set_model_compute_dtype(self, dtype: torch.dtype | None) -> None:
+        """Compute in another type; None for the type that the model was loaded in."""
         self.model_options["compute_dtype"] = dtype

@@ -314,6 +314,7 @@ class ModelPatcher(Attachable, OptionSetters):
         weights = getattr(network, "patches", None)
         if weights is not None:
             network.patches = self.patches
+            network.compute_dtype = self.model_options.get("compute_dtype")
         self.inject_model()
         try:
             yield model
@@ -323,7 +324,7 @@ class ModelPatcher(Attachable, OptionSetters):
             model.__dict__["_object_backup"] = outer
             model.current_patcher = previous
             if weights is not None:
-                network.patches = weights
+                network.patches, network.compute_dtype = weights, None
 
     def run_options(self, options: model_option.Options | None = None) -> model_option.Options:
         """`model_options` (or others) for a run: with this patcher's hooks in the transformer's."""

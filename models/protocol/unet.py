@@ -41,7 +41,8 @@ class UNetModel(nn.Module):
         self.out_channels = int(network.module.config.out_channels)
         self.model_channels = int(network.module.config.block_out_channels[0])
         self.num_classes = None
-        self.dtype = network.dtype
+        self.dtype = network.own_dtype
+        self.compute_dtype: torch.dtype | None = None  # None: that one
 
     @property
     def device(self) -> torch.device:
@@ -81,7 +82,8 @@ class UNetModel(nn.Module):
             raise InvalidInput("the UNet was called without a prompt or without a time")
         if y is not None:
             raise InvalidInput("this UNet takes no class vector")
-        device, dtype = self.policy.device, self.dtype
+        device, dtype = self.policy.device, self.compute_dtype or self.dtype
+        self.network.compute_in(dtype)
         self.network.patch(self.patches)
         with (
             self.policy.using(self.network, device) as unet,
