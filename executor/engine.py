@@ -27,7 +27,7 @@ from executor.pool import Pool
 from executor.remote_files import RemoteFiles
 from executor.store import Store
 from executor.validation import PromptRejected, ValidatedPrompt, validate_prompt
-from executor.worker_interface import CallFailed, Worker
+from executor.worker_interface import CallFailed, Worker, WorkerLost
 
 log = logging.getLogger(__name__)
 
@@ -161,10 +161,18 @@ class Engine:
         return await asyncio.gather(*(self._ask_class(request) for request in requests))
 
     async def _ask_class(self, request: CheckRequest) -> CheckResult:
-        wait_s = self._config.startup_wait_s
+        wait_s, arguments = self._config.startup_wait_s, msgspec.to_builtins(request)
         try:
-            answer = await self.pool.call(VALIDATE_INPUTS, msgspec.to_builtins(request), wait_s)
-        except (CallFailed, OverflowError, ValueError) as error:  # unknown there, or not to be sent
+            try:
+                answer = await self.pool.call(VALIDATE_INPUTS, arguments, wait_s)
+            except WorkerLost:  # perhaps not because of the check: once more, by the next one
+                answer = await self.pool.call(VALIDATE_INPUTS, arguments, wait_s)
+        except (
+            CallFailed,
+            WorkerLost,
+            OverflowError,
+            ValueError,
+        ) as error:  # unknown there, or not to be sent
             return CheckResult(
                 ok=False, exception_type=type(error).__name__, exception_message=str(error)
             )

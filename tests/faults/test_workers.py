@@ -82,6 +82,17 @@ def test_a_prompt_whose_node_fails_leaves_the_worker_as_it_is(
     assert assert_works(client) == before
 
 
+def test_a_prompt_whose_check_ends_every_worker_is_refused(faulty: ServerProcess) -> None:
+    prompt = fault("exit")
+    prompt["1"]["class_type"] = "FaultyCheck"
+    refused = faulty.client.post("/prompt", {"prompt": prompt})
+    assert refused.status == 400
+    [error] = refused.json()["node_errors"]["1"]["errors"]
+    assert error["type"] == "exception_during_validation"
+    assert "exit code 7" in error["details"]
+    assert_works(faulty.client)
+
+
 def test_device_memory_that_runs_out_once_costs_nothing(faulty: ServerProcess) -> None:
     prompt = fault("device memory once")
     seed = prompt["1"]["inputs"]["seed"]

@@ -125,4 +125,11 @@ class Fault:
         return {"ui": {"process": [os.getpid()]}}
 
 
-NODE_CLASS_MAPPINGS = {"Fault": Fault}
+class FaultyCheck(Fault):
+    @classmethod
+    def VALIDATE_INPUTS(cls, kind):
+        FAULTS[kind](None)
+        return True
+
+
+NODE_CLASS_MAPPINGS = {"Fault": Fault, "FaultyCheck": FaultyCheck}
