@@ -25,6 +25,8 @@ _MODULES: Final = (
     "guidance",
     "unet_patches",
     "differential_diffusion",
+    "attention_scale",
+    "edit_conditioning",
     "hooks",
     "hooked_conditioning",
     "vae",

@@ -58,13 +58,18 @@ class VAEEncodeForInpaint(Node):
     ) -> tuple[dict[str, Any]]:
         """The masked part becomes grey; the noise mask is the mask, grown by a box."""
         encoder = need_vae(vae)
-        flat = mask.reshape(-1, 1, *mask.shape[-2:])
-        fitted = functional.interpolate(flat, size=pixels.shape[1:3], mode="bilinear")
-        hidden = encoder.crop(fitted.movedim(1, -1)).round()  # [B, H, W, 1]
-        kept = 1 - hidden
-        grey = (encoder.crop(pixels)[..., :3] - 0.5) * kept + 0.5
-        noise_mask = _grown(hidden.movedim(-1, 1), grow_mask_by)
+        grey, fitted = greyed(encoder, pixels, mask)
+        noise_mask = _grown(fitted.round(), grow_mask_by)
         return ({"samples": encoder.encode(grey), "noise_mask": noise_mask},)
+
+
+def greyed(vae: Vae, pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures [B, H, W, 3] that are grey under a mask, and the mask [B, 1, H, W] in their size."""
+    flat = mask.reshape(-1, 1, *mask.shape[-2:])
+    fitted = functional.interpolate(flat, size=pixels.shape[1:3], mode="bilinear")
+    cropped = vae.crop(fitted.movedim(1, -1))  # [B, H, W, 1]
+    kept = 1 - cropped.round()
+    return (vae.crop(pixels)[..., :3] - 0.5) * kept + 0.5, cropped.movedim(-1, 1)
 
 
 def _grown(mask: Tensor, size: int) -> Tensor:
