@@ -7,7 +7,7 @@ model's inputs, `area`, `mask`, `strength`, `timestep_start`, `timestep_end`, `c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput
+from models.memory import empty_cache
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.hooked import hooked
 from models.protocol.hooks import HookGroup, keys
@@ -77,6 +78,14 @@ class _Group:
             for name in first
         )
 
+    def apart(self) -> list[_Group]:
+        """Each entry in a group of its own."""
+        entries = zip(self.members, self.conds, self.inputs, strict=True)
+        return [
+            _Group(member.window, self.control, self.hooks, [member], [cond], [inputs])
+            for member, cond, inputs in entries
+        ]
+
     def joined(self) -> dict[str, Any]:
         first, *others = self.inputs
         return {
@@ -94,12 +103,28 @@ def _calc_cond_batch(
     sigma = level_of(timestep)
     results: dict[int, Tensor] = {}
     for group in _groups(conds, x_in, sigma):
-        about_to_call()
-        denoised = _evaluate(model, group, x_in, timestep, model_options)
-        parts = denoised.chunk(len(group.members))
-        for member, part in zip(group.members, parts, strict=True):
+        for member, part in _predicted(model, group, x_in, timestep, model_options):
             add_member(results, member, part, x_in)
     return [results.get(side, torch.zeros_like(x_in)) for side in range(len(conds))]
+
+
+def _predicted(
+    model: Any, group: _Group, x: Tensor, timestep: Tensor, model_options: dict[str, Any]
+) -> Iterator[tuple[Member, Tensor]]:
+    """The prediction of each entry; apart, where memory does not suffice for all at once."""
+    about_to_call()
+    try:
+        denoised = _evaluate(model, group, x, timestep, model_options)
+    except torch.OutOfMemoryError:
+        if len(group.members) == 1:
+            raise
+    else:
+        yield from zip(group.members, denoised.chunk(len(group.members)), strict=True)
+        return
+    # Not in the handler: the error holds on to what the call had allocated.
+    empty_cache(x.device)
+    for single in group.apart():
+        yield from _predicted(model, single, x, timestep, model_options)
 
 
 def _groups(conds: Sequence[Sequence[Cond] | None], x: Tensor, sigma: float) -> list[_Group]:

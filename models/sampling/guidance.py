@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from models.memory import empty_cache
 from models.sampling.calls import about_to_call
 from models.sampling.conditioning import (
     Conditioning,
@@ -41,6 +42,16 @@ class Call:
     members: Sequence[Member]
     context: Tensor  # [members * B, T, D]
     extra: Mapping[str, Tensor]
+
+    def apart(self) -> list[Call]:
+        """A call for each entry."""
+        count = len(self.members)
+        parts = zip(self.members, self.context.chunk(count), strict=True)
+        extras = {name: tensor.chunk(count) for name, tensor in self.extra.items()}
+        return [
+            Call([member], context, {name: chunks[i] for name, chunks in extras.items()})
+            for i, (member, context) in enumerate(parts)
+        ]
 
 
 @dataclass
@@ -88,12 +99,26 @@ class Predictor:
 
     def predict(self, x: Tensor, sigma: float, sides: Sequence[int]) -> list[Tensor]:
         """Predictions [B, C, ...] of the wanted sides; zero where no entry acts."""
-        calls = self._calls(x, sigma, sides)
         results: dict[int, Tensor] = {}
-        for call in calls:
-            for member, denoised in zip(call.members, self._evaluate(call, x, sigma), strict=True):
+        for call in self._calls(x, sigma, sides):
+            for member, denoised in self._predicted(call, x, sigma):
                 add_member(results, member, denoised, x)
         return [results[side] if side in results else torch.zeros_like(x) for side in sides]
+
+    def _predicted(self, call: Call, x: Tensor, sigma: float) -> Iterator[tuple[Member, Tensor]]:
+        """The prediction of each entry; apart, where memory does not suffice for all at once."""
+        try:
+            predictions = self._evaluate(call, x, sigma)
+        except torch.OutOfMemoryError:
+            if len(call.members) == 1:
+                raise
+        else:
+            yield from zip(call.members, predictions, strict=True)
+            return
+        # Not in the handler: the error holds on to what the call had allocated.
+        empty_cache(x.device)
+        for single in call.apart():
+            yield from self._predicted(single, x, sigma)
 
     def _evaluate(self, call: Call, x: Tensor, sigma: float) -> Sequence[Tensor]:
         about_to_call()

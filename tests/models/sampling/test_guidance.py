@@ -95,3 +95,30 @@ def test_video_latents_take_masks_and_areas_over_their_pictures() -> None:
     [mixed] = Predictor(MeanModel(), [side], x).predict(x, 1.0, [0])
     assert mixed[..., 0].min() == 1.0
     assert mixed[..., 7].max() == -1.0
+
+
+class SmallMemory(MeanModel):
+    """Bears two items at once."""
+
+    def denoised(
+        self, x: torch.Tensor, sigma: torch.Tensor, context: torch.Tensor, **more: torch.Tensor
+    ) -> torch.Tensor:
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("too much")
+        return super().denoised(x, sigma, context, **more)
+
+
+def test_sides_that_do_not_fit_into_memory_together_are_predicted_apart() -> None:
+    model = SmallMemory()
+    sides = [prompt(1.0, pooled=torch.ones(1, 3)), prompt(3.0, pooled=torch.zeros(1, 3))]
+    positive, negative = Predictor(model, sides, X).predict(X, 1.0, [0, 1])
+    assert torch.equal(positive, torch.ones_like(X))
+    assert torch.equal(negative, torch.full_like(X, 3.0))
+    assert [pooled.tolist() for pooled in model.pooled] == [[[1.0] * 3] * 2, [[0.0] * 3] * 2]
+
+
+def test_one_side_that_does_not_fit_into_memory_is_an_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        Predictor(SmallMemory(), [prompt(1.0)], X.repeat(2, 1, 1, 1)).predict(
+            X.repeat(2, 1, 1, 1), 1.0, [0]
+        )
