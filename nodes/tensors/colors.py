@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -38,9 +38,8 @@ def _count(levels: Tensor) -> Tensor:
     return torch.bincount(levels.flatten().long().cpu(), minlength=256).float()
 
 
-# What is done to pixels [N, 3] so that they look like others [M, 3]: of the source and of the
-# reference are taken statistics, by the first function, and compared by the second.
-_Match = Callable[[Tensor, Tensor, Tensor], Tensor]  # pixels, statistics pixels, reference pixels
+# Pixels [N, 3], moved as it takes to make the second pixels look like the third.
+_Match: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _reinhard(pixels: Tensor, source: Tensor, reference: Tensor) -> Tensor:
