@@ -16,6 +16,7 @@ from models.memory import Policy
 from models.network import Network, Patches
 from models.previews import LatentColours, latent_preview
 from models.protocol.base_model import BaseModel
+from models.protocol.concat import InpaintModel
 from models.protocol.object_schedule import ObjectSchedule
 from models.protocol.options import Options, empty_options
 from models.protocol.patcher import ModelPatcher
@@ -52,6 +53,8 @@ class ModelHandle(ModelPatcher):
         )
         if self.colours is not None:
             self._base.latent_format.colours = self.colours
+            if isinstance(self._base, InpaintModel):
+                self._base.grey = self.colours.grey
 
     @property
     def device(self) -> torch.device:
@@ -76,7 +79,7 @@ class ModelHandle(ModelPatcher):
             self.object_patches, self.wrappers, self.callbacks, self.injections,
             self.additional_models, self.model_options["transformer_options"],
         )  # fmt: skip
-        return any(tables) or len(self.model_options) > 1
+        return any(tables) or len(self.model_options) > 1 or bool(self._base.concat_keys)
 
     def preview(self, latent: Tensor) -> Image | None:
         """A quick picture of the first latent [B, C, h, w] in model space, or None."""

@@ -36,6 +36,13 @@ class LatentColours:
         solution: Tensor = torch.linalg.lstsq(_with_one(latent[0]), small[0].flatten(1).T).solution
         return solution
 
+    def grey(self) -> Tensor:
+        """The raw latent [1, C, 1, 1] of a grey picture."""
+        side = _CELLS * self.vae.downscale
+        latent = self.vae.encode(torch.full((1, side, side, 3), 0.5))
+        middle = _CELLS // 2
+        return latent[..., middle : middle + 1, middle : middle + 1]
+
     def picture(self, latent: Tensor) -> Image.Image:
         """The first of the latents [B, C, h, w] (model space) as a picture of its decoded size."""
         first = latent[0].detach().to("cpu", torch.float32)

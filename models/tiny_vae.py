@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from models.errors import InvalidInput, PartMissing
@@ -63,3 +64,25 @@ def load_tiny_vae(name: str, folders: Sequence[Path], policy: Policy) -> TinyVae
     opened = None if encoder is None else open_weights(encoder)
     network = build_tiny_vae(open_weights(decoder), opened, torch.float32)
     return TinyVaeHandle(network=network, policy=policy, format=TINY[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyPreview:
+    """Draws latents in model space with a tiny decoder."""
+
+    network: Network[AutoencoderTiny]
+    policy: Policy
+
+    def __call__(self, latent: Tensor) -> Image.Image:
+        """The first of the latents [B, C, h, w] as a picture of its decoded size."""
+        first = latent[:1].detach().to(self.policy.vae_device, self.network.dtype)
+        with self.policy.using(self.network, self.policy.vae_device) as vae:
+            decoded = vae.decode(first, return_dict=False)[0][0]
+        pixels = decoded.cpu().float().add(1).div(2).clamp(0, 1).mul(255).round().byte()
+        return Image.fromarray(pixels.movedim(0, -1).contiguous().numpy())
+
+
+def load_tiny_decoder(path: Path, policy: Policy) -> TinyPreview:
+    """The decoder of a file that holds nothing else. Raises ModelFileError."""
+    network = build_tiny_vae(open_weights(path), None, torch.float32)
+    return TinyPreview(network=network, policy=policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from models.sampling.conditioning import Conditioning
 from models.sampling.run import Progress
 from nodes.base import Node, inputs
 from nodes.context import NodeContext, check_interrupted
+from nodes.previews import drawer
 
 SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True})
 _STEPS = ("INT", {"default": 20, "min": 1, "max": 10000})
@@ -26,11 +28,10 @@ before_each_call.append(check_interrupted)
 def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
     """Reports every step, and stops the run when it is interrupted."""
 
-    can_draw = hasattr(model, "preview")  # models that packs build cannot
-    with_preview = can_draw and context.settings.preview_method != "none"
+    draw = drawer(context, model)
 
     def callback(step: int, total: int, denoised: Tensor, x: Tensor) -> None:
-        picture = (lambda: model.preview(denoised)) if with_preview else None
+        picture = None if draw is None else partial(draw, denoised)
         context.report(step + 1, total, picture)
 
     return callback

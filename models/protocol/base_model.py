@@ -214,7 +214,7 @@ class BaseModel(nn.Module):
 
     def set_inpaint(self) -> None:
         """Treat it as a model for inpainting."""
-        raise InvalidInput("inpaint models are not supported yet")
+        raise InvalidInput("this network has no channels for a mask")
 
 
 def our_config(family: str, latent_format: LatentFormat, channels: int) -> Any:

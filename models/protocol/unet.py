@@ -14,6 +14,7 @@ from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network, Patches
 from models.protocol.base_model import BaseModel, ModelType, our_config
+from models.protocol.concat import model_class
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.latent_formats import SD15
 from models.protocol.layer_patches import layer_patches
@@ -165,7 +166,10 @@ def base_model(
     format_seen.latent_channels = latent_format.channels
     format_seen.shift_factor = latent_format.shift
     config = our_config(family, format_seen, int(network.module.config.in_channels))
-    made = BaseModel(config, _type_of(schedule), device=policy.device)
+    channels = int(network.module.config.in_channels)
+    made = model_class(channels, latent_format.channels)(
+        config, _type_of(schedule), device=policy.device
+    )
     made.model_sampling = sampling_object(schedule)
     made.diffusion_model = UNetModel(network, policy)
     # Weak: a circle would keep the weights in memory until Python looks for circles.

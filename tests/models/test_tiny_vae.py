@@ -8,20 +8,24 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderTiny
+from PIL import Image
 from safetensors.torch import save_file
 
 from executor.file_options import VAES, FileOptionLists
 from executor.folders import Folders
 from models.errors import InvalidInput, PartMissing
+from models.load import Checkpoint
 from models.memory import Policy
 from models.tiny_vae import load_tiny_vae
 from models.vae import VaeHandle
+from nodes.context import NodeSettings, current_context
 from nodes.loaders import VAELoader
+from nodes.previews import drawer
 from nodes.vae import VAEDecodeTiled, VAEEncodeTiled
-from tests.models.conftest import policy
+from tests.models.conftest import policy, tiny, tiny_file
 from tests.nodes.context import node_context
 
-__all__ = ["policy"]
+__all__ = ["policy", "tiny", "tiny_file"]
 
 
 def save_halves(folder: Path, *halves: str) -> AutoencoderTiny:
@@ -106,3 +110,28 @@ def test_what_does_not_fit_into_memory_is_done_in_tiles(
     monkeypatch.setattr(AutoencoderTiny, "decode", limited)
     assert vae.decode(torch.zeros(1, 4, 8, 80)).shape == (1, 64, 640, 3)
     assert "in tiles" in caplog.text
+
+
+def test_previews_are_drawn_by_the_tiny_decoder_if_asked(
+    folders: Folders, tiny: Checkpoint, policy: Policy
+) -> None:
+    def picture(method: str) -> Image.Image:
+        settings = NodeSettings(preview_method=method)
+        with node_context(folders.base, policy=policy, settings=settings):
+            draw = drawer(current_context(), tiny.model)
+        assert draw is not None
+        made = draw(torch.full((1, 4, 2, 3), 0.4))
+        assert made is not None
+        return made
+
+    linear = picture("latent2rgb")
+    assert picture("taesd").tobytes() == linear.tobytes()  # there is no file yet
+    module = save_halves(folders.models_root / "vae_approx", "decoder")
+    drawn = picture("taesd")
+    assert drawn.size == (24, 16)
+    with torch.no_grad():
+        expected = module.decode(torch.full((1, 4, 2, 3), 0.4)).sample[0]
+    pixels = expected.add(1).div(2).clamp(0, 1).mul(255).round().byte().movedim(0, -1)
+    assert drawn.tobytes() == pixels.contiguous().numpy().tobytes()
+    with node_context(folders.base, policy=policy):
+        assert drawer(current_context(), tiny.model) is None
