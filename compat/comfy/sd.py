@@ -16,6 +16,8 @@ from torch import Tensor
 from models.handle import ModelHandle
 from models.load import checkpoint_of, load_checkpoint, text_of, unet_of, vae_of
 from models.lora import Lora, apply_lora, group_tensors
+from models.style import StyleModel as StyleModel
+from models.style import load_style_model as _load_style_model
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from models.weights import Weights, open_weights
@@ -215,11 +217,16 @@ def load_bypass_lora_for_models(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
     return load_lora_for_models(*args, **kwargs)
 
 
+def load_style_model(ckpt_path: str) -> StyleModel:
+    """The style model of a file."""
+    return _load_style_model(Path(ckpt_path))
+
+
 __getattr__ = absent(
     __name__,
-    classes="TEModel StyleModel",
+    classes="TEModel",
     functions=(
-        "load_checkpoint load_style_model load_gligen save_checkpoint load_model_weights "
+        "load_checkpoint load_gligen save_checkpoint load_model_weights "
         "load_clip_weights detect_te_model model_detection_error_hint t5xxl_detect llama_detect"
     ),
 )
