@@ -25,9 +25,13 @@ def tau_between(
     schedule: Schedule, start_percent: float, end_percent: float, eta: float = 1.0
 ) -> Tau:
     """eta between two fractions of the schedule, 0 outside."""
-    start = schedule.percent_to_sigma(start_percent)
-    end = schedule.percent_to_sigma(end_percent)
-    return lambda sigma: eta if end <= sigma <= start else 0.0
+    ends = schedule.percent_to_sigma(start_percent), schedule.percent_to_sigma(end_percent)
+    return tau_between_levels(*ends, eta)
+
+
+def tau_between_levels(start_sigma: float, end_sigma: float, eta: float = 1.0) -> Tau:
+    """eta between two noise levels, 0 outside."""
+    return lambda sigma: eta if end_sigma <= sigma <= start_sigma else 0.0
 
 
 def adams_weights(nodes: Sequence[float], h: float, rate: float) -> list[float]:

@@ -10,6 +10,7 @@ import torch
 from comfy import model_sampling, sample, samplers
 from comfy.controlnet import ControlBase
 from comfy.k_diffusion import sampling as k_diffusion
+from comfy.k_diffusion.sa_solver import get_tau_interval_func
 from comfy.k_diffusion.utils import FolderOfImages
 from PIL import Image
 from torch import Tensor
@@ -199,6 +200,18 @@ def test_brownian_noise_is_that_of_our_samplers(model: ModelHandle) -> None:
     ours = brownian_noise(LATENT, [10.0, 1.0, 0.1], 5)
     theirs = k_diffusion.BrownianTreeNoiseSampler(LATENT, 0.1, 10.0, seed=5, cpu=True)
     assert torch.equal(theirs(torch.tensor(10.0), torch.tensor(1.0)), ours(10.0, 1.0))
+
+
+def test_a_packs_interval_of_noise_goes_to_the_sa_solver(model: ModelHandle) -> None:
+    none, some = (
+        sample.sample_custom(
+            model, noise(), 5.0,
+            samplers.ksampler("sa_solver", {"tau_func": get_tau_interval_func(9.0, end, 1.0)}),
+            torch.tensor([10.0, 5.0, 2.0, 0.0]), POSITIVE, NEGATIVE, LATENT, seed=1,
+        )
+        for end in (6.0, 1.0)
+    )  # fmt: skip
+    assert not torch.allclose(none, some, atol=1e-3)
 
 
 def test_options_that_no_sampler_has_are_refused(model: ModelHandle) -> None:
