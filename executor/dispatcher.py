@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
-from executor import json_text
+from executor.active import Active, ActiveJobs, Snapshot
 from executor.endings import (
     Ending,
     cancelled_message,
@@ -18,14 +18,13 @@ from executor.endings import (
     message_data,
     overtaken_ending,
 )
+from executor.handover import execute_command
 from executor.jobs import Address, Job, JobState
 from executor.listener import Listener
 from executor.messages import (
-    Answer,
     Ask,
     Emit,
     Event,
-    Execute,
     Finished,
     FoldersChanged,
     JsonObject,
@@ -36,6 +35,7 @@ from executor.messages import (
     Progress,
     Ready,
 )
+from executor.pack_answers import answer, cannot_answer
 from executor.pending import PendingJobs, Ticket
 from executor.pool import Pool, Slot
 from executor.store import Store, now_ms
@@ -43,34 +43,7 @@ from executor.worker_interface import WorkerLost
 
 log = logging.getLogger(__name__)
 
-# Messages that the history keeps, should the worker not live to tell its own version.
-_KEPT: Final = frozenset({"execution_start", "execution_cached"})
-
-# The last messages of a run that nobody stopped.
-_LAST: Final = frozenset({"execution_success", "execution_error"})
-
 _PARK_S: Final = 2.0  # how long the end waits for the database
-
-
-@dataclasses.dataclass(slots=True)
-class Active:
-    """A job that a worker has."""
-
-    job: Job  # state running; without its content as long as `is_loaded` is False
-    is_loaded: bool = True
-    is_interrupted: bool = False  # a client asked for it, and was told that it will be so
-    is_over: bool = False  # clients know how it ended: too late to interrupt it
-    kept: list[Emit] = dataclasses.field(default_factory=list)  # start of the history's messages
-    executing: Emit | None = None  # the last node that was announced
-    progress_state: Emit | None = None  # the last state of all nodes
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Snapshot:
-    """Where a running job stands."""
-
-    node_id: str | None  # display id of the node that runs
-    progress_state: Emit | None  # the last message of that type
 
 
 class Dispatcher:
@@ -90,7 +63,7 @@ class Dispatcher:
         on_ready: Callable[[Ready], None] = lambda ready: None,
     ) -> None:
         # What node packs ask for; the server, which knows, sets it.
-        self.on_ask: Callable[[Ask], Awaitable[Any]] = _cannot_answer
+        self.on_ask: Callable[[Ask], Awaitable[Any]] = cannot_answer
         # What a node of a job with an owner shows, before clients hear of it.
         self.on_shown: Callable[[Job, JsonObject], None] = lambda job, shown: None
         self.on_folders: Callable[[FoldersChanged], None] = lambda event: None
@@ -101,7 +74,7 @@ class Dispatcher:
         self._interrupt_grace_s = interrupt_grace_s
         self._on_ready = on_ready
         self._pending = PendingJobs()
-        self._active: dict[str, Active] = {}  # by slot name
+        self._active = ActiveJobs()
         self._secrets: dict[int, dict[str, str]] = {}  # by sequence; nowhere else
         self._next_number = 0
         self._prompts_started = 0
@@ -124,9 +97,8 @@ class Dispatcher:
             await asyncio.wait([task])
         back = [
             self._store.put_back(active.job.sequence, count_attempt=False)
-            for active in self._active.values()
+            for active in self._active.clear()
         ]
-        self._active.clear()
         if back:  # the store may not get to it, and goes on trying while it closes
             await asyncio.wait(back, timeout=_PARK_S)
 
@@ -143,8 +115,7 @@ class Dispatcher:
 
     def remaining_of(self, owner: str | None) -> int:
         """Those of one owner."""
-        running = sum(active.job.owner == owner for active in self._active.values())
-        return self._pending.count_of(owner) + running
+        return self._pending.count_of(owner) + self._active.count_of(owner)
 
     async def submit(self, job: Job, secrets: Mapping[str, str] | None = None) -> Job:
         """Queue a validated job; returns once it is on disk. Secrets stay in memory."""
@@ -154,7 +125,7 @@ class Dispatcher:
         job = await self._store.add(job)
         if secrets:
             self._secrets[job.sequence] = dict(secrets)
-        self._pending.push(_ticket(job), job)
+        self._pending.push(Ticket.of(job), job)
         self._announce()
         self._dispatch_all()
         return job
@@ -175,7 +146,7 @@ class Dispatcher:
         Where each stands is looked up before anything is awaited: a job cannot start in between.
         """
         waiting = self._pending.remove(prompt_ids, owner)
-        running = self._mark_interrupted(frozenset(prompt_ids), owner)
+        running = self._active.mark_interrupted(self._pool.slots, frozenset(prompt_ids), owner)
         await self._send_interrupts(running)
         if waiting:
             await self._cancelled(waiting)
@@ -184,26 +155,9 @@ class Dispatcher:
     async def interrupt(self, prompt_id: str | None = None, owner: str | None = None) -> bool:
         """Stop the running job of that id, or whatever runs; whether anything was running."""
         wanted = None if prompt_id is None else frozenset([prompt_id])
-        running = self._mark_interrupted(wanted, owner)
+        running = self._active.mark_interrupted(self._pool.slots, wanted, owner)
         await self._send_interrupts(running)
         return bool(running)
-
-    def _mark_interrupted(
-        self, wanted: frozenset[str] | None, owner: str | None
-    ) -> list[tuple[Slot, Active]]:
-        """The running jobs of these ids (None: all) that nobody has stopped; they will be now."""
-        running = [
-            (slot, active)
-            for slot in self._pool.slots
-            if (active := self._active.get(slot.name)) is not None
-            and (wanted is None or active.job.prompt_id in wanted)
-            and owner in (None, active.job.owner)
-            and not active.is_interrupted
-            and not active.is_over
-        ]
-        for _, active in running:
-            active.is_interrupted = True
-        return running
 
     async def _send_interrupts(self, running: list[tuple[Slot, Active]]) -> None:
         loop = asyncio.get_running_loop()
@@ -216,7 +170,7 @@ class Dispatcher:
 
     def _end_worker_of(self, slot: Slot, active: Active) -> None:
         """The grace time of an interrupted job is over."""
-        if self._active.get(slot.name) is active:
+        if self._active.has(slot, active):
             self._pool.replace(
                 slot,
                 f"was ended because job {active.job.prompt_id} went on for "
@@ -234,12 +188,7 @@ class Dispatcher:
 
     def running_for(self, client: Address) -> Snapshot | None:
         """Where the job of this client stands, for a socket that reconnects."""
-        for active in self._active.values():
-            if active.job.address == client and active.executing is not None:
-                data = message_data(active.executing)
-                node = data.get("display_node") or data.get("node")
-                return Snapshot(node_id=node, progress_state=active.progress_state)
-        return None
+        return self._active.snapshot_for(client)
 
     async def on_event(self, slot: Slot, event: Event) -> None:
         """A worker reports something. Implements `executor.pool.PoolOwner`."""
@@ -247,16 +196,16 @@ class Dispatcher:
             case Emit():
                 self._forward(slot, event)
             case Preview():
-                self._listener.on_preview(self._address_of(slot), event)
+                self._listener.on_preview(self._active.address_of(slot), event)
             case NodeText():
-                self._listener.on_text(self._address_of(slot), event)
+                self._listener.on_text(self._active.address_of(slot), event)
             case FoldersChanged():
                 self.on_folders(event)
             case PackMessage():
-                owner = event.owner or self._address_of(slot).owner
+                owner = event.owner or self._active.address_of(slot).owner
                 self._listener.on_pack_message(Address(event.client_id, owner), event)
             case Ask():
-                self._spawn(self._answer(slot, event))
+                self._spawn(answer(slot.worker, event, self.on_ask))
             case Progress():
                 self._listener.on_progress(event)
             case Finished():
@@ -269,8 +218,7 @@ class Dispatcher:
 
     async def on_lost(self, slot: Slot, reason: str) -> None:
         """A worker died: its job is tried again, or ends. Implements `executor.pool.PoolOwner`."""
-        slot.is_busy = False
-        active = self._active.pop(slot.name, None)
+        active = self._active.take(slot)
         if active is None:
             return
         job = active.job
@@ -281,7 +229,7 @@ class Dispatcher:
         log.warning("job %s is tried again: %s", job.prompt_id, reason)
         is_stored = self._store.put_back(job.sequence, count_attempt=True)
         waiting = dataclasses.replace(job, state=JobState.QUEUED, worker=None)
-        ticket = _ticket(job)
+        ticket = Ticket.of(job)
         # At once, so that it can be cancelled at any moment.
         self._pending.push(ticket, waiting if active.is_loaded else None)
         self._announce()
@@ -289,27 +237,18 @@ class Dispatcher:
         await is_stored
 
     def _forward(self, slot: Slot, event: Emit) -> None:
-        active = self._active.get(slot.name)
+        active = self._active.get(slot)
         if active is not None:
-            if event.type in _LAST:
-                if active.is_interrupted:  # `_finished` tells how it ends
-                    return
-                active.is_over = True
-            elif event.type == "executing":
-                active.executing = event
-            elif event.type == "executed" and active.job.owner is not None:
+            if not active.hear(event):
+                return
+            if event.type == "executed" and active.job.owner is not None:
                 shown = message_data(event).get("output")
                 self.on_shown(active.job, shown if isinstance(shown, dict) else {})
-            elif event.type == "progress_state":
-                active.progress_state = event
-            elif event.type in _KEPT:
-                active.kept.append(event)
-        self._listener.on_emit(self._address_of(slot), event)
+        self._listener.on_emit(self._active.address_of(slot), event)
 
     async def _finished(self, slot: Slot, event: Finished) -> None:
         """A run is over: give the worker its next job at once, then tell store and clients."""
-        active = self._active.pop(slot.name, None)
-        slot.is_busy = False
+        active = self._active.take(slot)
         if active is None or active.job.prompt_id != event.prompt_id:
             log.warning("%s reports the end of a job that it was not given", slot.name)
             return
@@ -368,9 +307,8 @@ class Dispatcher:
         self._prompts_started += 1
         slot.last_used = self._prompts_started
         slot.prompts += 1
-        slot.is_busy = True
-        active = Active(_running(job or _without_content(ticket), slot.name), job is not None)
-        self._active[slot.name] = active
+        active = Active.begin(ticket, job, slot.name)
+        self._active.add(slot, active)
         self._store.start(ticket.sequence, slot.name)
         self._spawn(self._execute(slot, active))
         return active
@@ -380,17 +318,23 @@ class Dispatcher:
         try:
             if not active.is_loaded and not await self._load(slot, active):
                 return
-            prompt, extra_data = await _decoded(active.job)
-            if self._active.get(slot.name) is not active:  # the worker died meanwhile
+            command = await execute_command(
+                active.job,
+                self._secrets.get(active.job.sequence, {}),
+                supports_preview_metadata=self._listener.supports_preview_metadata(
+                    active.job.address
+                ),
+            )
+            if not self._active.has(slot, active):  # the worker died meanwhile
                 return
-            await slot.worker.execute(self._command(active.job, prompt, extra_data))
+            await slot.worker.execute(command)
             if active.is_interrupted:  # asked for before the worker knew of the job
                 await slot.worker.interrupt(active.job.prompt_id)
         except WorkerLost:
             return  # on_lost takes care of the job
         except Exception as error:  # such as an integer that the wire format does not have
             log.exception("job %s cannot be handed to a worker", active.job.prompt_id)
-            self._release(slot, active)
+            self._active.release(slot, active)
             reason = f"the job cannot be handed to a worker: {error}"
             if active.is_interrupted:
                 ending = lost_ending(active.job, reason, (), None, is_interrupted=True)
@@ -399,35 +343,20 @@ class Dispatcher:
             await self._end(active, ending)
             self._dispatch_all()
 
-    async def _answer(self, slot: Slot, ask: Ask) -> None:
-        """Answer a node pack."""
-        worker = slot.worker
-        try:
-            answer = Answer(ask_id=ask.ask_id, result=await self.on_ask(ask))
-        except Exception as error:
-            log.debug("a node pack's question '%s' failed", ask.method, exc_info=True)
-            answer = Answer(ask_id=ask.ask_id, error=f"{type(error).__name__}: {error}")
-        try:
-            await worker.answer(answer)
-        except WorkerLost:
-            return  # nobody waits any more
-        except (ValueError, OverflowError) as error:  # what the wire format does not have
-            await worker.answer(Answer(ask_id=ask.ask_id, error=str(error)))
-
     async def _load(self, slot: Slot, active: Active) -> bool:
         """Read the content of a job that was not kept at hand; whether it is still wanted here."""
         stored = await self._store.job(active.job.sequence)
-        if self._active.get(slot.name) is not active:  # the worker died meanwhile
+        if not self._active.has(slot, active):  # the worker died meanwhile
             return False
         if stored is None:
             log.error("job %s is no longer in the database", active.job.prompt_id)
-            self._release(slot, active)
+            self._active.release(slot, active)
             self._dispatch_all()
             return False
         active.job = stored
         active.is_loaded = True
         if stored.is_damaged:
-            self._release(slot, active)
+            self._active.release(slot, active)
             reason = "its record in the job database is damaged"
             await self._end(active, failed_ending(stored, reason))
             self._dispatch_all()
@@ -435,29 +364,12 @@ class Dispatcher:
         if stored.attempts <= self._max_attempts:
             return True
         # It was running whenever a server died, and may be why.
-        self._release(slot, active)
+        self._active.release(slot, active)
         active.job = dataclasses.replace(stored, attempts=stored.attempts - 1)
         reason = "the server ended while it ran"
         await self._end(active, lost_ending(active.job, reason, (), None, active.is_interrupted))
         self._dispatch_all()
         return False
-
-    def _release(self, slot: Slot, active: Active) -> None:
-        if self._active.get(slot.name) is active:
-            del self._active[slot.name]
-            slot.is_busy = False
-
-    def _command(self, job: Job, prompt: Any, extra_data: Any) -> Execute:
-        return Execute(
-            prompt_id=job.prompt_id,
-            prompt=prompt,
-            outputs=list(job.outputs_to_execute),
-            extra_data=extra_data,
-            client_id=job.client_id,
-            secrets=self._secrets.get(job.sequence, {}),
-            owner=job.owner,
-            supports_preview_metadata=self._listener.supports_preview_metadata(job.address),
-        )
 
     async def _cancelled(self, tickets: list[Ticket]) -> int:
         if tickets:
@@ -475,11 +387,6 @@ class Dispatcher:
         self._announce()
         return len(tickets)
 
-    def _address_of(self, slot: Slot) -> Address:
-        """Who is told what the worker says."""
-        active = self._active.get(slot.name)
-        return Address(None) if active is None else active.job.address
-
     def _announce(self) -> None:
         self._listener.on_status(self.queue_remaining)
 
@@ -487,43 +394,3 @@ class Dispatcher:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _decoded(job: Job) -> tuple[Any, Any]:
-    """The graph and the extra data; large ones are decoded in a thread."""
-    if len(job.prompt) + len(job.extra_data) < json_text.LARGE:
-        return json_text.decode(job.prompt), json_text.decode(job.extra_data)
-    return await asyncio.to_thread(
-        lambda: (json_text.decode_large(job.prompt), json_text.decode_large(job.extra_data))
-    )
-
-
-async def _cannot_answer(ask: Ask) -> Any:
-    raise ValueError(f"there is nobody to answer '{ask.method}'")
-
-
-def _running(job: Job, worker: str) -> Job:
-    return dataclasses.replace(
-        job,
-        state=JobState.RUNNING,
-        attempts=job.attempts + 1,
-        started_at=now_ms(),
-        worker=worker,
-    )
-
-
-def _ticket(job: Job) -> Ticket:
-    return Ticket(job.number, job.prompt_id, job.sequence, job.owner)
-
-
-def _without_content(ticket: Ticket) -> Job:
-    return Job(
-        prompt_id=ticket.prompt_id,
-        number=ticket.number,
-        prompt=b"{}",
-        extra_data=b"{}",
-        outputs_to_execute=(),
-        created_at=0,
-        owner=ticket.owner,
-        sequence=ticket.sequence,
-    )

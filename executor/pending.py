@@ -22,6 +22,11 @@ class Ticket:
     sequence: int
     owner: str | None = field(default=None, compare=False)
 
+    @classmethod
+    def of(cls, job: Job) -> Ticket:
+        """The place of a job."""
+        return cls(job.number, job.prompt_id, job.sequence, job.owner)
+
 
 class PendingJobs:
     """Tickets in order, and the jobs of those that fit in memory. The store has them all."""

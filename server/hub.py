@@ -20,7 +20,7 @@ from executor.messages import Emit, NodeText, PackMessage, Preview
 from server import frames
 
 if TYPE_CHECKING:  # comes with the engine, which is imported later
-    from executor.dispatcher import Snapshot
+    from executor.active import Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from executor.dispatcher import Snapshot
+from executor.active import Snapshot
 from executor.jobs import Address
 from executor.messages import Emit, NodeText, Preview
 from server import hub as hub_module
