@@ -6,10 +6,11 @@ A HookGroup is what flows through HOOKS sockets; conditionings carry one under `
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import pairwise
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from models.network import Network, WeightPatch
 
@@ -148,7 +149,9 @@ class WeightHook(Hook):
         self.source = source
         self._strength_model, self._strength_clip = strength_model, strength_clip
         # Equal patches must be the same objects: a network changes only what differs.
-        self._made: dict[tuple[str, int, float], Patches] = {}
+        self._made: WeakKeyDictionary[Network[Any], dict[tuple[str, float], Patches]] = (
+            WeakKeyDictionary()
+        )
 
     @property
     def strength_model(self) -> float:
@@ -162,21 +165,29 @@ class WeightHook(Hook):
 
     def model_patches(self, network: Network[Any], strength: float) -> Patches:
         """What it changes in a diffusion model, at a strength of its keyframes."""
-        strength *= self._strength_model
-        key = ("model", id(network), strength)
-        if key not in self._made:
-            found = self.source.model_patches(network, strength) if self.source else {}
-            self._made[key] = found
-        return self._made[key]
+        if self.source is None:
+            return {}
+        make = self.source.model_patches
+        return self._kept("model", make, network, strength * self._strength_model)
 
     def text_patches(self, network: Network[Any], strength: float) -> Patches:
         """What it changes in a text encoder, at a strength of its keyframes."""
-        strength *= self._strength_clip
-        key = ("text", id(network), strength)
-        if key not in self._made:
-            found = self.source.text_patches(network, strength) if self.source else {}
-            self._made[key] = found
-        return self._made[key]
+        if self.source is None:
+            return {}
+        make = self.source.text_patches
+        return self._kept("text", make, network, strength * self._strength_clip)
+
+    def _kept(
+        self,
+        part: str,
+        make: Callable[[Network[Any], float], Patches],
+        network: Network[Any],
+        strength: float,
+    ) -> Patches:
+        made = self._made.setdefault(network, {})
+        if (part, strength) not in made:
+            made[part, strength] = make(network, strength)
+        return made[part, strength]
 
 
 class TransformerOptionsHook(Hook):

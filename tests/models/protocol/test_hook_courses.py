@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
+from torch import nn
 
 from models.keyframes import eased, series
+from models.network import Network
 from models.protocol.hooks import (
     Course,
     HookGroup,
     HookKeyframe,
     HookKeyframeGroup,
+    Patches,
     WeightHook,
     keys,
     parts_of_run,
     strength_at,
 )
+from models.unet_patches.attention_scale import ScaledWeight
 
 
 class Linear:
@@ -91,6 +98,28 @@ def test_a_run_has_a_part_for_each_change_of_any_hook() -> None:
     hooks[0].hook_keyframe = frames((1.0, 0.0), (0.5, 0.5))
     hooks[1].hook_keyframe = frames((1.0, 0.25), (0.5, 1.0))
     assert parts_of_run(HookGroup(hooks)) == [(0.0, 0.25), (0.25, 0.5), (0.5, 1.0)]
+
+
+class Source:
+    """Makes new patches whenever it is asked."""
+
+    def model_patches(self, network: Network[Any], strength: float) -> Patches:
+        return {"model": [ScaledWeight(strength)]}
+
+    def text_patches(self, network: Network[Any], strength: float) -> Patches:
+        return {"text": [ScaledWeight(strength)]}
+
+
+def test_patches_of_a_strength_are_made_once_for_each_network() -> None:
+    first, second = (Network(nn.Linear(1, 1), {}, torch.float32) for _ in range(2))
+    hook = WeightHook(2.0, 3.0, Source())
+    made = hook.model_patches(first, 0.5)
+    assert made == {"model": [ScaledWeight(1.0)]}
+    assert hook.clone().model_patches(first, 0.5) is made  # type: ignore[attr-defined]
+    assert hook.model_patches(second, 0.5) is not made
+    assert hook.model_patches(first, 0.25) == {"model": [ScaledWeight(0.5)]}
+    assert hook.text_patches(first, 0.5) == {"text": [ScaledWeight(1.5)]}
+    assert WeightHook().model_patches(first, 1.0) == {}
 
 
 def test_a_copy_of_a_hook_is_the_same_hook() -> None:
