@@ -103,7 +103,7 @@ def mask_box(mask: Tensor) -> Window:
 
 def _span(indices: list[int], side: int) -> tuple[int, int]:
     size = max(SMALLEST_MASK_BOX, indices[-1] - indices[0] + 1)
-    return size, max(0, min(indices[0], side - size))
+    return size, indices[0]
 
 
 def with_partners(entries: list[Entry], others: Sequence[Entry]) -> list[Entry]:
