@@ -16,6 +16,7 @@ from typing import Final
 from server.flags import ParsedFlags, add_flags, read_flags
 from server.log import set_up_logging
 from server.log_lines import LogRing
+from server.output import fill_gaps, unblocked_output
 from server.settings import SettingError, Settings, build_settings
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ def _settings(parser: argparse.ArgumentParser, parsed: ParsedFlags) -> Settings:
 
 
 def _serve(settings: Settings, parsed: ParsedFlags) -> int:
+    fill_gaps()
     log_ring = LogRing(settings.log_lines)
     try:
         stream = set_up_logging(settings, log_ring)
@@ -85,14 +87,16 @@ def _serve(settings: Settings, parsed: ParsedFlags) -> int:
     for flag in parsed.noted:
         log.info("%s is accepted, but means nothing here", flag)
     from executor.extra_paths import ExtraPathsError
-    from server.run import CannotServe, serve
+    from server.run import CannotServe, progress_view, serve
 
     gc.set_threshold(*_COLLECT_AFTER)
-    try:
-        asyncio.run(serve(settings, stream, log_ring))
-    except KeyboardInterrupt:  # a second signal
-        return 130
-    except (CannotServe, ExtraPathsError, OSError) as error:
-        log.error("%s", error)
-        return 1
+    progress = progress_view(settings, stream)  # while it can be seen whether it is a terminal
+    with unblocked_output():
+        try:
+            asyncio.run(serve(settings, progress, log_ring))
+        except KeyboardInterrupt:  # a second signal
+            return 130
+        except (CannotServe, ExtraPathsError, OSError) as error:
+            log.error("%s", error)
+            return 1
     return 0

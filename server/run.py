@@ -57,7 +57,7 @@ class CannotServe(Exception):
     """The server cannot start; the message says why."""
 
 
-async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
+async def serve(settings: Settings, progress: ProgressView, log_ring: LogRing) -> None:
     """Serve until a signal comes, or until nodes are loaded with `quick_test`.
 
     Raises CannotServe, OSError, ExtraPathsError.
@@ -70,7 +70,7 @@ async def serve(settings: Settings, stream: TextIO, log_ring: LogRing) -> None:
     try:
         user = settings.user_directory or settings.base_directory / "user"
         with held(settings.base_directory, os.getpid(), user):  # before anything is touched
-            await _serve(settings, access, stream, log_ring)
+            await _serve(settings, access, progress, log_ring)
     except FolderInUse as error:
         raise CannotServe(str(error)) from None
 
@@ -95,7 +95,9 @@ def check_exposure(settings: Settings, access: Access) -> None:
     log.warning("everybody who reaches %s may run workflows and see all jobs: no API keys", where)
 
 
-async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: LogRing) -> None:
+async def _serve(
+    settings: Settings, access: Access, progress: ProgressView, log_ring: LogRing
+) -> None:
     _allow_many_files()
     asyncio.get_running_loop().set_exception_handler(_LoopErrors())
     ended = _ended_by_signal()
@@ -128,7 +130,7 @@ async def _serve(settings: Settings, access: Access, stream: TextIO, log_ring: L
         pinging = asyncio.create_task(_ping(hub, settings.websocket_heartbeat))
         watching = asyncio.create_task(access.watch())
         try:
-            async with _engine(services, port, _progress_view(settings, stream)) as engine:
+            async with _engine(services, port, progress) as engine:
                 if settings.quick_test:
                     await engine.pool.wait_ready(settings.startup_wait)
                 else:
@@ -256,7 +258,8 @@ async def _engine(services: Services, port: int, progress: ProgressView) -> Asyn
         await core.engine.stop()
 
 
-def _progress_view(settings: Settings, stream: TextIO) -> ProgressView:
+def progress_view(settings: Settings, stream: TextIO) -> ProgressView:
+    """How the stream that is logged to shows the progress of nodes."""
     if is_interactive(settings, stream):
         from server.terminal import ProgressBars  # rich costs start-up time
 

@@ -16,7 +16,8 @@ from executor.messages import Progress as NodeProgress
 @functools.cache
 def _console(stream: TextIO) -> Console:
     """One console for log lines and bars: they must know of each other to share the screen."""
-    return Console(file=stream, highlight=False)
+    # The stream was a terminal: by now a pipe may lead there (server.output).
+    return Console(file=stream, highlight=False, force_terminal=True)
 
 
 def rich_handler(stream: TextIO) -> logging.Handler:

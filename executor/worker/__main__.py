@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import io
 import logging
 import os
 import resource
@@ -46,6 +47,8 @@ def main() -> None:
     elif config.device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(config.device)
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # it is a pipe, but people read it
     channel = Channel(socket.socket(fileno=arguments.fd))
     os.register_at_fork(after_in_child=channel.abandon)
     logging.basicConfig(

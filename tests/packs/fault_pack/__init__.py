@@ -64,6 +64,15 @@ def open_all_files():
         pass
 
 
+def print_much():
+    """More than any pipe holds, by Python and by native code."""
+    for stream in (sys.stdout, sys.stderr):
+        for number in range(3000):
+            print(number, "x" * 100, file=stream)
+        stream.flush()
+        os.write(stream.fileno(), b"native " * 50_000)
+
+
 def put_others_in_place():
     json.dumps = json.loads = json.JSONEncoder.encode = None
     sys.setrecursionlimit(60)
@@ -95,6 +104,7 @@ FAULTS = {
     "put others in place": lambda marker: put_others_in_place(),
     "close what is open": lambda marker: os.closerange(3, 1 << 16),
     "log much": lambda marker: logging.warning("x" * 100_000_000),
+    "print much": lambda marker: print_much(),
     "long message": lambda marker: raise_(ValueError("x" * 30_000_000)),
     "SystemExit": lambda marker: raise_(SystemExit(3)),
     "KeyboardInterrupt": lambda marker: raise_(KeyboardInterrupt()),
