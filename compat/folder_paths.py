@@ -23,6 +23,7 @@ from executor.folders import (
     split_annotation,
 )
 from executor.listing import list_files
+from nodes.context import CURRENT
 from nodes.file_choices import FileChoices
 from nodes.file_names import fill_in_prefix, highest_number
 
@@ -179,11 +180,13 @@ def annotated_filepath(name: str) -> tuple[str, str | None]:
 def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
     """The path that a name stands for, in `default_dir` or the input folder if it says nothing.
 
-    Raises an error if it leads out of that folder.
+    Raises an error if it leads out of that folder, or to a file that the job's key may not use.
     """
     plain, folder = annotated_filepath(name)
     root = folder or default_dir or get_input_directory()
-    return str(_folders().below(Path(root), plain))
+    context = CURRENT.get(None)
+    folders = _folders() if context is None else context.folders
+    return str(folders.below(Path(root), plain))
 
 
 def exists_annotated_filepath(name: str) -> bool:

@@ -45,9 +45,14 @@ class FileOwners:
         """The folder for temporary files was emptied."""
         await self._database.write(lambda connection: connection.execute(statements.forget_temp))
 
-    async def claim(self, owner: str, path: Path) -> None:
-        """The owner has written this file. Raises StoreUnavailable."""
-        await self._database.write(lambda connection: self._claim(connection, owner, path, 0))
+    async def claim(self, owner: str, *paths: Path) -> None:
+        """The owner has written these files. Raises StoreUnavailable."""
+
+        def operation(connection: sa.Connection) -> None:
+            for path in paths:
+                self._claim(connection, owner, path, 0)
+
+        await self._database.write(operation)
 
     def claim_shown(self, owner: str, shown: JsonObject, since_ms: int) -> None:
         """A job of the owner that started then shows files: those written since are the owner's.
@@ -72,6 +77,16 @@ class FileOwners:
     async def may_read(self, owner: str, path: Path) -> bool:
         """Whether it is the owner's file or everybody's. Raises StoreUnavailable."""
         return await self._database.read(lambda connection: self._may_read(connection, owner, path))
+
+    async def may_use(self, owner: str, path: Path) -> bool:
+        """As `may_read`; of a folder, whether that holds for all in it."""
+
+        def operation(connection: sa.Connection) -> bool:
+            if path.is_dir():
+                return self._may_read_all(connection, owner, path)
+            return self._may_read(connection, owner, path)
+
+        return await self._database.read(operation)
 
     async def written_by(self, owner: str, folder: Path) -> Mapping[str, int]:
         """The files in a folder that the owner wrote, with their modification times in ns."""
@@ -168,11 +183,13 @@ class FileOwners:
             return None  # validation or the node says so
 
     def _may_read_all(self, connection: sa.Connection, owner: str, folder: Path) -> bool:
-        place = self._place(folder / "any")
-        if place is None:
+        if self._place(folder / "any") is None:
             return True
-        values = {"in_folder": place.folder, "below": place.folder + "/", "of_owner": owner}
-        return connection.execute(statements.one_of_others_in, values).first() is None
+        return all(
+            self._may_read(connection, owner, Path(where, name))
+            for where, _, names in os.walk(folder)
+            for name in names
+        )
 
 
 def shown_files(shown: JsonObject) -> Iterator[tuple[str, str]]:

@@ -95,7 +95,8 @@ class FolderError(Exception):
     FolderError
     ├── UnknownKind      no such kind of model folder, or of file folder
     ├── OutsideFolder    the name leads out of its folder, or is none that a folder should hold
-    └── FileNotListed    no folder of that kind holds a file of that name
+    ├── FileNotListed    no folder of that kind holds a file of that name
+    └── FileOfOthers     it belongs to another API key (executor.worker.owned_folders)
     """
 
 

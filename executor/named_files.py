@@ -14,6 +14,8 @@ from executor.file_options import INPUT_FILES, INPUT_FOLDERS
 from executor.folders import split_annotation
 
 _SECTIONS = ("required", "optional")
+# Types of inputs whose values are names of files that a front end has uploaded.
+_UPLOADED = frozenset({"WEBCAM", "LOAD_3D"})
 
 
 class NamedFile(NamedTuple):
@@ -72,8 +74,12 @@ def without_choices(
 
 
 def _takes_uploads(declared: Any) -> bool:
-    """Whether a declaration has an option such as `image_upload`."""
-    if not isinstance(declared, list | tuple) or len(declared) < 2:
+    """Whether a declaration has such a type, or an option such as `image_upload`."""
+    if not isinstance(declared, list | tuple):
+        return False
+    if declared and isinstance(declared[0], str) and declared[0] in _UPLOADED:
+        return True
+    if len(declared) < 2:
         return False
     options = declared[1]
     return isinstance(options, dict) and any(

@@ -255,17 +255,6 @@ inputs_of_others = sa.select(
     file_owners.c.owner != sa.bindparam("of_owner"),
     sa.or_(file_owners.c.folder == "input", file_owners.c.folder.like("input/%")),
 )
-one_of_others_in = (
-    sa.select(file_owners.c.name)
-    .where(
-        file_owners.c.owner != sa.bindparam("of_owner"),
-        sa.or_(
-            file_owners.c.folder == sa.bindparam("in_folder"),
-            file_owners.c.folder.startswith(sa.bindparam("below"), autoescape=False),
-        ),
-    )
-    .limit(1)
-)
 
 Limited = TypeVar("Limited", sa.Select[Any], sa.Delete)
 

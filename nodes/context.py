@@ -6,7 +6,7 @@ third-party pack) finds it without being handed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +91,7 @@ class Services:
     flags: Mapping[str, Any] = field(default_factory=dict)  # the worker's settings by name
     interrupt: Callable[[str], None] = lambda prompt_id: None  # have a prompt stop
     fetch: Fetch = _fetch_nothing  # the content of a file at a URL
+    claim: Callable[[Sequence[Path]], None] = lambda paths: None  # files are whose the job is
 
     @property
     def policy(self) -> Policy:
@@ -148,6 +149,11 @@ class NodeContext:
     def report_text(self, text: str) -> None:
         """Show a line of text on this node; the next one replaces it."""
         self.reporter.text(self.node_id, text)
+
+    def wrote(self, paths: Sequence[Path]) -> None:
+        """Say which files a node has written that it does not show: they are the submitter's."""
+        if paths:
+            self.services.claim(paths)
 
     def check_interrupted(self) -> None:
         """Raise Interrupted if the prompt is to stop."""
@@ -271,6 +277,16 @@ _installed: list[InstalledFiles] = [_NoFiles()]
 def use_files(files: InstalledFiles) -> None:
     """Say where node classes find files: once, when nodes are loaded."""
     _installed[0] = files
+
+
+def annotated_path(name: str) -> Path:
+    """The path of `name`, `name [output]`, ...: as the job may use it whose node this thread runs.
+
+    Outside of jobs as the installation has it.
+    """
+    context = CURRENT.get(None)
+    folders = installed_files() if context is None else context.folders
+    return folders.annotated_path(name)
 
 
 def installed_files() -> InstalledFiles:

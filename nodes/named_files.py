@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from nodes.context import NodeContext, installed_files
+from nodes.context import NodeContext, annotated_path, installed_files
 
 Content: TypeAlias = Path | io.BytesIO
 
@@ -72,7 +72,7 @@ def digest(name: str) -> str:
     """What differs if the file does: for IS_CHANGED. URLs are their own digests."""
     if is_url(name):
         return hashlib.sha256(name.encode()).hexdigest()
-    with installed_files().annotated_path(name).open("rb") as file:
+    with annotated_path(name).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -80,7 +80,7 @@ def stamp(name: str) -> str:
     """As `digest`, for files that are too large to be read whole for this."""
     if is_url(name):
         return digest(name)
-    status = installed_files().annotated_path(name).stat()
+    status = annotated_path(name).stat()
     return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
 
 

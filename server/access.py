@@ -123,6 +123,12 @@ class Access:
         """Whose key it is; None for one that is not valid."""
         return None if len(token) > LONGEST_TOKEN else self._callers.get(hash_token(token))
 
+    def sees_all(self, owner: str) -> bool:
+        """Whether jobs of this owner may use the files of all: as its key may at this moment."""
+        if not self.is_on:
+            return True
+        return any(c.sees_all for c in self._callers.values() if c.owner == owner)
+
     def admit(self, request: web.Request, scope: Scope) -> Caller:
         """Let in a request that has this right. Raises KeyNeeded, ScopeTooSmall."""
         caller = self.identify(request)

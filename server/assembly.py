@@ -7,6 +7,7 @@ from typing import Any
 from executor.engine import Engine, EngineConfig
 from executor.folders import Folders
 from executor.local_worker import LocalWorker
+from server.access import Access
 from server.catalogue import Catalogue
 from server.hub import Hub
 from server.listener import HubListener, ProgressView
@@ -18,7 +19,7 @@ from server.workers import WorkerConfigs, remote_files
 
 
 async def start_core(
-    settings: Settings, folders: Folders, hub: Hub, progress: ProgressView
+    settings: Settings, folders: Folders, access: Access, hub: Hub, progress: ProgressView
 ) -> Core:
     """Open the database and start the workers; returns before any worker is ready."""
     config = EngineConfig(
@@ -46,7 +47,7 @@ async def start_core(
     async def submit(body: dict[str, Any]) -> dict[str, Any]:
         return (await submit_prompt(engine, body)).answer
 
-    questions = PackQuestions(engine, hub, submit)
+    questions = PackQuestions(engine, hub, submit, access.sees_all)
     engine.dispatcher.on_ask = questions.answer
     hub.running_for = engine.dispatcher.running_for
     hub.remaining_of = engine.dispatcher.remaining_of

@@ -1,4 +1,5 @@
-"""Answers what node packs ask through `PromptServer.instance`: the queue, the history, who listens.
+"""Answers what workers ask: whose files are; and what node packs ask through
+`PromptServer.instance`: the queue, the history, who listens.
 
 The forms are those of the HTTP endpoints.
 """
@@ -6,6 +7,7 @@ The forms are those of the HTTP endpoints.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -18,13 +20,17 @@ if TYPE_CHECKING:  # comes with the engine, which is imported later
     from executor.engine import Engine
 
 Submit: TypeAlias = Callable[[dict[str, Any]], Awaitable[Any]]
+SeesAll: TypeAlias = Callable[[str], bool]  # whether the key of that name sees files of all
 
 
 class PackQuestions:
     """Answers the questions of all workers."""
 
-    def __init__(self, engine: Engine, hub: Hub, submit: Submit) -> None:
+    def __init__(
+        self, engine: Engine, hub: Hub, submit: Submit, sees_all: SeesAll = lambda owner: False
+    ) -> None:
         self._engine = engine
+        self._sees_all = sees_all
         self._hub = hub
         self._submit = submit
 
@@ -54,6 +60,12 @@ class PackQuestions:
                 return await self._engine.store.delete_history(prompt_ids)
             case "free":
                 return await dispatcher.free(**arguments)
+            case "may_use":
+                owner, path = arguments["owner"], Path(arguments["path"])
+                return self._sees_all(owner) or await self._engine.file_owners.may_use(owner, path)
+            case "claim":
+                paths = [Path(path) for path in arguments["paths"]]
+                return await self._engine.file_owners.claim(arguments["owner"], *paths)
             case _:
                 raise ValueError(f"unknown question '{ask.method}'")
 

@@ -242,11 +242,12 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
 async def _engine(services: Services, port: int, progress: ProgressView) -> AsyncIterator[Engine]:
     """The engine, started while requests are answered already."""
     # Packs ask for the port; the setting may leave it open.
-    settings, hub = dataclasses.replace(services.settings, port=port), services.hub
+    settings = dataclasses.replace(services.settings, port=port)
+    folders, access, hub = services.folders, services.access, services.hub
     # In a thread, because importing SQLAlchemy takes as long as all the rest.
     assembly = await asyncio.to_thread(importlib.import_module, "server.assembly")
     try:
-        core: Core = await assembly.start_core(settings, services.folders, hub, progress)
+        core: Core = await assembly.start_core(settings, folders, access, hub, progress)
     except BaseException as error:
         services.starting.set_exception(error)
         services.starting.exception()  # seen: it need not be logged again

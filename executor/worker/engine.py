@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from executor.error_details import without_paths
@@ -19,6 +20,7 @@ from executor.worker.errors import is_out_of_memory, printable, type_name
 from executor.worker.graph import PromptGraph, original_nodes
 from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
+from executor.worker.owned_folders import FileRights, OwnedFolders
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
 from nodes.context import Interrupted, Services, leave
@@ -45,12 +47,14 @@ class Engine:
         hide_details: bool = False,
         most_pending_saves: int = 0,
         tidy_up: Callable[[], str | None] = lambda: None,
+        rights: FileRights | None = None,
     ) -> None:
         """`fixed_classes` names classes whose inputs never change; `node_scope` surrounds runs.
 
         With `hide_details` errors tell clients neither tracebacks nor paths. Nodes that write files
         do so beside others, of which `most_pending_saves` may wait. `tidy_up` is called after each
-        run, and says why this process cannot do another, if so.
+        run, and says why this process cannot do another, if so. `rights` keep files of other owners
+        from prompts that have one.
         """
         self._contracts = Contracts(classes, fixed=fixed_classes)
         self._services = services
@@ -61,6 +65,7 @@ class Engine:
         self._hide_details = hide_details
         self._most_pending_saves = most_pending_saves
         self._tidy_up = tidy_up
+        self._rights = rights
         self._interruptions = interruptions or Interruptions()
         self._reporter: RunReporter | None = None
 
@@ -165,11 +170,16 @@ class Engine:
         return "execution_success", {}
 
     def _services_for(self, command: Execute) -> Services:
+        services, owner = self._services, command.owner
         method = command.extra_data.get("preview_method")
-        if not isinstance(method, str) or method not in PREVIEW_METHODS:
-            return self._services
-        settings = replace(self._services.settings, preview_method=method)
-        return replace(self._services, settings=settings)
+        if isinstance(method, str) and method in PREVIEW_METHODS:
+            settings = replace(services.settings, preview_method=method)
+            services = replace(services, settings=settings)
+        if self._rights is not None and owner is not None:
+            folders = OwnedFolders(services.folders, self._rights, owner)
+            claim = partial(self._rights.claim, owner)
+            services = replace(services, folders=folders, claim=claim)
+        return services
 
     def _failure(
         self, error: BaseException, outcome: Outcome, graph: PromptGraph, cached: list[str]

@@ -1,9 +1,10 @@
 """Cache keys: what makes the result of a node, as one digest.
 
 A key covers the class, IS_CHANGED, the literals, and the keys of the producers with the output
-index; of nodes that show something also whose prompt it is, so that nobody is shown what was made
-for another. So equal sub-graphs have equal keys whatever their ids are, and a graph costs one
-digest a node.
+index; of nodes that show something, or have an IS_CHANGED because they read files, also whose
+prompt it is, so that nobody is shown what was made for another, nor gets what was read from files
+of another. So equal sub-graphs of one owner have equal keys whatever their ids are, and a graph
+costs one digest a node.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class Keys:
         ]
         identity = node_id if contract.key_has_id else None
         parts: tuple[Any, ...] = (contract.name, changed, identity, inputs)
-        if self._owner is not None and (contract.is_output or contract.shows_when_cached):
+        is_private = contract.is_output or contract.shows_when_cached or changed is not None
+        if self._owner is not None and is_private:
             parts += (self._owner,)
         try:
             text = _encode(_encodable(parts))

@@ -126,6 +126,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
         hide_details=config.hide_error_details,
         most_pending_saves=config.most_pending_saves,
         tidy_up=Upkeep().restore,
+        rights=host.link,
     )
     ready = Ready(
         devices=device_entries(config.cpu, config.device),

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 _COMPAT: Final = Path(__file__).resolve().parents[2] / "compat"
 _FACADE: Final = "darkroom_compat.prompt_server"  # imported by name: nothing here leans on compat/
-_ANSWER_S: Final = 10.0  # that the server has to answer a pack
+_ANSWER_S: Final = 60.0  # that the server has to answer; of large folders it looks at each file
 
 
 class AskFailed(Exception):
@@ -116,6 +116,15 @@ class ServerLink:
         finally:
             with self._lock:
                 del self._asked[ask_id]
+
+    def may_use(self, owner: str, path: Path) -> bool:
+        """As `executor.worker.owned_folders.FileRights`, as is `claim`."""
+        answer: bool = self.ask("may_use", owner=owner, path=str(path))
+        return answer
+
+    def claim(self, owner: str, paths: Sequence[Path]) -> None:
+        """The owner has written these files. Raises as `ask`."""
+        self.ask("claim", owner=owner, paths=[str(path) for path in paths])
 
     def answered(self, answer: Answer) -> None:
         """An answer has come."""

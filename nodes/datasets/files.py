@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from torch import Tensor
 
 from nodes.base import FileOptions, inputs
-from nodes.context import NodeContext, installed_files
+from nodes.context import NodeContext, annotated_path
 from nodes.datasets.base import DatasetNode
 from nodes.loaded_images import read_image
 from nodes.saved_images import to_picture
@@ -30,7 +30,7 @@ class _FolderReader(DatasetNode):
     @classmethod
     def IS_CHANGED(cls, folder: str) -> str:
         """Names, sizes and times of the files."""
-        top = installed_files().annotated_path(folder)
+        top = annotated_path(folder)
         found = [(str(path), path.stat()) for path in sorted(top.rglob("*"))]
         stamps = [(name, status.st_size, status.st_mtime_ns) for name, status in found]
         return hashlib.sha256(repr(stamps).encode()).hexdigest()
@@ -123,6 +123,7 @@ class _FolderWriter(DatasetNode):
             finally:
                 temporary.unlink(missing_ok=True)
             paths.append(path)
+        context.wrote(paths)
         return paths
 
 
@@ -167,7 +168,12 @@ class SaveImageTextDataSetToFolder(_FolderWriter):
         count = sum(len(batch) for batch in images)
         if count != len(texts):
             raise ValueError(f"there are {count} images, but {len(texts)} texts")
-        paths = self._write(images, folder_name[0], filename_prefix[0])
+        pictures = self._write(images, folder_name[0], filename_prefix[0])
+        paths = [self._beside(picture) for picture in pictures]
         for path, text in zip(paths, texts, strict=True):
-            path.with_suffix(".txt").write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
+        self.context.wrote(paths)
         return ()
+
+    def _beside(self, picture: Path) -> Path:
+        return self.context.folders.below(picture.parent, f"{picture.stem}.txt")

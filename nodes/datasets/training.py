@@ -97,15 +97,18 @@ class SaveTrainingDataset(DatasetNode):
         folder = self.context.folders.file_path("output", folder_name[0])
         folder.mkdir(parents=True, exist_ok=True)
         starts = range(0, len(latents), shard_size[0])
-        for number, start in enumerate(starts):
+        paths = [folder / _SHARD.format(number) for number in range(len(starts))]
+        for path, start in zip(paths, starts, strict=True):
             part = slice(start, start + shard_size[0])
             content = {"latents": latents[part], "conditioning": conditioning[part]}
-            _replace(folder / _SHARD.format(number), content)
+            _replace(path, content)
         for path in _shards(folder)[len(starts) :]:
             path.unlink()
         summary = {"num_samples": len(latents), "num_shards": len(starts)}
         text = json.dumps(summary | {"shard_size": shard_size[0]}, indent=2)
-        (folder / "metadata.json").write_text(text, encoding="utf-8")
+        described = folder / "metadata.json"
+        described.write_text(text, encoding="utf-8")
+        self.context.wrote([*paths, described])
         return ()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextvars import copy_context
 from pathlib import Path
 
 import folder_paths
@@ -13,7 +14,10 @@ from comfy_api.latest import io
 from executor.folders import Folders, OutsideFolder
 from executor.options import FileOptions
 from executor.worker.describe import describe
+from executor.worker.owned_folders import FileOfOthers, OwnedFolders
+from nodes.context import NodeContext, Services, enter, leave
 from nodes.file_choices import FileChoices
+from tests.nodes.context import RecordingReporter
 
 
 @pytest.fixture(autouse=True)
@@ -203,6 +207,37 @@ def test_a_name_may_say_in_brackets_where_it_is(folders: Folders, tmp_path: Path
     assert not folder_paths.exists_annotated_filepath("../output/a.png")
     with pytest.raises(OutsideFolder):
         folder_paths.get_annotated_filepath("/etc/passwd")
+
+
+def test_within_a_job_a_name_is_that_of_a_file_that_its_key_may_use(folders: Folders) -> None:
+    add(folders.input, "a.png")
+
+    class Rights:
+        def may_use(self, owner: str, path: Path) -> bool:
+            return owner == "ann"
+
+        def claim(self, owner: str, paths: Sequence[Path]) -> None:
+            raise AssertionError("nothing is written")
+
+    def path_for(owner: str) -> str:
+        services = Services(folders=OwnedFolders(folders, Rights(), owner))
+        enter(
+            NodeContext(
+                prompt_id="",
+                node_id="1",
+                list_index=0,
+                services=services,
+                reporter=RecordingReporter(),
+            )
+        )
+        try:
+            return folder_paths.get_annotated_filepath("a.png")
+        finally:
+            leave()
+
+    assert copy_context().run(path_for, "ann") == str(folders.input / "a.png")
+    with pytest.raises(FileOfOthers):
+        copy_context().run(path_for, "bob")
 
 
 def test_the_next_name_of_a_file_to_save(folders: Folders) -> None:
