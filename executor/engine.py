@@ -27,7 +27,7 @@ from executor.pool import Pool
 from executor.remote_files import RemoteFiles
 from executor.store import Store
 from executor.validation import PromptRejected, ValidatedPrompt, validate_prompt
-from executor.worker_interface import CallFailed, Worker, WorkerLost
+from executor.worker_interface import CallFailed, NoAnswer, Worker, WorkerLost
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class EngineConfig:
     worker_max_prompts: int = 0  # that a worker runs before it is replaced; 0: any number
     worker_max_bytes: int = 0  # of memory that a worker may keep after a prompt; 0: any
     startup_wait_s: float = 120.0  # how long requests wait for the first worker
+    check_s: float = 10.0  # how long the own check of a node class may take
     stop_wait_s: float = 2.0  # how long workers have to end by themselves
     cache_folder: Path | None = None  # of node definitions; default: in the user folder
 
@@ -158,15 +159,34 @@ class Engine:
         )
 
     async def _ask_classes(self, requests: Sequence[CheckRequest]) -> list[CheckResult]:
-        return await asyncio.gather(*(self._ask_class(request) for request in requests))
+        """One after another: a worker answers one at a time, and others want to ask too."""
+        results: list[CheckResult] = []
+        for request in requests:
+            try:
+                results.append(await self._ask_class(request))
+            except NoAnswer:
+                text = f"the check of '{request.class_type}' took longer than "
+                text += f"{self._config.check_s:g} s"
+                hung = CheckResult(
+                    ok=False, exception_type=TimeoutError.__name__, exception_message=text
+                )
+                return results + [hung] * (len(requests) - len(results))
+        return results
 
     async def _ask_class(self, request: CheckRequest) -> CheckResult:
-        wait_s, arguments = self._config.startup_wait_s, msgspec.to_builtins(request)
+        arguments = msgspec.to_builtins(request)
+        wait_s, answer_s = self._config.startup_wait_s, self._config.check_s
+
+        async def ask() -> Any:
+            return await self.pool.call(
+                VALIDATE_INPUTS, arguments, wait_s=wait_s, answer_s=answer_s
+            )
+
         try:
             try:
-                answer = await self.pool.call(VALIDATE_INPUTS, arguments, wait_s)
+                answer = await ask()
             except WorkerLost:  # perhaps not because of the check: once more, by the next one
-                answer = await self.pool.call(VALIDATE_INPUTS, arguments, wait_s)
+                answer = await ask()
         except (
             CallFailed,
             WorkerLost,

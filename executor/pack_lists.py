@@ -18,7 +18,7 @@ from executor.definition_cache import Definitions
 from executor.definitions import NodeDefinition
 from executor.packs import MODULE_PREFIX
 from executor.pool import Pool
-from executor.worker_interface import CallFailed, WorkerLost
+from executor.worker_interface import CallFailed, NoAnswer, WorkerLost
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,10 @@ class PackLists:
 
     async def _ask(self, names: list[str]) -> None:
         try:
-            answer = await self._pool.call(DESCRIBE, {"names": names}, _ANSWER_S)
-        except (CallFailed, WorkerLost, TimeoutError) as error:
+            answer = await self._pool.call(
+                DESCRIBE, {"names": names}, wait_s=_ANSWER_S, answer_s=_ANSWER_S
+            )
+        except (CallFailed, WorkerLost, NoAnswer, TimeoutError) as error:
             log.warning("the lists of node packs are those of before: %s", error)
             return
         self._definitions.update(msgspec.convert(answer, list[NodeDefinition]))

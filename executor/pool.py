@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from executor.messages import Event, Loading, Ready
-from executor.worker_interface import Worker, WorkerLost
+from executor.worker_interface import NoAnswer, Worker, WorkerLost
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Slot:
         self.ready: Ready | None = None  # what the worker last told about itself
         self.loading: str | None = None  # the node pack whose code it runs while it starts
         self.prompts = 0  # that the worker was given
+        self.unfit: str | None = None  # why the worker is to be replaced after its prompt
         self.is_replaced = False  # the worker is being ended for a new one: not its fault
 
 
@@ -99,9 +100,11 @@ class Pool:
         slot.worker.kill(reason)
 
     def replace_if_used_up(self, slot: Slot) -> None:
-        """After a prompt: end a worker that has run enough of them, or has taken much memory."""
+        """After a prompt: end a worker that has run enough of them, has much memory, or hangs."""
         size = slot.worker.memory_bytes() if self._max_bytes else 0
-        if self._max_prompts and slot.prompts >= self._max_prompts:
+        if slot.unfit is not None:
+            self.replace(slot, slot.unfit)
+        elif self._max_prompts and slot.prompts >= self._max_prompts:
             self.replace(slot, f"has run {slot.prompts} prompts, as many as a worker may")
         elif size > self._max_bytes:
             self.replace(slot, f"has {size / 2**30:.1f} GB of memory, more than a worker may keep")
@@ -127,16 +130,33 @@ class Pool:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
+    async def call(
+        self, method: str, arguments: dict[str, Any], *, wait_s: float, answer_s: float
+    ) -> Any:
         """Ask a ready worker, waiting for one first; an idle one is preferred.
 
-        Raises CallFailed, WorkerLost or TimeoutError.
+        A worker that does not answer in time is replaced, once it runs no prompt.
+
+        Raises CallFailed, WorkerLost, TimeoutError without a worker, or NoAnswer.
         """
-        began = time.monotonic()
         await self.wait_ready(wait_s)
         ready = [slot for slot in self.slots if slot.is_ready]
         slot = min(ready, key=lambda slot: slot.is_busy)
-        return await slot.worker.call(method, arguments, wait_s - (time.monotonic() - began))
+        worker = slot.worker
+        try:
+            return await worker.call(method, arguments, answer_s)
+        except TimeoutError:
+            reason = f"was asked '{method}' and had no answer after {answer_s:g} s"
+            if slot.worker is worker:
+                self._replace_when_idle(slot, reason)
+            raise NoAnswer(f"worker '{slot.name}' {reason}") from None
+
+    def _replace_when_idle(self, slot: Slot, reason: str) -> None:
+        """A thread of the worker hangs. The prompt that it runs may end: it is somebody else's."""
+        if slot.is_busy:
+            slot.unfit = reason
+        elif not slot.is_replaced:
+            self.replace(slot, reason)
 
     async def _keep(self, slot: Slot, owner: PoolOwner) -> None:
         """Run one slot: a worker, and the next one when it is lost."""
@@ -176,7 +196,7 @@ class Pool:
             if failures > 1:  # the first restart is immediate
                 most = MAX_BACKOFF_S if is_own_fault else MAX_BACKOFF_KILLED_S
                 await asyncio.sleep(min(self._backoff_s * 2 ** min(failures - 2, 16), most))
-            slot.prompts, slot.is_replaced = 0, False
+            slot.prompts, slot.is_replaced, slot.unfit = 0, False, None
             slot.worker = self._make_worker(slot.name)
 
     def _leave_out(self, pack: str, reason: str) -> None:

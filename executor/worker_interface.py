@@ -22,6 +22,10 @@ class CallFailed(Exception):
     """The worker answered a call with an error."""
 
 
+class NoAnswer(Exception):
+    """The worker did not answer a call in time."""
+
+
 class Worker(Protocol):
     """One worker: runs one prompt at a time and reports events.
 

@@ -35,6 +35,7 @@ async def start_core(
         worker_max_prompts=settings.worker_max_prompts,
         worker_max_bytes=int(settings.worker_max_memory * GIB),
         startup_wait_s=settings.startup_wait,
+        check_s=settings.check_timeout,
         stop_wait_s=settings.stop_wait,
     )
     configs = WorkerConfigs(settings, folders)

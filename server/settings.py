@@ -178,6 +178,9 @@ class Settings:
     startup_wait: float = _setting(
         120.0, _number, "seconds that requests wait for the first worker to publish its nodes"
     )
+    check_timeout: float = _setting(
+        10.0, _number, "seconds that a node class may take to check its inputs (VALIDATE_INPUTS)"
+    )
     stop_wait: float = _setting(2.0, _number, "seconds that workers have to end by themselves")
     worker_silence: float = _setting(
         60.0, _number, "seconds without a sign of life after which a worker is replaced; 0: never"

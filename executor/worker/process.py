@@ -3,7 +3,7 @@
 reader   takes commands from the socket; interrupts act at once, and the end of the socket ends
          the process, whatever a node is doing
 main     loads the nodes, then runs prompts
-calls    answers calls, also while a prompt runs
+calls    answers calls, also while a prompt runs (executor.worker.answering)
 pulse    heartbeats, and messages that were held back for a moment
 """
 
@@ -33,6 +33,7 @@ from executor.messages import (
     Reply,
     Stop,
 )
+from executor.worker.answering import Answering
 from executor.worker.channel import Channel, ChannelClosed
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
@@ -83,7 +84,7 @@ class WorkerProcess:
         self._heartbeat_s = heartbeat_s
         self._interruptions = Interruptions()
         self._work: queue.SimpleQueue[Execute | Free] = queue.SimpleQueue()
-        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._calls = Answering(self._answer_call)
         self._loaded: Loaded | None = None
         self._busy = threading.Event()
 
@@ -105,7 +106,7 @@ class WorkerProcess:
         # What was loaded stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
-        threading.Thread(target=self._answer_calls, args=(loaded,), daemon=True).start()
+        self._calls.start()
         self._channel.send(loaded.ready)
         self._channel.flush()
         while True:
@@ -149,15 +150,14 @@ class WorkerProcess:
             case Free():
                 self._work.put(command)
 
-    def _answer_calls(self, loaded: Loaded) -> None:
-        while True:
-            call = self._calls.get()
-            try:
-                reply = Reply(call_id=call.call_id, result=loaded.answer(call))
-            except Exception as error:
-                reply = Reply(call_id=call.call_id, error=f"{type(error).__name__}: {error}")
-            self._channel.send(reply)
-            self._channel.flush()
+    def _answer_call(self, call: Call) -> None:
+        assert self._loaded is not None  # calls are answered from then on
+        try:
+            reply = Reply(call_id=call.call_id, result=self._loaded.answer(call))
+        except Exception as error:
+            reply = Reply(call_id=call.call_id, error=f"{type(error).__name__}: {error}")
+        self._channel.send(reply)
+        self._channel.flush()
 
     def _pulse(self) -> None:
         beat_due = 0.0
@@ -166,6 +166,7 @@ class WorkerProcess:
             try:
                 if self._loaded is not None:
                     self._loaded.engine.tick()
+                self._calls.tick()
                 if time.monotonic() >= beat_due:
                     beat_due = time.monotonic() + self._heartbeat_s
                     self._channel.send(Heartbeat())

@@ -55,7 +55,9 @@ async def setup() -> AsyncIterator[Setup]:
 
 
 async def test_questions_wait_for_the_first_worker(setup: Setup) -> None:
-    question = asyncio.create_task(setup.pool.call("name", {"x": 1}, DEADLINE_S))
+    question = asyncio.create_task(
+        setup.pool.call("name", {"x": 1}, wait_s=DEADLINE_S, answer_s=DEADLINE_S)
+    )
     (await setup.until(2)).become_ready()
 
     assert await question == ["worker-2", {"x": 1}]
@@ -67,19 +69,21 @@ async def test_an_idle_worker_answers_rather_than_a_busy_one(setup: Setup) -> No
     await eventually(lambda: all(slot.is_ready for slot in setup.pool.slots))
     setup.pool.slots[0].is_busy = True
 
-    assert (await setup.pool.call("name", {}, DEADLINE_S))[0] == "worker-2"
+    assert (await setup.pool.call("name", {}, wait_s=DEADLINE_S, answer_s=DEADLINE_S))[
+        0
+    ] == "worker-2"
 
 
 async def test_a_question_that_nobody_can_answer_in_time_is_given_up(setup: Setup) -> None:
     with pytest.raises(TimeoutError):
-        await setup.pool.call("name", {}, 0.01)
+        await setup.pool.call("name", {}, wait_s=0.01, answer_s=DEADLINE_S)
 
 
 async def test_an_unknown_question_is_an_error(setup: Setup) -> None:
     (await setup.until(1)).become_ready()
 
     with pytest.raises(CallFailed, match="unknown call"):
-        await setup.pool.call("nonsense", {}, DEADLINE_S)
+        await setup.pool.call("nonsense", {}, wait_s=DEADLINE_S, answer_s=DEADLINE_S)
 
 
 async def test_a_lost_worker_is_replaced_in_its_place(setup: Setup) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -91,6 +92,43 @@ def test_a_prompt_whose_check_ends_every_worker_is_refused(faulty: ServerProcess
     assert error["type"] == "exception_during_validation"
     assert "exit code 7" in error["details"]
     assert_works(faulty.client)
+
+
+def hanging_check(kind: str = "sleep") -> dict[str, Any]:
+    prompt = fault(kind)
+    prompt["1"]["class_type"] = "FaultyCheck"
+    return prompt
+
+
+def test_a_prompt_whose_check_hangs_is_refused_and_nobody_waits_for_it(servers: Servers) -> None:
+    client = servers(check_timeout=4, job_attempts=1).client
+    before = assert_works(client)
+    running = client.submit(fault("wait"))
+    with ThreadPoolExecutor() as threads:
+        began = time.monotonic()
+        refused = threads.submit(client.post, "/prompt", {"prompt": hanging_check()})
+        # Meanwhile others' checks are answered by the same worker.
+        while not refused.done():
+            assert client.post("/prompt", {"prompt": hanging_check("error")}).status == 400
+    assert time.monotonic() - began < 12
+    assert refused.result().status == 400
+    [error] = refused.result().json()["node_errors"]["1"]["errors"]
+    assert error["type"] == "exception_during_validation"
+    assert error["details"] == "the check of 'FaultyCheck' took longer than 4 s"
+    # The prompt that runs goes on; once it has ended the worker is replaced.
+    assert status_of(client, running) == "in_progress"
+    client.post("/interrupt", {"prompt_id": running})
+    assert client.wait(running)["status"]["messages"][-1][0] == "execution_interrupted"
+    assert assert_works(client) != before
+
+
+def test_an_idle_worker_in_which_a_check_holds_the_lock_is_replaced(servers: Servers) -> None:
+    client = servers(check_timeout=2).client
+    before = assert_works(client)
+    refused = client.post("/prompt", {"prompt": hanging_check("hold the lock")})
+    assert refused.status == 400
+    assert "took longer than 2 s" in refused.json()["node_errors"]["1"]["errors"][0]["details"]
+    assert assert_works(client) != before
 
 
 def test_device_memory_that_runs_out_once_costs_nothing(faulty: ServerProcess) -> None:
