@@ -67,6 +67,7 @@ class Run:
         self._tasks = ParkedTasks()
         self._background = Background(most_pending_saves)
         self._shown: dict[str, UiResult | None] = {}  # nodes that were shown in the background
+        self._writing: dict[Slot, str] = {}  # nodes whose calls are made in the background
         self._caller = Caller(command, graph, reporter, self._tasks, services, free_memory)
         self._keys = Keys(graph, contracts, self._is_changed, command.owner)
         self._schedule = Schedule()
@@ -207,12 +208,16 @@ class Run:
         self.outcome.begin(node_id)
         contract = self._contract(node_id)
         if node_id in self._parked:
+            self._writing.pop(self._slot(node_id), None)
             returned, self.outcome.arguments = self._parked.pop(node_id)
             self._take(node_id, contract, returned)
         elif node_id in self._expansions:
             self._finish_expansion(node_id, contract)
         elif self._recall(node_id):
             self._show_cached(node_id)
+        elif (twin := self._writing.get(self._slot(node_id))) is not None:
+            self._schedule.wait_for(node_id, twin)  # its files will be those of this node, too
+            self._schedule.offer(node_id)
         else:
             self._start(node_id, contract)
 
@@ -253,6 +258,8 @@ class Run:
         if all(task.done() for task in tasks):
             self._take(node_id, contract, returned)
         else:
+            if contract.in_background:
+                self._writing[self._slot(node_id)] = node_id
             self._parked[node_id] = returned, arguments
             self._tasks.park(node_id, tasks)
 

@@ -32,11 +32,12 @@ def picture(colour: int, batch: int = 3, side: int = 256) -> Graph:
 
 
 def saving(colour: int, prefix: str = "same") -> Graph:
-    return {
-        "1": picture(colour),
-        "2": node("SaveImage", images=["1", 0], filename_prefix=prefix),
-        "3": node("SaveImage", images=["1", 0], filename_prefix=prefix),
+    graph = {"1": picture(2 * colour), "2": picture(2 * colour + 1)}
+    saves = {
+        f"save {source}": node("SaveImage", images=[source, 0], filename_prefix=prefix)
+        for source in graph
     }
+    return graph | saves
 
 
 def running(client: Client) -> int:

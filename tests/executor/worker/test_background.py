@@ -138,6 +138,15 @@ def test_what_uses_the_result_of_a_saving_node_waits_for_its_file() -> None:
     assert stage.log == ["written"]
 
 
+def test_equal_nodes_write_one_file() -> None:
+    stage = Stage()
+    equal = {"save": GRAPH["save"], "again": node("Save", value="a"), "go": GRAPH["go"]}
+    result = bench(stage).run({**equal, "show": GRAPH["show"]}, "save", "again", "show")
+    assert stage.log == ["computed", "saved a"]
+    assert result.finished.outputs["again"] == result.finished.outputs["save"] == {"files": ["a"]}
+    assert [body["node"] for body in result.of("executed")].count("again") == 1
+
+
 def test_without_room_for_pending_files_each_is_written_before_the_next_node() -> None:
     stage = Stage()
     stage.go.set()
