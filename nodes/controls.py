@@ -132,6 +132,31 @@ class ControlNetApplyAdvanced(Node):
         return made[0], made[1]
 
 
+class ControlNetApplySD3(SchemaNode):
+    """Adds control by a network that sees latents: it needs the VAE."""
+
+    DISPLAY_NAME = "Apply Controlnet with VAE"
+    CATEGORY = "conditioning/controlnet"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_sd3"
+    DEPRECATED = True
+    REQUIRED = inputs(
+        positive=("CONDITIONING", {}),
+        negative=("CONDITIONING", {}),
+        control_net=("CONTROL_NET", {}),
+        vae=("VAE", {}),
+        image=("IMAGE", {}),
+        strength=_STRENGTH,
+        start_percent=_START,
+        end_percent=_END,
+    )
+    RETURN_TYPES = ("CONDITIONING", "CONDITIONING")
+    RETURN_NAMES = ("positive", "negative")
+
+    def run(self, **given: Any) -> tuple[Conditioning, Conditioning]:
+        """As ControlNetApplyAdvanced, whose VAE came later."""
+        return ControlNetApplyAdvanced().run(**given)
+
+
 class SetUnionControlNetType(SchemaNode):
     """Says which kind of picture a network for several kinds gets."""
 

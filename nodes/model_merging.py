@@ -92,23 +92,9 @@ class ModelMergeBlocks(Node):
         return (_mixed(model1, model2, weights, "diffusion_model."),)
 
 
-def _layers(*names: str) -> Inputs:
+def layers(*names: str) -> Inputs:
+    """Two models, and a ratio for each part that a name begins."""
     return inputs(model1=("MODEL",), model2=("MODEL",), **dict.fromkeys(names, _RATIO))
-
-
-class ModelMergeSD1(ModelMergeBlocks):
-    """Mixes two diffusion models of SD 1's layout, with a ratio for each block."""
-
-    CATEGORY = "advanced/model_merging/model_specific"
-    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_model_merging_model_specific"
-    REQUIRED = _layers(
-        "time_embed.",
-        "label_emb.",
-        *(f"input_blocks.{index}." for index in range(12)),
-        *(f"middle_block.{index}." for index in range(3)),
-        *(f"output_blocks.{index}." for index in range(12)),
-        "out.",
-    )
 
 
 class CLIPMergeSimple(Node):

@@ -7,7 +7,7 @@ A latent is {"samples": [B, C, ..., h, w]}, and may have a `noise_mask` [B, ...,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -178,3 +178,30 @@ def cut_to_batch(samples: Tensor, axis: int, size: int) -> Tensor:
     count = samples.shape[axis] // size
     starts = range(0, count * size, size)
     return torch.stack([item.narrow(axis, start, size) for item in samples for start in starts])
+
+
+_MEAN_CHANGE: Final = (-0.05, 0.1)  # limits of what is done to the mean and deviation of a start
+_DEVIATION_CHANGE: Final = (-0.1, 0.25)
+
+
+def start_normalized(samples: Tensor, start: int, reference: int) -> Tensor:
+    """Video latents [B, C, T, h, w] whose first frames have the statistics of the next ones.
+
+    Each item's mean and deviation move to those of the `reference` frames after the `start`, within
+    the limits that Kandinsky 5's pipeline has in diffusers (`normalize_first_frame`).
+    """
+    first, rest = samples[:, :, :start], samples[:, :, start : start + reference]
+    mean, deviation = _statistics(first)
+    rest_mean, rest_deviation = _statistics(rest)
+    low, high = _MEAN_CHANGE
+    new_mean = rest_mean.clamp(mean + low, mean + high)
+    low, high = _DEVIATION_CHANGE
+    new_deviation = rest_deviation.clamp(deviation + low, deviation + high)
+    scale = torch.where(deviation > 0, new_deviation / deviation, torch.ones_like(deviation))
+    normalized = (first - mean) * scale + new_mean
+    return torch.cat((normalized, samples[:, :, start:]), dim=2)
+
+
+def _statistics(samples: Tensor) -> tuple[Tensor, Tensor]:
+    axes = tuple(range(1, samples.ndim))
+    return samples.mean(dim=axes, keepdim=True), samples.std(dim=axes, keepdim=True)

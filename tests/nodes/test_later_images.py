@@ -14,7 +14,7 @@ from nodes.audio_latents import EmptyAceStep15LatentAudio
 from nodes.colors import ColorTransfer, ImageHistogram
 from nodes.image_regions import ImageCropToMask, ImageCropV2
 from nodes.upscale_conditioning import SD_4XUpscale_Conditioning
-from nodes.video_latents import TrimVideoLatent
+from nodes.video_latents import NormalizeVideoLatentStart, TrimVideoLatent
 from tests.nodes.context import node_context
 
 
@@ -145,3 +145,27 @@ def test_a_colour_that_is_none_is_refused_by_name() -> None:
 def test_the_empty_latent_of_ace_step_has_25_frames_a_second() -> None:
     (latent,) = EmptyAceStep15LatentAudio().run(2.0, 3)
     assert (latent["samples"].shape, latent["type"]) == ((3, 64, 50), "audio")
+
+
+def test_the_start_of_a_film_moves_towards_the_next_frames_within_limits() -> None:
+    generator = torch.Generator().manual_seed(3)
+    samples = torch.randn(2, 4, 9, 3, 3, generator=generator)
+    near = torch.randn(4, 4, 3, 3, generator=generator)
+    near = (near - near.mean()) / near.std() * samples[0, :, 4:].std() * 1.05
+    samples[0, :, :4] = near + samples[0, :, 4:].mean() + 0.03  # near the rest: all of the way
+    samples[1, :, :4] = samples[1, :, :4] * 4 + 3  # far from it: as far as the limits go
+    before = samples.clone()
+    (made,) = NormalizeVideoLatentStart().run({"samples": samples}, 4, 5)
+    start, rest = made["samples"][:, :, :4], made["samples"][:, :, 4:]
+    assert torch.equal(samples, before) and torch.equal(rest, before[:, :, 4:])
+    assert start[0].mean() == pytest.approx(float(rest[0].mean()), abs=1e-5)
+    assert start[0].std() == pytest.approx(float(rest[0].std()), abs=1e-5)
+    assert start[1].mean() == pytest.approx(float(before[1, :, :4].mean()) - 0.05, abs=1e-5)
+    assert start[1].std() == pytest.approx(float(before[1, :, :4].std()) - 0.1, abs=1e-5)
+
+
+def test_a_film_of_few_or_even_frames_keeps_its_start() -> None:
+    short = {"samples": torch.rand(1, 4, 4, 2, 2)}
+    assert NormalizeVideoLatentStart().run(short, 4, 5) == (short,)
+    (even,) = NormalizeVideoLatentStart().run({"samples": torch.zeros(1, 4, 6, 2, 2)}, 4, 5)
+    assert torch.equal(even["samples"], torch.zeros(1, 4, 6, 2, 2))

@@ -15,6 +15,7 @@ from executor.folders import Folders
 from models.load import Checkpoint, load_checkpoint
 from models.lora import load_lora
 from models.memory import Policy
+from nodes.layered_merging import ModelMergeSD1
 from nodes.loaders import CheckpointLoaderSimple, LoraLoader, LoraLoaderModelOnly, VAELoader
 from nodes.model_merging import (
     CLIPMergeAdd,
@@ -22,7 +23,6 @@ from nodes.model_merging import (
     CLIPMergeSubtract,
     ModelMergeAdd,
     ModelMergeBlocks,
-    ModelMergeSD1,
     ModelMergeSimple,
     ModelMergeSubtract,
 )

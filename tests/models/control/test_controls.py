@@ -20,7 +20,12 @@ from models.memory import Policy
 from models.protocol.control import ControlBase
 from models.protocol.sampling import sample_latent
 from models.weights import Weights
-from nodes.controls import ControlNetApply, ControlNetApplyAdvanced, SetUnionControlNetType
+from nodes.controls import (
+    ControlNetApply,
+    ControlNetApplyAdvanced,
+    ControlNetApplySD3,
+    SetUnionControlNetType,
+)
 from tests.models.conftest import policy, tiny, tiny_file
 from tests.models.control.tiny_control import adapter_tensors, control_tensors
 from tests.models.tiny import TinyModel
@@ -82,6 +87,22 @@ def test_every_layout_of_a_file_is_the_same_network(
         other = control_of(weights(tensors), policy)
         assert torch.allclose(controlled(tiny, (other, 1.0, 0.0, 1.0)), expected, atol=1e-5)
     assert not torch.allclose(controlled(tiny), expected, atol=1e-3)
+
+
+def test_control_with_the_vae_of_the_model_is_the_same(
+    tiny: Checkpoint, controlnet: ControlNet
+) -> None:
+    sides = ControlNetApplySD3().run(
+        positive=conditioning(tiny, "a circle"),
+        negative=conditioning(tiny, "blurry"),
+        control_net=controlnet,
+        vae=tiny.vae,
+        image=PICTURE,
+        strength=1.0,
+        start_percent=0.0,
+        end_percent=1.0,
+    )
+    assert torch.equal(sampled(tiny, *sides), controlled(tiny, (controlnet, 1.0, 0.0, 1.0)))
 
 
 def test_strengths_add_up_in_a_chain(tiny: Checkpoint, controlnet: ControlNet) -> None:
