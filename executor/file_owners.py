@@ -100,16 +100,20 @@ class FileOwners:
         return await self._database.read(operation)
 
     async def inputs_of_others(self, owner: str) -> frozenset[str]:
-        """The names of all input files that the owner may not see."""
+        """The names of all input files that the owner may not see, and of the folders they are in.
+
+        A folder can be read as a whole only.
+        """
 
         def operation(connection: sa.Connection) -> frozenset[str]:
             rows = connection.execute(statements.inputs_of_others, {"of_owner": owner}).all()
             places = [Place(row.folder, row.name) for row in rows]
-            return frozenset(
+            names = {
                 f"{place.folder}/{place.name}".removeprefix("input/")
                 for place, row in zip(places, rows, strict=True)
                 if _modified(self._path(place)) == row.modified
-            )
+            }
+            return frozenset(names | {name.partition("/")[0] for name in names})
 
         return await self._database.read(operation)
 

@@ -60,7 +60,8 @@ def without_choices(
 ) -> dict[str, Any]:
     """The /object_info entry of a class without hidden files (a copy if there are any)."""
     files = inputs_of_files(definition) if hidden else frozenset()
-    if not files:
+    files |= {key for key, source in definition.file_options.items() if source == INPUT_FOLDERS}
+    if not files or not hidden:
         return info
     return info | {
         "input": {

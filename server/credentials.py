@@ -46,6 +46,8 @@ def without_credentials(headers: CIMultiDict[str]) -> CIMultiDict[str]:
     for name in (hdrs.AUTHORIZATION, KEY_HEADER):
         if TOKEN_PREFIX in headers.get(name, ""):
             headers.popall(name)
+    if hdrs.REFERER in headers:
+        headers[hdrs.REFERER] = without_token(headers[hdrs.REFERER])
     cookies = headers.get(hdrs.COOKIE)
     if cookies is not None and COOKIE in cookies:
         kept = [part for part in cookies.split(";") if part.partition("=")[0].strip() != COOKIE]

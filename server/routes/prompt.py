@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 import uuid
@@ -21,6 +22,7 @@ from server.access import ANYBODY, Caller, caller_of
 from server.admission import check_size
 from server.body import field, flag, header_text, read_object
 from server.errors import BadRequest, InvalidPromptId, NotReady, PromptIdExists, PromptRejected
+from server.hidden_names import without_names
 from server.responses import json_response
 from server.scopes import Scope
 from server.services import SERVICES, Route
@@ -102,6 +104,15 @@ async def _refuse_files_of_others(engine: Engine, owner: str, graph: Any) -> Non
         raise PromptRejected(*refused_file(file, graph))
 
 
+async def _told(engine: Engine, owner: str | None, *errors: Any) -> list[Any]:
+    """The errors of a graph, without the names of files that the owner may not see."""
+    if owner is None or not any(errors):
+        return list(errors)
+    hidden = await engine.file_owners.inputs_of_others(owner)
+    told: list[Any] = await asyncio.to_thread(without_names, list(errors), hidden)
+    return told
+
+
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
     """A graph that is queued, or a part of it."""
@@ -133,12 +144,14 @@ async def submit_prompt(
         if caller.limited_to is not None:  # once it is known which inputs name files
             await _refuse_files_of_others(engine, caller.limited_to, checked.prompt)
         job = _job(submission, checked, automatic, caller.owner)
+        (node_errors,) = await _told(engine, caller.limited_to, checked.node_errors)
     except PromptRejected:
         raise
     except BadRequest as error:
         raise PromptRejected(error.body()["error"], {}) from None
     except GraphRejected as error:
-        raise PromptRejected(error.error, error.node_errors) from None
+        told = await _told(engine, caller.limited_to, error.error, error.node_errors)
+        raise PromptRejected(*told) from None
     except RecursionError:
         too_deep = BadRequest("the prompt is nested too deeply")
         raise PromptRejected(too_deep.body()["error"], {}) from None
@@ -148,7 +161,7 @@ async def submit_prompt(
         await engine.dispatcher.submit(job, submission.secrets)
     except PromptIdTaken:
         raise PromptIdExists(prompt_id=job.prompt_id) from None
-    return Accepted(job=job, node_errors=checked.node_errors)
+    return Accepted(job=job, node_errors=node_errors)
 
 
 async def remaining(request: web.Request) -> web.Response:

@@ -133,6 +133,32 @@ def test_uploads_are_their_owners(keyed: KeyedServer) -> None:
     )
 
 
+def test_folders_of_others_are_not_offered_nor_told(keyed: KeyedServer) -> None:
+    ann, bob = keyed.client("ann"), keyed.client("bob")
+    hers, his = f"ann-{uuid.uuid4()}", f"bob-{uuid.uuid4()}"
+    upload(ann, "a.png", picture(), subfolder=hers)
+    upload(bob, "b.png", picture(), subfolder=his)
+    reader = "LoadImageDataSetFromFolder"
+    for client, own, other in ((ann, hers, his), (bob, his, hers)):
+        offered = client.get(f"/object_info/{reader}").body.decode()
+        assert own in offered
+        assert other not in offered
+        graph: dict[str, Any] = {
+            "1": {"class_type": reader, "inputs": {"folder": "missing"}},
+            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        }
+        reply = client.post("/prompt", {"prompt": graph})
+        assert reply.status == 400
+        assert own in reply.body.decode()
+        assert other not in reply.body.decode()
+        graph |= {"3": fresh_graph()["1"], "4": fresh_graph()["2"]}
+        graph["4"]["inputs"]["images"] = ["3", 0]
+        reply = client.post("/prompt", {"prompt": graph})
+        assert reply.status == 200, "the other output is made"
+        assert own in str(reply.json()["node_errors"])
+        assert other not in str(reply.json()["node_errors"])
+
+
 def test_uploads_of_others_are_not_written_over(keyed: KeyedServer) -> None:
     ann, bob, root = keyed.client("ann"), keyed.client("bob"), keyed.client("root")
     name = f"{uuid.uuid4()}.png"

@@ -142,10 +142,15 @@ def test_a_pack_answers_to_sockets_of_whom_it_answers(keyed: KeyedServer) -> Non
 def test_packs_are_told_no_keys(keyed: KeyedServer) -> None:
     ann = keyed.client("ann")
     key = ann.key
-    headers = {"X-API-Key": key, "Cookie": f"a=1; darkroom_key={key}; b=2"}
+    headers = {
+        "X-API-Key": key,
+        "Cookie": f"a=1; darkroom_key={key}; b=2",
+        "Referer": f"http://here/routes_pack/page?x=1&token={key}",
+    }
     reply = ann.get("/routes_pack/headers", headers)
     assert reply.status == 200
     assert key not in reply.body.decode()
     assert ["cookie", "a=1; b=2"] in reply.json()
+    assert ["referer", "http://here/routes_pack/page?x=1"] in reply.json()
     hello = keyed.stranger.get("/routes_pack/hello", token=key, name="x")
     assert (hello.status, hello.json()["hello"]) == (200, "x")

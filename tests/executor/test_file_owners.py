@@ -85,7 +85,7 @@ async def test_input_files_of_nobody_are_everybodys(owners: FileOwners, folders:
     mine = make(folders.input, "sub/mine.png")
     await owners.claim("bob", mine)
     assert not await owners.may_read("ann", mine)
-    assert await owners.inputs_of_others("ann") == {"sub/mine.png"}
+    assert await owners.inputs_of_others("ann") == {"sub/mine.png", "sub"}
     assert await owners.inputs_of_others("bob") == frozenset()
 
 
