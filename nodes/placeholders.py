@@ -21,3 +21,35 @@ class WanBlockSwap(SchemaNode):
     def run(self, model: Any) -> tuple[Any]:
         """The model."""
         return (model,)
+
+
+class _Unchanged(SchemaNode):
+    """A node of later releases that changes how fast a model runs, never what it gives."""
+
+    CATEGORY = "advanced/model"
+    RETURN_TYPES: ClassVar[tuple[str, ...]] = ("MODEL",)
+
+    def run(self, model: Any, **choices: str) -> tuple[Any]:
+        """The model."""
+        return (model,)
+
+
+class ModelAttentionBackend(_Unchanged):
+    """Passes a model on: its attention is always PyTorch's."""
+
+    DISPLAY_NAME = "Model Attention Backend"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        attention=(
+            ["pytorch attention", "comfy kitchen attention"],
+            {"default": "pytorch attention"},
+        ),
+    )
+    RETURN_NAMES = ("model",)
+
+
+class FluxKVCache(_Unchanged):
+    """Passes a model on: keys and values of pictures it refers to are worked out in each step."""
+
+    DISPLAY_NAME = "Flux KV Cache"
+    REQUIRED = inputs(model=("MODEL",))

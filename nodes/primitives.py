@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from nodes.base import inputs
+from nodes.base import MAX_RESOLUTION, inputs
 from nodes.schema import SchemaNode
 
 _MOST: Final = 2**63 - 1
@@ -57,3 +57,22 @@ class PrimitiveBoolean(_Primitive):
     DISPLAY_NAME = "Boolean"
     REQUIRED = inputs(value=("BOOLEAN",))
     RETURN_TYPES = ("BOOLEAN",)
+
+
+class PrimitiveBoundingBox(SchemaNode):
+    """A rectangle in a picture."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_primitive"
+    DISPLAY_NAME = "Bounding Box"
+    CATEGORY = "utils/primitive"
+    REQUIRED = inputs(
+        x=("INT", {"default": 0, "min": 0, "max": MAX_RESOLUTION}),
+        y=("INT", {"default": 0, "min": 0, "max": MAX_RESOLUTION}),
+        width=("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION}),
+        height=("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION}),
+    )
+    RETURN_TYPES = ("BOUNDING_BOX",)
+
+    def run(self, x: int, y: int, width: int, height: int) -> tuple[dict[str, int]]:
+        """In pixels, from the top left."""
+        return ({"x": x, "y": y, "width": width, "height": height},)

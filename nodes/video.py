@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, ClassVar, Final
 
@@ -12,7 +13,7 @@ from nodes.base import FileOptions, inputs
 from nodes.named_files import check_named, open_named, stamp
 from nodes.saved_files import save_files, target_for
 from nodes.saved_images import metadata_of
-from nodes.schema import SchemaNode
+from nodes.schema import DynamicNode, SchemaNode, growing
 from nodes.sound_files import Sound
 from nodes.video_files import (
     VideoCodec,
@@ -20,6 +21,7 @@ from nodes.video_files import (
     VideoContainer,
     VideoFromComponents,
     VideoFromFile,
+    VideoFromList,
     VideoInput,
     encode_webm,
 )
@@ -110,6 +112,26 @@ class VideoSlice(_VideoNode):
         if strict_duration and start + duration > total + frame:
             raise ValueError(f"a video of {total:g} s has no {duration:g} s from {start:g} s on")
         return (video.as_trimmed(start, duration),)
+
+
+class ConcatenateVideo(DynamicNode):
+    """Joins videos one after the other."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_video"
+    DISPLAY_NAME = "Concatenate Video"
+    CATEGORY = "image/video"
+    REQUIRED = inputs(videos=growing("video", ("VIDEO",), names="video", least=1, most=100))
+    OPTIONAL = inputs(complete_audio=("AUDIO",))
+    RETURN_TYPES = ("VIDEO",)
+
+    def run(
+        self, videos: Mapping[str, VideoInput], complete_audio: Sound | None = None
+    ) -> tuple[VideoInput]:
+        """The first one's rate holds. A complete sound takes the place of theirs."""
+        joined = VideoFromList(list(videos.values()))
+        if complete_audio is None:
+            return (joined,)
+        return (VideoFromComponents(replace(joined.get_components(), audio=complete_audio)),)
 
 
 class SaveVideo(_VideoNode):

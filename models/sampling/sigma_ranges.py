@@ -6,6 +6,7 @@ All return float32 on the CPU.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -92,3 +93,21 @@ def flux2(n: int, width: int, height: int) -> Tensor:
         return shifted_flow_times(n, at_200)
     at_10 = 8.73809524e-05 * tokens + 1.89833333
     return shifted_flow_times(n, at_200 + (n - 200) * (at_200 - at_10) / 190)
+
+
+_LOGIT_SNR: Final = (-7.5, 9.0)  # of the last and the first time of Ideogram 4
+
+
+def logit_normal(n: int, mean: float, deviation: float) -> Tensor:
+    """The flow times of Ideogram 4: n + 1 quantiles of a logit-normal distribution, from 1 to 0.
+
+    The ends of the distribution are cut off at fixed logits.
+    """
+    quantiles = torch.special.ndtri(torch.linspace(0, 1, n + 1, dtype=torch.float64))
+    low, high = _LOGIT_SNR
+    times = (1 - torch.sigmoid(mean + deviation * quantiles)).clamp(
+        1 / (1 + math.exp(high)), 1 / (1 + math.exp(low))
+    )
+    sigmas = (1 - times).flip(0).float()
+    sigmas[-1] = 0
+    return sigmas

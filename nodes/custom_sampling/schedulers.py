@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -214,3 +215,22 @@ class Flux2Scheduler(_SchedulerNode):
     def run(self, steps: int, width: int, height: int) -> tuple[Tensor]:
         """Sizes are in pixels."""
         return (sigma_ranges.flux2(steps, width, height),)
+
+
+class Ideogram4Scheduler(_SchedulerNode):
+    """The flow times of Ideogram 4."""
+
+    DISPLAY_NAME = "Ideogram 4 Scheduler"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_ideogram4"
+    REQUIRED = inputs(
+        steps=steps(20, 1, 200),
+        width=("INT", {"default": 1024, "min": 256, "max": 8192, "step": 16}),
+        height=("INT", {"default": 1024, "min": 256, "max": 8192, "step": 16}),
+        mu=number(0.0, -10.0, 10.0, 0.05),
+        std=number(1.75, 0.1, 5.0, 0.05),
+    )
+
+    def run(self, steps: int, width: int, height: int, mu: float, std: float) -> tuple[Tensor]:
+        """`mu` is the mean logit for 512 x 512 pixels, `std` its deviation."""
+        mean = mu + 0.5 * math.log(width * height / 512**2)
+        return (sigma_ranges.logit_normal(steps, mean, std),)

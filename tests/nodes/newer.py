@@ -58,6 +58,39 @@ ADDED_TO_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]
 
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {
+    "BuildJsonPromptIdeogram": (
+        "experimental (element: ARRAY; high_level_description: STRING=; background: STRING=; "
+        "style: dyn{none/photo[photo: STRING=]/art_style[art_style: STRING=]}; "
+        "aesthetics: STRING=; lighting: STRING=; medium: STRING=; color_palette: COLORS=[]) "
+        "-> prompt: DICT"
+    ),
+    "CameraAngle": (
+        "(horizontal_angle: INT=0(0..360); vertical_angle: INT=0(-30..60); "
+        "zoom: FLOAT=5.0(0.0..10.0 step 0.1); image?: IMAGE; view?: STRING=) "
+        "-> camera_info: LOAD3D_CAMERA, prompt: STRING"
+    ),
+    "ConcatenateVideo": (
+        "(videos: autogrow video0...video99 min 1 [video: VIDEO]; complete_audio?: AUDIO) -> VIDEO"
+    ),
+    "ConditioningLoader": "(conditioning_name: {}) -> CONDITIONING",
+    "CurveEditor": (
+        "(curve: CURVE={'points': [[0, 0], [1, 1]], 'interpolation': 'monotone_cubic'}; "
+        "histogram?: HISTOGRAM) -> curve: CURVE"
+    ),
+    "FluxKVCache": "(model: MODEL) -> MODEL",
+    "Ideogram4Scheduler": (
+        "(steps: INT=20(1..200); width: INT=1024(256..8192 step 16); "
+        "height: INT=1024(256..8192 step 16); mu: FLOAT=0.0(-10.0..10.0 step 0.05); "
+        "std: FLOAT=1.75(0.1..5.0 step 0.05)) -> SIGMAS"
+    ),
+    "ModelAttentionBackend": (
+        "(model: MODEL; attention: {pytorch attention/comfy kitchen attention}=pytorch attention) "
+        "-> model: MODEL"
+    ),
+    "PrimitiveBoundingBox": (
+        "(x: INT=0(0..16384); y: INT=0(0..16384); width: INT=512(1..16384); "
+        "height: INT=512(1..16384)) -> BOUNDING_BOX"
+    ),
     "CreateBoundingBoxes": (
         "output_node experimental (width: INT=1024(64..16384 step 16); "
         "height: INT=1024(64..16384 step 16); editor_state: BOUNDING_BOXES; background?: IMAGE; "

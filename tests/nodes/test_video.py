@@ -15,6 +15,7 @@ from torch import Tensor
 from nodes.audio_files import SaveAudio
 from nodes.context import Interrupted
 from nodes.video import (
+    ConcatenateVideo,
     CreateVideo,
     GetVideoComponents,
     LoadVideo,
@@ -166,3 +167,16 @@ def test_a_video_without_pixels_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="at least 2 x 2 pixels"):
             save(video, tmp_path)
         assert list((folders.output / "v").iterdir()) == []
+
+
+def test_videos_are_joined_and_take_a_sound_for_all(tmp_path: Path) -> None:
+    (one,) = CreateVideo().run(film(4), 8.0)
+    (two,) = CreateVideo().run(1 - film(2), 12.0)
+    (joined,) = ConcatenateVideo().run({"video0": one, "video1": two})
+    parts = joined.get_components()
+    assert torch.equal(parts.images, torch.cat((film(4), 1 - film(2))))
+    assert parts.frame_rate == 8
+    assert parts.audio is None
+    sound = tone(1.0)
+    (loud,) = ConcatenateVideo().run({"video0": one, "video1": two}, sound)
+    assert loud.get_components().audio is sound
