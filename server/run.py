@@ -173,9 +173,14 @@ class _LoopErrors:
 
 
 def _ended_by_signal() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the next one ends the process the hard way."""
+    """Set by the first signal that asks to end; the next one ends the process the hard way.
+
+    SIGHUP, of a terminal that goes away, is one of them, unless we were told to ignore it (nohup).
+    """
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def end() -> None:
         for number in numbers:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.client import Client
-from tests.conftest import ServerProcess
 from tests.faults.conftest import (
     Servers,
     assert_works,
@@ -36,9 +35,9 @@ def no_room(process_id: int) -> Iterator[None]:
 
 
 @contextmanager
-def locked(server: ServerProcess) -> Iterator[None]:
+def locked(base: Path) -> Iterator[None]:
     """Another program holds the job database."""
-    path = server.base / "user" / "darkroom.db"
+    path = base / "user" / "darkroom.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -56,7 +55,7 @@ def test_without_room_for_jobs_none_is_accepted_and_none_is_lost(
     running = submit_and_wait_for_start(server, "sleep")
     waiting = client.submit(fault("nothing"))
     is_full = cause == "the disk is full"
-    with no_room(server.process.pid) if is_full else locked(server):
+    with no_room(server.process.pid) if is_full else locked(server.base):
         refused = client.post("/prompt", {"prompt": fault("nothing"), "prompt_id": "refused"})
         assert refused.status == 503
         assert refused.json()["error"]["type"] == "storage_unavailable"
