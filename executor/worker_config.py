@@ -47,6 +47,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     disable_metadata: bool = False  # leave the workflow out of saved files
 
     max_image_pixels: int = 150_000_000  # of a picture that nodes read, all frames together
+    max_media_bytes: int = 16 * 2**30  # of a video's pictures, or a sound, once decoded
     most_pending_saves: int = 4  # files that may wait to be written while nodes run
     date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
 

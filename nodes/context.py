@@ -70,6 +70,7 @@ class NodeSettings:
     preview_size: int = 512  # longest side of a preview in pixels
     disable_metadata: bool = False  # leave the workflow out of saved files
     max_image_pixels: int = 150_000_000  # of a picture that is read, all frames together
+    max_media_bytes: int = 16 * 2**30  # of a video's pictures, or a sound, once decoded
     date_folder: str | None = None  # strftime format of the output subfolder for saved files
 
 

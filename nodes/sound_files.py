@@ -12,6 +12,8 @@ import numpy
 import torch
 from torch import Tensor
 
+from nodes.decoded_media import Allowance
+
 
 class Sound(TypedDict):
     """Sounds of one rate: what AUDIO is on a link."""
@@ -96,7 +98,7 @@ def read_sound(source: Path | io.BytesIO, name: str) -> Sound:
             if not container.streams.audio:
                 raise NoSound(name)
             rate = int(container.streams.audio[0].rate)
-            samples = decode_samples(container)
+            samples = decode_samples(container, name)
     except av.FFmpegError as error:
         raise NoSound(name, error.strerror or type(error).__name__) from error
     if samples is None:
@@ -104,16 +106,24 @@ def read_sound(source: Path | io.BytesIO, name: str) -> Sound:
     return {"waveform": samples[None], "sample_rate": rate}
 
 
-def decode_samples(container: Any) -> Tensor | None:
-    """The samples [C, T] of an open container's first sound track; None without any."""
+def decode_samples(container: Any, name: str, length: int | None = None) -> Tensor | None:
+    """The samples [C, T] of an open container's first sound track; None without any.
+
+    Decoding ends after `length` samples, with those of the last packet. Raises MediaTooLarge.
+    """
     import av
 
     resampler = av.AudioResampler(format="fltp")
-    pieces = [
-        piece.to_ndarray()
-        for frame in container.decode(audio=0)
-        for piece in resampler.resample(frame)
-    ]
+    allowance = Allowance(name)
+    pieces: list[Any] = []
+    decoded = 0
+    for frame in container.decode(audio=0):
+        for piece in resampler.resample(frame):
+            pieces.append(piece.to_ndarray())
+            allowance.take(pieces[-1].nbytes)
+            decoded += piece.samples
+        if length is not None and decoded >= length:
+            break
     return torch.from_numpy(numpy.concatenate(pieces, axis=1)) if pieces else None
 
 

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from nodes.context import current_context, is_in_call
+from nodes.decoded_media import Allowance
 from nodes.sound_files import decode_samples, fitting_rate, resample
 
 Source: TypeAlias = str | Path | io.BytesIO
 
+_BYTES_A_PIXEL: Final = 3 * 4  # of IMAGE: three float32
 _TIME_BASE: Final = 1_000_000  # of a container's duration: microseconds
 _KEEP_METADATA: Final = {"movflags": "use_metadata_tags"}  # keys of our own too
 
@@ -222,9 +224,9 @@ class VideoFromFile(VideoInput):
         """How many pictures there are; counted where the file does not say."""
         with self._open() as container:
             stated = container.streams.video[0].frames
-        if stated and not self._start and not self._length:
-            return int(stated)
-        return super().get_frame_count()
+            if stated and not self._start and not self._length:
+                return int(stated)
+            return sum(1 for _ in self._frames(container))
 
     def get_duration(self) -> float:
         """Seconds."""
@@ -242,31 +244,43 @@ class VideoFromFile(VideoInput):
 
     def get_components(self) -> VideoComponents:
         """Pictures, rate and sound, decoded."""
-        end = self._start + self._length if self._length else float("inf")
+        allowance = Allowance(self._name)
+        pictures: list[Tensor] = []
         with self._open() as container:
-            stream = container.streams.video[0]
-            rate = Fraction(stream.average_rate or 1)
-            pictures = [
-                torch.from_numpy(frame.to_ndarray(format="rgb24"))
-                for frame in container.decode(video=0)
-                if self._start <= (frame.time or 0.0) < end
-            ]
-            if not pictures:
-                raise ValueError(f"'{self._name}' has no picture in the asked for part")
-            images = torch.stack(pictures).float() / 255.0
-        return VideoComponents(images, rate, self._sound(end))
+            rate = Fraction(container.streams.video[0].average_rate or 1)
+            for frame in self._frames(container):
+                allowance.take(frame.width * frame.height * _BYTES_A_PIXEL)
+                pictures.append(torch.from_numpy(frame.to_ndarray(format="rgb24")))
+        if not pictures:
+            raise ValueError(f"'{self._name}' has no picture in the asked for part")
+        images = torch.stack(pictures)
+        pictures.clear()  # of two copies one is enough
+        return VideoComponents(images.float().div_(255.0), rate, self._sound())
 
-    def _sound(self, end: float) -> dict[str, Any] | None:
+    @property
+    def _end(self) -> float:
+        return self._start + self._length if self._length else float("inf")
+
+    def _frames(self, container: Any) -> Iterator[Any]:
+        """The pictures of the part, in the order in which they are shown."""
+        for frame in container.decode(video=0):
+            time = frame.time or 0.0
+            if time >= self._end:
+                return
+            if time >= self._start:
+                yield frame
+
+    def _sound(self) -> dict[str, Any] | None:
         with self._open() as container:
             if not container.streams.audio:
                 return None
             rate = int(container.streams.audio[0].rate)
-            decoded = decode_samples(container)
+            last = None if self._end == float("inf") else round(self._end * rate)
+            decoded = decode_samples(container, self._name, last)
         if decoded is None:
             return None
         samples = decoded[None]
         first = round(self._start * rate)
-        last = None if end == float("inf") else round(end * rate)
         return {"waveform": samples[..., first:last], "sample_rate": rate}
 
 

@@ -88,6 +88,9 @@ class Settings:
         _positive,
         "largest picture that is decoded, in millions of pixels, all frames together",
     )
+    max_media_memory: float = _setting(
+        16.0, _positive, "GB that a video's pictures, or a sound, may take once decoded"
+    )
     fetch_hosts: tuple[str, ...] = _setting(
         (), _list_of(_fetch_host, ","), "hosts that nodes may fetch files from, by https"
     )

@@ -9,7 +9,7 @@ from executor.remote_files import RemoteFiles
 from executor.worker_config import WorkerConfig
 from server.locations import STARTER_MODELS, extra_path_files
 from server.setting_values import LOG_LEVELS
-from server.settings import MIB, Settings
+from server.settings import GIB, MIB, Settings
 
 
 class WorkerConfigs:
@@ -59,6 +59,7 @@ class WorkerConfigs:
             "max_body_bytes": settings.max_upload_bytes,
             "hide_error_details": settings.hides_error_details,
             "max_image_pixels": settings.most_pixels,
+            "max_media_bytes": int(settings.max_media_memory * GIB),
             "remote": remote_files(settings),
             "date_folder": settings.date_output_format if settings.date_based_output else None,
             "disabled_nodes": settings.disabled_nodes,

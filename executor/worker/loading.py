@@ -96,6 +96,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
             preview_size=config.preview_size,
             disable_metadata=config.disable_metadata,
             max_image_pixels=config.max_image_pixels,
+            max_media_bytes=config.max_media_bytes,
             date_folder=config.date_folder,
         ),
         model_policy=policy,
