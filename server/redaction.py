@@ -19,8 +19,8 @@ _NAMED: Final = re.compile(
     """
 )
 
-# An API key of ours, wherever it stands (server.keys).
-_KEY: Final = re.compile(r"(?<![A-Za-z0-9_-])dk_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+# An API key of ours, wherever it stands (server.keys): also behind `%3D`, in an encoded address.
+_KEY: Final = re.compile(r"dk_[A-Za-z0-9_-]{43}")
 
 
 def redact(text: str) -> str:

@@ -28,10 +28,13 @@ _NOT_STORED: Final = {"Cache-Control": "no-cache, no-store"}
 async def index(request: web.Request) -> web.StreamResponse:
     """The page that a browser opens first: the front end's, or else our own.
 
-    With keys in use it is a form for those who have none; `?token=` signs in, for links.
+    With keys in use it is a form for those who have none; `?token=` signs in, for bookmarks and
+    links in letters. A link on a page of others could sign its visitors in with the page's own key.
     """
     access = request.app[SERVICES].access
     if access.is_on and TOKEN_PARAMETER in request.query:
+        if not access.is_own_page(request):
+            return await sign_in_page(status=403)
         return await signed_in(request, request.query[TOKEN_PARAMETER])
     if access.identify(request) is None:
         return await sign_in_page(status=401)

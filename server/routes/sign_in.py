@@ -43,6 +43,8 @@ async def sign_in(request: web.Request) -> web.Response:
 
 async def sign_out(request: web.Request) -> web.Response:
     """Forget the cookie."""
+    if not request.app[SERVICES].access.is_own_page(request):
+        raise Forbidden("a page of another origin may not sign out")
     response = _redirect("/sign_in")
     forget_cookie(response)
     return response

@@ -190,7 +190,19 @@ def test_a_wrong_key_signs_nobody_in(keyed: KeyedServer) -> None:
 def test_another_page_signs_nobody_in(keyed: KeyedServer) -> None:
     form = urllib.parse.urlencode({"token": keyed.keys["bob"]}).encode()
     for headers in ({"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}):
-        assert keyed.stranger.request("POST", "/sign_in", form, headers).status == 403
+        for path in ("/sign_in", "/sign_out"):
+            reply = keyed.stranger.request("POST", path, form, headers)
+            assert (reply.status, reply.headers.get("set-cookie")) == (403, None)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_on_another_page_signs_nobody_in(keyed: KeyedServer, site: str) -> None:
+    """With its own key it would have its visitors upload to it; bookmarks have no such page."""
+    path = "/?" + urllib.parse.urlencode({"token": keyed.keys["bob"]})
+    reply = keyed.stranger.get(path, {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
+    assert (reply.status, reply.headers.get("set-cookie")) == (403, None)
+    assert b"<form" in reply.body
+    assert keyed.stranger.get(path, {"Sec-Fetch-Site": "none"}).status == 303
 
 
 def test_signing_out_forgets_the_cookie(keyed: KeyedServer) -> None:
@@ -201,10 +213,11 @@ def test_signing_out_forgets_the_cookie(keyed: KeyedServer) -> None:
 
 def test_logs_tell_no_keys(keyed: KeyedServer) -> None:
     key = keyed.keys["ann"]
-    keyed.stranger.get("/queue", token=key, marker="seen")
     keyed.stranger.get("/queue", {"Referer": f"http://x/?token={key}"})
     keyed.stranger.get("/queue", token=WRONG)
+    keyed.stranger.get(f"/queue?next=%2F%3Ftoken%3D{key}")
     keyed.client("ann").get(f"/userdata/{key}")
+    keyed.stranger.get("/queue", token=key, marker="seen")
     wait_until(
         lambda: any("marker=seen" in line for line in keyed.process.log), what="the line is logged"
     )
