@@ -47,11 +47,10 @@ class _Saver(Node):
         """A safetensors file; the workflow goes into it unless that is off."""
         workflow = metadata_of(self.context.settings, prompt, extra_pnginfo)
         metadata = {key: as_text(value) for key, value in workflow.items()} | dict(said)
-        save_files(
-            target_for(self.context, prefix),
-            [lambda path: write_tensors(path, tensors, metadata)],
-            "safetensors",
-        )
+        target = target_for(self.context, prefix)
+        writers = [lambda path: write_tensors(path, tensors, metadata)]
+        saved = save_files(target, writers, "safetensors")
+        self.context.wrote([target.folder / entry["filename"] for entry in saved])
         return {}
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from executor.folders import OutsideFolder
+from executor.folders import OutsideFolder, inside
 from server.access import caller_of
 from server.errors import NotFound
 from server.model_files import NO_MODELS, model_entries, preview
 from server.model_metadata import read_metadata
 from server.responses import json_response
+from server.routes.view import is_readable
 from server.scopes import Scope
 from server.services import SERVICES, Route
 
@@ -59,8 +60,10 @@ async def show_preview(request: web.Request) -> web.Response:
     paths = [] if kind in NO_MODELS else request.app[SERVICES].folders.models[kind]
     if not (index.isascii() and index.isdigit() and len(index) < 6 and int(index) < len(paths)):
         raise NotFound(f"the kind '{kind}' has no folder number '{index}'")
+    folder, picture = paths[int(index)], None
     try:
-        picture = await asyncio.to_thread(preview, paths[int(index)], name)
+        if await is_readable(request.app[SERVICES], caller_of(request), inside(folder, name)):
+            picture = await asyncio.to_thread(preview, folder, name)
     except OutsideFolder as error:
         raise NotFound(str(error)) from None
     if picture is None:
@@ -74,19 +77,18 @@ async def show_preview(request: web.Request) -> web.Response:
 
 async def show_metadata(request: web.Request) -> web.Response:
     """What a safetensors file says of itself."""
-    folders, kind = request.app[SERVICES].folders, _kind(request)
+    services, kind = request.app[SERVICES], _kind(request)
     name = request.query.get("filename", "")
     if not name.endswith(".safetensors"):
         raise NotFound("the parameter 'filename' must name a .safetensors file")
-
-    def read() -> dict[str, Any] | None:
-        file = folders.find(kind, name)
-        return None if file is None else read_metadata(file)
-
     try:
-        metadata = await asyncio.to_thread(read)
+        file = await asyncio.to_thread(services.folders.find, kind, name)
     except OutsideFolder as error:
         raise NotFound(str(error)) from None
+    metadata = None
+    # Models that jobs have saved are all's to use, but hold the workflow of whose the job was.
+    if file is not None and await is_readable(services, caller_of(request), file):
+        metadata = await asyncio.to_thread(read_metadata, file)
     if metadata is None:
         raise NotFound(f"there is no file {name!r} with metadata among the '{kind}'")
     return json_response(metadata)

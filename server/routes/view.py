@@ -36,12 +36,16 @@ async def view(request: web.Request) -> web.StreamResponse:
 
 async def require_readable(services: Services, caller: Caller, file: Path) -> None:
     """Raises NotFound for a file that others own, as for one that is not there."""
+    if not await is_readable(services, caller, file):
+        raise NotFound(f"there is no file '{file.name}'")
+
+
+async def is_readable(services: Services, caller: Caller, file: Path) -> bool:
+    """Whether what is in a file may be told: not if others own it."""
     owner = caller.limited_to
     if owner is None:
-        return
-    owners = (await services.engine()).file_owners
-    if not await owners.may_read(owner, file):
-        raise NotFound(f"there is no file '{file.name}'")
+        return True
+    return await (await services.engine()).file_owners.may_read(owner, file)
 
 
 def _requested_file(request: web.Request, folders: Folders) -> Path:

@@ -218,3 +218,40 @@ def test_ones_own_results_can_be_read_again(keyed: KeyedServer) -> None:
     shown = image_of(ann.submit(fresh_graph()), ann)
     name = f"{shown['filename']} [{shown['type']}]"
     assert ann.run(carried(name, CARRIERS[0], "LoadImage", "image"))["outputs"]
+
+
+def test_a_saved_model_tells_its_workflow_to_its_owner_only(keyed: KeyedServer) -> None:
+    """Its weights are all's to use, as those of every model."""
+    ann, name = keyed.client("ann"), f"{uuid.uuid4()}"
+    ann.run(
+        {
+            "1": {
+                "class_type": "CheckpointLoaderSimple",
+                "inputs": {"ckpt_name": "darkroom_starter.safetensors"},
+            },
+            "2": {
+                "class_type": "VAESave",
+                "inputs": {"vae": ["1", 2], "filename_prefix": f"vae/{name}"},
+            },
+        }
+    )
+    file = f"{name}_00001_.safetensors"
+    replies = {
+        who: keyed.client(who).get("/view_metadata/vae", filename=file)
+        for who in ("ann", "root", "bob")
+    }
+    assert {who: reply.status for who, reply in replies.items()} == {
+        "ann": 200,
+        "root": 200,
+        "bob": 404,
+    }
+    assert "prompt" in replies["ann"].json()
+    missing = keyed.client("bob").get("/view_metadata/vae", filename="missing.safetensors")
+    assert replies["bob"].body.decode() == missing.body.decode().replace(
+        "missing.safetensors", file
+    )
+    assert file in keyed.client("bob").get("/models/vae").json()
+    (keyed.base / "output" / "vae" / f"{name}_00001_.png").write_bytes(picture())
+    for who, status in (("ann", 200), ("bob", 404)):
+        shown = keyed.client(who).get(f"/experiment/models/preview/vae/1/{file}")
+        assert shown.status == status
