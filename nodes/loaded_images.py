@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,19 +45,26 @@ class NotAPicture(UnidentifiedImageError):
         )
 
 
+class DamagedPicture(OSError):
+    """A file begins as a picture does, and cannot be read further."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the picture '{name}' is damaged: {reason}")
+
+
 def read_image(
     source: Content, name: str = "the file", most_pixels: int = MOST_PIXELS
 ) -> tuple[Tensor, Tensor]:
     """(IMAGE [B, H, W, 3], MASK): every frame of a file; frames of another size are skipped.
 
     The mask is 1 - alpha [B, H, W], or zeros [B, 64, 64] for a file without transparency. Raises
-    NotAPicture for a file that is none, ImageTooLarge for more than `most_pixels` in all frames
-    together; `name` is that of the file in messages.
+    NotAPicture for a file that is none, DamagedPicture, and ImageTooLarge for more than
+    `most_pixels` in all frames together; `name` is that of the file in messages.
     """
     images: list[Tensor] = []
     masks: list[Tensor] = []
     pixels = 0
-    with _tolerating_truncation(), _open(source, name, most_pixels) as file:
+    with _reading(name), _open(source, name, most_pixels) as file:
         for frame in ImageSequence.Iterator(file):
             pixels += frame.width * frame.height
             if pixels > most_pixels:
@@ -78,7 +87,7 @@ def read_mask(
 
     A file without transparency gives zeros for alpha. Raises as `read_image` does.
     """
-    with _tolerating_truncation(), _open(source, name, most_pixels) as file:
+    with _reading(name), _open(source, name, most_pixels) as file:
         picture = ImageOps.exif_transpose(file)
         if picture.getbands() != ("R", "G", "B", "A"):
             picture = _plain(picture).convert("RGBA")
@@ -116,6 +125,22 @@ def _open(source: Content, name: str, most_pixels: int) -> Image.Image:
     return image
 
 
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Within it Pillow gives what a cut-off file holds, and what it cannot read has a name."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError) as error:
+        # Errors of the system, such as that of a file that is not there, say enough.
+        if isinstance(error, UnidentifiedImageError) or getattr(error, "errno", None) is not None:
+            raise
+        raise DamagedPicture(name, str(error) or type(error).__name__) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
 def _channels(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(picture).astype(np.float32) / 255)
 
@@ -133,14 +158,3 @@ def _mask_of(picture: Image.Image) -> Tensor:
     if "A" in picture.getbands():
         return 1 - _channels(picture.getchannel("A"))
     return torch.zeros(_NO_MASK_SIDE, _NO_MASK_SIDE)
-
-
-class _tolerating_truncation:
-    """Within it Pillow gives what a cut-off file holds instead of an error."""
-
-    def __enter__(self) -> None:
-        self._before = ImageFile.LOAD_TRUNCATED_IMAGES
-        ImageFile.LOAD_TRUNCATED_IMAGES = True
-
-    def __exit__(self, *_: object) -> None:
-        ImageFile.LOAD_TRUNCATED_IMAGES = self._before

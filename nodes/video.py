@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, ClassVar, Final
@@ -16,6 +16,7 @@ from nodes.saved_images import metadata_of
 from nodes.schema import DynamicNode, SchemaNode, growing
 from nodes.sound_files import Sound
 from nodes.video_files import (
+    Crop,
     VideoCodec,
     VideoComponents,
     VideoContainer,
@@ -26,6 +27,7 @@ from nodes.video_files import (
     encode_webm,
 )
 
+_TRIM: Final = ("start_time", "duration")
 _HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
 
 
@@ -69,9 +71,10 @@ class LoadVideo(_VideoNode):
 
     DISPLAY_NAME = "Load Video"
     REQUIRED = inputs(file=(FileOptions("input_videos"), {"video_upload": True}))
+    OPTIONAL = inputs(edit=("VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}))
 
     @classmethod
-    def IS_CHANGED(cls, file: str) -> str:
+    def IS_CHANGED(cls, file: str, edit: Any = None) -> str:
         """Size and time of the file: another video under the old name is read anew."""
         return stamp(file)
 
@@ -80,9 +83,24 @@ class LoadVideo(_VideoNode):
         """Whether the file is there."""
         return check_named(file, "video")
 
-    def run(self, file: str) -> tuple[VideoInput]:
-        """The file."""
-        return (VideoFromFile(open_named(self.context, file, ("video/",))),)
+    def run(self, file: str, edit: Mapping[str, Any] | None = None) -> tuple[VideoInput]:
+        """The file, or the part of its time and its pictures that a client has chosen.
+
+        Raises ValueError for a part that there is not.
+        """
+        video = VideoFromFile(open_named(self.context, file, ("video/",)))
+        trim, crop = _numbers(edit, "trim", _TRIM), _numbers(edit, "crop", Crop._fields)
+        if any(trim):
+            video = video.as_trimmed(*trim)
+        if any(crop):
+            video = video.as_cropped(Crop(*map(int, crop)))
+        return (video,)
+
+
+def _numbers(edit: Mapping[str, Any] | None, part: str, names: Sequence[str]) -> list[float]:
+    """What an edit says about one part, zeros where it says nothing."""
+    said = (edit or {}).get(part) or {}
+    return [float(said.get(name) or 0) for name in names]
 
 
 class VideoSlice(_VideoNode):

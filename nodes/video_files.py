@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from nodes.sound_files import decode_samples, fitting_rate, resample
 
 Source: TypeAlias = str | Path | io.BytesIO
 
-_BYTES_A_PIXEL: Final = 3 * 4  # of IMAGE: three float32
+_BYTES_A_VALUE: Final = 4  # of IMAGE: float32
 _TIME_BASE: Final = 1_000_000  # of a container's duration: microseconds
 _KEEP_METADATA: Final = {"movflags": "use_metadata_tags"}  # keys of our own too
 
@@ -57,6 +57,19 @@ class VideoContainer(StrEnum):
     def get_extension(cls, value: str | VideoContainer) -> str:
         """What the file name ends with."""
         return "mp4" if VideoContainer(value) in (cls.AUTO, cls.MP4) else ""
+
+
+class Crop(NamedTuple):
+    """A rectangle in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def of(self, picture: Tensor) -> Tensor:
+        """That part of [H, W, C]."""
+        return picture[self.y : self.y + self.height, self.x : self.x + self.width]
 
 
 @dataclass
@@ -160,10 +173,18 @@ class VideoFromList(VideoFromComponents):
 class VideoFromFile(VideoInput):
     """A video file, by path or in memory; read when it is asked for."""
 
-    def __init__(self, file: Source, *, start_time: float = 0, duration: float = 0) -> None:
+    def __init__(
+        self,
+        file: Source,
+        *,
+        start_time: float = 0,
+        duration: float = 0,
+        crop: Crop | None = None,
+    ) -> None:
         self._file = file
         self._start = start_time
         self._length = duration  # 0: to the end
+        self._crop = crop  # of each picture; None: all of it
 
     @property
     def _name(self) -> str:
@@ -177,7 +198,7 @@ class VideoFromFile(VideoInput):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """As the base says; the streams of a whole file that is right already are copied."""
-        if self._start or self._length or not self._is_saved_form(format, codec):
+        if self._start or self._length or self._crop or not self._is_saved_form(format, codec):
             super().save_to(path, format, codec, metadata)
             return
         with self._open() as container:
@@ -206,11 +227,31 @@ class VideoFromFile(VideoInput):
             yield container
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0) -> VideoFromFile:
-        """A part of it."""
-        return VideoFromFile(self._file, start_time=self._start + start_time, duration=duration)
+        """A part of it, and no more than there is: raises ValueError beyond the end of a part."""
+        if self._length:
+            rest = self._length - start_time
+            if rest <= 0:
+                raise ValueError(f"nothing is left of {self._length:g} s from {start_time:g} s on")
+            duration = min(duration or rest, rest)
+        start = self._start + start_time
+        return VideoFromFile(self._file, start_time=start, duration=duration, crop=self._crop)
+
+    def as_cropped(self, crop: Crop) -> VideoFromFile:
+        """A rectangle of its pictures, as far as it lies in them. Raises ValueError without any."""
+        width, height = self.get_dimensions()
+        x, y = (
+            crop.x + (self._crop.x if self._crop else 0),
+            crop.y + (self._crop.y if self._crop else 0),
+        )
+        inside = Crop(x, y, min(crop.width, width - crop.x), min(crop.height, height - crop.y))
+        if min(crop) < 0 or min(inside.width, inside.height) < 1:
+            raise ValueError(f"{crop} is no part of pictures of {width} x {height}")
+        return VideoFromFile(self._file, start_time=self._start, duration=self._length, crop=inside)
 
     def get_dimensions(self) -> tuple[int, int]:
         """Width and height."""
+        if self._crop:
+            return self._crop.width, self._crop.height
         with self._open() as container:
             stream = container.streams.video[0]
             return stream.width, stream.height
@@ -249,8 +290,11 @@ class VideoFromFile(VideoInput):
         with self._open() as container:
             rate = Fraction(container.streams.video[0].average_rate or 1)
             for frame in self._frames(container):
-                allowance.take(frame.width * frame.height * _BYTES_A_PIXEL)
-                pictures.append(torch.from_numpy(frame.to_ndarray(format="rgb24")))
+                picture = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+                if self._crop:
+                    picture = self._crop.of(picture).clone()
+                allowance.take(picture.numel() * _BYTES_A_VALUE)
+                pictures.append(picture)
         if not pictures:
             raise ValueError(f"'{self._name}' has no picture in the asked for part")
         images = torch.stack(pictures)

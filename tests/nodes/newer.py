@@ -29,6 +29,11 @@ ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "SaveWEBM": {"images": "IMAGE"},
 }
 
+# Optional inputs that later releases added to the end, with what is declared of them.
+ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
+    "LoadVideo": {"edit": ["VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}]}
+}
+
 # Choices that open inputs, which later releases added: class -> input -> options.
 ADDED_OPTIONS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     "ResizeImageMaskNode": {

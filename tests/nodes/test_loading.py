@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from executor.file_options import FileOptionLists
 from executor.folders import OutsideFolder
 from nodes.context import installed_files, use_files
-from nodes.loaded_images import NotAPicture
+from nodes.loaded_images import DamagedPicture, NotAPicture, read_image
 from nodes.loaders import VAELoader
 from nodes.loading import LoadImage, LoadImageMask, LoadImageOutput
 from tests.nodes.context import node_context
@@ -108,3 +108,18 @@ def test_other_formats_are_read_with_all_frames_and_transparency(
 def test_an_image_of_the_output_folder_is_read(base: Path) -> None:
     assert LoadImageOutput.VALIDATE_INPUTS("output.png [output]") is True
     assert LoadImageOutput().run("output.png [output]")[0][0, 0, 0].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n" + b"x" * 30, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 17]
+)
+def test_a_damaged_picture_says_which_one_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "half.png"
+    path.write_bytes(content)
+    with pytest.raises(DamagedPicture, match=r"the picture 'half\.png' is damaged: "):
+        read_image(path, path.name)
+
+
+def test_a_picture_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "none.png")

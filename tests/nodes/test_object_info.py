@@ -11,7 +11,14 @@ import pytest
 
 from executor.worker.describe import describe
 from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
-from tests.nodes.newer import ADDED_OPTIONS, ADDED_OUTPUTS, ADDED_TO_OPTIONS, CLASSES, notation
+from tests.nodes.newer import (
+    ADDED_INPUTS,
+    ADDED_OPTIONS,
+    ADDED_OUTPUTS,
+    ADDED_TO_OPTIONS,
+    CLASSES,
+    notation,
+)
 
 REFERENCE: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[1] / "reference" / "object_info.json").read_text()
@@ -43,6 +50,12 @@ def _described(name: str) -> dict[str, Any]:
     definition = describe(name, NODE_CLASSES[name], DISPLAY_NAMES[name])
     info: dict[str, Any] = json.loads(msgspec.json.encode(definition.info))
     return info
+
+
+for _name, _added in ADDED_INPUTS.items():
+    for _key, _spec in _added.items():
+        REFERENCE[_name]["input"].setdefault("optional", {})[_key] = _spec
+        REFERENCE[_name]["input_order"].setdefault("optional", []).append(_key)
 
 
 RECORDED = [name for name in NODE_CLASSES if name not in CLASSES]

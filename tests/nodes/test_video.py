@@ -23,7 +23,7 @@ from nodes.video import (
     SaveWEBM,
     VideoSlice,
 )
-from nodes.video_files import VideoFromFile
+from nodes.video_files import Crop, VideoFromFile
 from tests.nodes.context import RecordingReporter, node_context
 from tests.nodes.test_audio import tone
 
@@ -180,3 +180,41 @@ def test_videos_are_joined_and_take_a_sound_for_all(tmp_path: Path) -> None:
     sound = tone(1.0)
     (loud,) = ConcatenateVideo().run({"video0": one, "video1": two}, sound)
     assert loud.get_components().audio is sound
+
+
+def edited(path: Path, **edit: Any) -> Any:
+    (video,) = LoadVideo().run(f"{path.name} [output]", edit)
+    return video
+
+
+def test_a_loaded_video_is_cut_and_cropped_as_the_client_says(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        (video,) = CreateVideo().run(film(8), 8)
+        shown = SaveVideo().run(video, "whole", "auto", "auto")["ui"]["images"][0]
+        path = folders.output / shown["subfolder"] / shown["filename"]
+        whole = edited(path).get_components().images
+        crop = {"x": 10, "y": 4, "width": 20, "height": 900}
+        part = edited(path, trim={"start_time": 0.25, "duration": 0.5}, crop=crop)
+        assert part.get_dimensions() == (20, 44)
+        assert torch.equal(part.get_components().images, whole[2:6, 4:, 10:30])
+        saved = VideoFromFile(save(part, tmp_path))
+        assert (saved.get_dimensions(), saved.get_frame_count()) == ((20, 44), 4)
+        again = part.as_trimmed(0.25).as_cropped(Crop(2, 0, 4, 4))
+        assert torch.equal(again.get_components().images, whole[4:6, 4:8, 12:16])
+        for nothing in ({"x": 64}, {"width": 5}, {"x": -1, "width": 5, "height": 5}):
+            with pytest.raises(ValueError, match="no part of pictures of 64 x 48"):
+                edited(path, crop=nothing)
+        with pytest.raises(ValueError, match="nothing is left"):
+            part.as_trimmed(0.5)
+
+
+def test_an_edit_of_zeros_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        (video,) = CreateVideo().run(film(4), 8)
+        SaveVideo().run(video, "whole", "auto", "auto")
+        zeros = {"x": 0, "y": 0, "width": 0, "height": 0}
+        same = edited(
+            folders.output / "whole_00001_.mp4", trim={"start_time": 0, "duration": 0}, crop=zeros
+        )
+        copied = save(same, tmp_path)
+    assert packets(copied, "video") == packets(folders.output / "whole_00001_.mp4", "video")
