@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os.path
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, get_args
 
@@ -40,6 +41,27 @@ class FileOwners:
     def __init__(self, database: Database, folders: Folders) -> None:
         self._database = database
         self._folders = folders
+        self._held: dict[Place, str] = {}  # files that are being written, and for whom
+
+    @contextmanager
+    def holding(self, owner: str) -> Iterator[Callable[[Path], None]]:
+        """Gives a function, for any thread, that makes a file the owner's until the block ends.
+
+        Else a file would be everybody's from when it has its name until its record is written.
+        """
+        held: list[Place] = []
+
+        def hold(path: Path) -> None:
+            place = self._place(path)
+            if place is not None:
+                self._held[place] = owner
+                held.append(place)
+
+        try:
+            yield hold
+        finally:
+            for place in held:
+                self._held.pop(place, None)
 
     async def forget_temp(self) -> None:
         """The folder for temporary files was emptied."""
@@ -152,10 +174,19 @@ class FileOwners:
         connection.execute(statements.insert_file, row)
 
     def _may_read(self, connection: sa.Connection, owner: str, path: Path) -> bool:
-        place, modified = self._place(path), _modified(path)
-        if place is None or modified is None:
-            return True  # a model to which the machine's owner has made a link, or nothing at all
-        found = self._owner(connection, place, modified)
+        place = self._place(path)
+        if place is None:
+            return True  # a model to which the machine's owner has made a link
+        while True:
+            held = self._held.get(place)
+            if held is not None:
+                return held == owner
+            modified = _modified(path)
+            if modified is None:
+                return True  # nothing at all
+            found = self._owner(connection, place, modified)
+            if place not in self._held and _modified(path) == modified:  # not written meanwhile
+                break
         return found == owner or (found is None and place.folder.split("/")[0] == _INPUT)
 
     def _owner(self, connection: sa.Connection, place: Place, modified: int) -> str | None:

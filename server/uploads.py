@@ -138,6 +138,11 @@ class Stored:
 # The files of one owner in a folder, with their modification times in ns.
 Own: TypeAlias = Mapping[str, int]
 ListOwn: TypeAlias = Callable[[Path], Awaitable[Own]]
+Hold: TypeAlias = Callable[[Path], None]  # called before a file appears, in a thread
+
+
+def _hold_nothing(path: Path) -> None:
+    pass
 
 
 class Uploads:
@@ -149,7 +154,11 @@ class Uploads:
         self._naming = asyncio.Lock()
 
     async def place(
-        self, upload: Upload, content: IO[bytes], list_own: ListOwn | None = None
+        self,
+        upload: Upload,
+        content: IO[bytes],
+        list_own: ListOwn | None = None,
+        hold: Hold = _hold_nothing,
     ) -> Stored:
         """Store the content under the upload's name or a free one like it.
 
@@ -160,7 +169,7 @@ class Uploads:
         async with self._naming:
             own = None if list_own is None else await list_own(target.parent)
             stored = await asyncio.to_thread(
-                self._place, folder, target, content, upload.overwrites, own
+                self._place, folder, target, content, upload.overwrites, own, hold
             )
         return Stored(path=stored, name=stored.relative_to(folder).as_posix())
 
@@ -176,7 +185,13 @@ class Uploads:
         return folder, target
 
     def _place(
-        self, folder: Path, target: Path, content: IO[bytes], overwrite: bool, own: Own | None
+        self,
+        folder: Path,
+        target: Path,
+        content: IO[bytes],
+        overwrite: bool,
+        own: Own | None,
+        hold: Hold,
     ) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)  # folders in the name itself must exist
@@ -186,6 +201,7 @@ class Uploads:
                 target, is_there = self._free_name(target, content, own)
                 if is_there:
                     return target
+            hold(target)
             _write(target, content)
         except OSError as error:
             raise BadRequest(

@@ -53,8 +53,9 @@ async def _place(request: web.Request, upload: Upload, content: IO[bytes]) -> we
     else:
         owners = (await services.engine()).file_owners
         list_own = None if caller.sees_all else partial(owners.written_by, caller.owner)
-        stored = await services.uploads.place(upload, content, list_own)
-        await owners.claim(caller.owner, stored.path)
+        with owners.holding(caller.owner) as hold:
+            stored = await services.uploads.place(upload, content, list_own, hold)
+            await owners.claim(caller.owner, stored.path)
     name = stored.name
     return json_response({"name": name, "subfolder": upload.subfolder, "type": upload.file_type})
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import os
+import threading
 import urllib.parse
 import uuid
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.attacks.conftest import KeyedServer
-from tests.client import Client, Reply
+from tests.client import Client, Reply, wait_until
 from tests.server.graphs import fresh_graph
 
 
@@ -131,6 +133,34 @@ def test_uploads_are_their_owners(keyed: KeyedServer) -> None:
             "2": {"class_type": "RoutesPackShow", "inputs": {"text": ["1", 0]}},
         },
     )
+
+
+def test_an_upload_is_nobodys_at_no_moment(keyed: KeyedServer) -> None:
+    """Who asks all the time for a name sees nothing between a file and its record."""
+    ann, name, ended = keyed.client("ann"), f"{uuid.uuid4()}.png", threading.Event()
+    statuses: set[int] = set()
+    path = "/view?" + urllib.parse.urlencode({"filename": name, "type": "input"})
+    address = urllib.parse.urlsplit(keyed.process.address)
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+        while not ended.is_set():
+            connection.request("GET", path, headers={"X-API-Key": keyed.keys["bob"]})
+            with connection.getresponse() as answer:
+                answer.read()
+                statuses.add(answer.status)
+        connection.close()
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    wait_until(lambda: statuses, what="Bob asks")
+    for colour in ("red", "green", "blue") * 5:
+        upload(ann, name, picture(colour), overwrite="true")
+    ended.set()
+    for asker in askers:
+        asker.join()
+    assert statuses == {404}
 
 
 def test_folders_of_others_are_not_offered_nor_told(keyed: KeyedServer) -> None:

@@ -180,3 +180,14 @@ def test_hidden_files_are_no_choices() -> None:
     assert required["video"][1]["options"] == ["c.mp4"]
     assert required["sampler"] == [["a.png", "euler"]]
     assert without_choices(LOADER, LOADER.info, frozenset()) is LOADER.info
+
+
+async def test_a_file_is_its_owners_before_its_record_is_written(
+    owners: FileOwners, folders: Folders
+) -> None:
+    with owners.holding("ann") as hold:
+        hold(folders.input / "a.png")
+        file = make(folders.input, "a.png")
+        assert await owners.may_read("ann", file)
+        assert not await owners.may_read("bob", file)
+    assert await owners.may_read("bob", file), "nobody has claimed it"
