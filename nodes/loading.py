@@ -28,7 +28,7 @@ class _ImageReader(Node):
         return digest(image)
 
     @classmethod
-    def VALIDATE_INPUTS(cls, image: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, image: str | None) -> bool | str:
         """Whether the file is there; a name may be annotated, as in `a.png [output]`."""
         return check_named(image, "image")
 

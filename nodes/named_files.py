@@ -84,13 +84,13 @@ def stamp(name: str) -> str:
     return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
 
 
-def check_named(name: str, kind: str) -> bool | str:
+def check_named(name: str | None, kind: str) -> bool | str:
     """For VALIDATE_INPUTS: whether a file is there, or what is wrong with its name.
 
     A name may be annotated, as in `a.png [output]`. Whether a URL may be used is found out when it
-    is.
+    is, and so is what is wrong with a name that another node gives (None).
     """
-    if is_url(name):
+    if name is None or is_url(name):
         return True
     try:
         path = installed_files().annotated_path(name)

@@ -62,7 +62,7 @@ def private(keyed: KeyedServer) -> str:
 
 
 @pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: str(carrier["class_type"]))
-@pytest.mark.parametrize("reader", ["LoadImage", "WebcamCapture"])
+@pytest.mark.parametrize("reader", ["LoadImage", "LoadImageOutput", "WebcamCapture"])
 def test_a_name_that_another_node_gives_reads_no_file_of_others(
     keyed: KeyedServer, private: str, carrier: dict[str, Any], reader: str
 ) -> None:
