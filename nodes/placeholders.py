@@ -1,10 +1,10 @@
-"""Nodes that older workflows have, and that have nothing to do any more."""
+"""Nodes of older and later releases that have nothing to do here."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from nodes.base import inputs
+from nodes.base import Declared, inputs
 from nodes.schema import SchemaNode
 
 
@@ -53,3 +53,28 @@ class FluxKVCache(_Unchanged):
 
     DISPLAY_NAME = "Flux KV Cache"
     REQUIRED = inputs(model=("MODEL",))
+
+
+_CACHE_TYPE: Final[Declared] = (["default", "int8", "int4"], {"default": "default"})
+
+
+class QwenImage21Cache(_Unchanged):
+    """Passes a model on: what it reads of the prompt is worked out in each step."""
+
+    DISPLAY_NAME = "Qwen-Image 2.1 Cache"
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_qwen"
+    EXPERIMENTAL = True
+    REQUIRED = inputs(
+        model=("MODEL",),
+        device=(["auto", "gpu", "cpu", "off"], {"default": "auto"}),
+        dtype=_CACHE_TYPE,
+    )
+
+
+class WanAnimate2Cache(_Unchanged):
+    """Passes a model on: what it reads of the pose is worked out in each step."""
+
+    DISPLAY_NAME = "Wan Animate 2 Cache"
+    REQUIRED = inputs(
+        model=("MODEL",), device=(["cpu", "gpu"], {"default": "cpu"}), dtype=_CACHE_TYPE
+    )

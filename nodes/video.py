@@ -15,6 +15,7 @@ from nodes.saved_files import save_files, target_for
 from nodes.saved_images import metadata_of
 from nodes.schema import DynamicNode, SchemaNode, growing
 from nodes.sound_files import Sound
+from nodes.video_encoding import encode_webm
 from nodes.video_files import (
     Crop,
     VideoCodec,
@@ -24,7 +25,6 @@ from nodes.video_files import (
     VideoFromFile,
     VideoFromList,
     VideoInput,
-    encode_webm,
 )
 
 _TRIM: Final = ("start_time", "duration")

@@ -1,9 +1,8 @@
-"""Videos: read from files, or made of images and sound. Decoding and encoding are PyAV's."""
+"""Videos: read from files, or made of images and sound. Decoding is PyAV's."""
 
 from __future__ import annotations
 
 import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,18 +15,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from nodes.context import current_context, is_in_call
 from nodes.decoded_media import Allowance
-from nodes.sound_files import decode_samples, fitting_rate, resample
+from nodes.sound_files import decode_samples, resample
+from nodes.video_encoding import copy_streams, encode_video
 
 Source: TypeAlias = str | Path | io.BytesIO
 
 _BYTES_A_VALUE: Final = 4  # of IMAGE: float32
 _TIME_BASE: Final = 1_000_000  # of a container's duration: microseconds
-_KEEP_METADATA: Final = {"movflags": "use_metadata_tags"}  # keys of our own too
-
-# codec -> encoder, form of pixels
-_WEBM: Final = {"vp9": ("libvpx-vp9", "yuv420p"), "av1": ("libsvtav1", "yuv420p10le")}
 
 
 class VideoCodec(StrEnum):
@@ -97,7 +92,8 @@ class VideoInput(ABC):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """Write an MP4 file with H.264 pictures to a path or a file object."""
-        encode_video(self.get_components(), path, metadata)
+        parts = self.get_components()
+        encode_video(parts.images, parts.frame_rate, parts.audio, path, metadata)
 
     def get_stream_source(self) -> Any:
         """A path or file object that holds the video as a file."""
@@ -239,11 +235,9 @@ class VideoFromFile(VideoInput):
     def as_cropped(self, crop: Crop) -> VideoFromFile:
         """A rectangle of its pictures, as far as it lies in them. Raises ValueError without any."""
         width, height = self.get_dimensions()
-        x, y = (
-            crop.x + (self._crop.x if self._crop else 0),
-            crop.y + (self._crop.y if self._crop else 0),
-        )
-        inside = Crop(x, y, min(crop.width, width - crop.x), min(crop.height, height - crop.y))
+        left, top, *_ = self._crop or (0, 0)
+        sides = min(crop.width, width - crop.x), min(crop.height, height - crop.y)
+        inside = Crop(left + crop.x, top + crop.y, *sides)
         if min(crop) < 0 or min(inside.width, inside.height) < 1:
             raise ValueError(f"{crop} is no part of pictures of {width} x {height}")
         return VideoFromFile(self._file, start_time=self._start, duration=self._length, crop=inside)
@@ -326,100 +320,3 @@ class VideoFromFile(VideoInput):
         samples = decoded[None]
         first = round(self._start * rate)
         return {"waveform": samples[..., first:last], "sample_rate": rate}
-
-
-def copy_streams(source: Any, target: Any, metadata: Mapping[str, Any] | None) -> None:
-    """Write the pictures and sound of an open container into an MP4 file as they are coded."""
-    import av
-
-    with av.open(_av_target(target), "w", format="mp4", options=_KEEP_METADATA) as container:
-        _add_metadata(container, {**source.metadata, **(metadata or {})})
-        kept = [*source.streams.video[:1], *source.streams.audio[:1]]
-        copies = {stream.index: container.add_stream_from_template(stream) for stream in kept}
-        for packet in source.demux(kept):
-            if packet.dts is not None:
-                packet.stream = copies[packet.stream.index]
-                container.mux(packet)
-
-
-def encode_video(
-    components: VideoComponents, target: Any, metadata: Mapping[str, Any] | None
-) -> None:
-    """Write an MP4 file; odd sizes lose a row or column, which H.264 cannot have."""
-    import av
-
-    images = components.images
-    height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
-    if not (len(images) and height and width):
-        raise ValueError("a video takes at least one image of at least 2 x 2 pixels")
-    with av.open(_av_target(target), "w", format="mp4", options=_KEEP_METADATA) as container:
-        _add_metadata(container, metadata or {})
-        stream: Any = container.add_stream("h264", rate=_rate(components.frame_rate))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        sound = components.audio
-        sound_stream: Any = None
-        if sound is not None:
-            rate_hz = fitting_rate(int(sound["sample_rate"]), "aac")
-            waveform = sound["waveform"][0][:2].detach().float().cpu()
-            waveform = resample(waveform, int(sound["sample_rate"]), rate_hz)
-            samples = waveform.contiguous().numpy()
-            layout = "mono" if samples.shape[0] == 1 else "stereo"
-            sound_stream = container.add_stream("aac", rate=rate_hz, layout=layout)
-        _encode_images(container, stream, images[:, :height, :width])
-        if sound_stream is not None:
-            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-            frame.sample_rate = rate_hz
-            frame.pts = 0
-            container.mux(sound_stream.encode(frame))
-            container.mux(sound_stream.encode(None))
-
-
-def encode_webm(
-    images: Tensor,
-    target: Any,
-    *,
-    codec: str,
-    fps: float,
-    crf: float,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Write images [T, H, W, C] as a WebM film; `codec` is vp9 or av1, `crf` 0 (best) to 63."""
-    import av
-
-    encoder, pixels = _WEBM[codec]
-    with av.open(_av_target(target), "w", format="webm") as container:
-        _add_metadata(container, metadata)
-        stream: Any = container.add_stream(encoder, rate=_rate(fps))
-        stream.width, stream.height = images.shape[2], images.shape[1]
-        stream.pix_fmt = pixels
-        stream.bit_rate = 0  # the quality decides alone
-        stream.options = {"crf": str(round(crf))}
-        _encode_images(container, stream, images)
-
-
-def _encode_images(container: Any, stream: Any, images: Tensor) -> None:
-    import av
-
-    for image in images:
-        if is_in_call():
-            current_context().check_interrupted()
-        rgb = image[..., :3] if image.shape[-1] > 1 else image.expand(-1, -1, 3)
-        pixels = (rgb.detach().to("cpu", torch.float32) * 255.0).clamp(0, 255).to(torch.uint8)
-        frame = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), format="rgb24")
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
-
-
-def _add_metadata(container: Any, metadata: Mapping[str, Any]) -> None:
-    for key, value in metadata.items():
-        container.metadata[key] = (
-            value if isinstance(value, str) else json.dumps(value, default=str)
-        )
-
-
-def _rate(fps: Fraction | float) -> Fraction:
-    return Fraction(round(fps * 1000), 1000)
-
-
-def _av_target(target: Any) -> Any:
-    return str(target) if isinstance(target, Path) else target

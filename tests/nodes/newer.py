@@ -92,6 +92,13 @@ CLASSES: Final[Mapping[str, str]] = {
         "(model: MODEL; attention: {pytorch attention/comfy kitchen attention}=pytorch attention) "
         "-> model: MODEL"
     ),
+    "QwenImage21Cache": (
+        "experimental (model: MODEL; device: {auto/gpu/cpu/off}=auto; "
+        "dtype: {default/int8/int4}=default) -> MODEL"
+    ),
+    "WanAnimate2Cache": (
+        "(model: MODEL; device: {cpu/gpu}=cpu; dtype: {default/int8/int4}=default) -> MODEL"
+    ),
     "PrimitiveBoundingBox": (
         "(x: INT=0(0..16384); y: INT=0(0..16384); width: INT=512(1..16384); "
         "height: INT=512(1..16384)) -> BOUNDING_BOX"

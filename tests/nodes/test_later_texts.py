@@ -15,7 +15,12 @@ from nodes.curves import CurveEditor
 from nodes.custom_sampling.schedulers import Ideogram4Scheduler
 from nodes.image_regions import ImageCropV2
 from nodes.json_prompts import BuildJsonPromptIdeogram
-from nodes.placeholders import FluxKVCache, ModelAttentionBackend
+from nodes.placeholders import (
+    FluxKVCache,
+    ModelAttentionBackend,
+    QwenImage21Cache,
+    WanAnimate2Cache,
+)
 from nodes.primitives import PrimitiveBoundingBox
 from nodes.saved_conditioning import ConditioningLoader
 from tests.nodes.context import node_context
@@ -137,6 +142,8 @@ def test_what_only_changes_speed_passes_a_model_on() -> None:
     model = object()
     assert ModelAttentionBackend().run(model=model, attention="pytorch attention") == (model,)
     assert FluxKVCache().run(model=model) == (model,)
+    assert QwenImage21Cache().run(model=model, device="gpu", dtype="int8") == (model,)
+    assert WanAnimate2Cache().run(model=model, device="gpu", dtype="int8") == (model,)
 
 
 def saved(base: Path, tensors: dict[str, torch.Tensor], options: Any = None) -> str:
