@@ -46,8 +46,12 @@ def replace(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [delete(""), delete("-wal"), delete("", "-wal", "-shm"), replace],
-    ids=["database", "log", "all", "replaced"],
+    [
+        pytest.param(delete(""), id="database", marks=pytest.mark.slow),
+        pytest.param(delete("-wal"), id="log", marks=pytest.mark.slow),
+        pytest.param(delete("", "-wal", "-shm"), id="all"),
+        pytest.param(replace, id="replaced", marks=pytest.mark.slow),
+    ],
 )
 def test_a_database_that_is_taken_away_is_written_anew(
     servers: Servers, harm: Callable[[Path], None]
@@ -82,6 +86,7 @@ def is_kept_or_refused(client: Client, reply: Reply) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_database_that_is_cut_short_refuses_prompts_until_it_is_whole(servers: Servers) -> None:
     server = servers()
     client = server.client
@@ -105,6 +110,7 @@ def test_a_database_that_is_cut_short_refuses_prompts_until_it_is_whole(servers:
     assert client.history("refused") is None
 
 
+@pytest.mark.slow
 def test_bytes_that_are_overwritten_cost_the_records_that_they_were_of(servers: Servers) -> None:
     server = servers()
     client = server.client
@@ -168,6 +174,7 @@ def test_whatever_bytes_are_overwritten_the_server_answers(servers: Servers) -> 
     assert server.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_in_the_middle_of_a_commit_keeps_whole_prompts_only(
     servers: Servers,
 ) -> None:

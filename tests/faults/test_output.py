@@ -82,7 +82,7 @@ def test_a_server_whose_output_nobody_reads_goes_on(tmp_path: Path) -> None:
     os.close(reading)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+@pytest.mark.parametrize("kind", ["pipe", pytest.param("terminal", marks=pytest.mark.slow)])
 def test_a_server_whose_reader_goes_away_goes_on(tmp_path: Path, kind: str) -> None:
     base = install(tmp_path)
     reading, writing = os.pipe() if kind == "pipe" else pty.openpty()
@@ -92,6 +92,7 @@ def test_a_server_whose_reader_goes_away_goes_on(tmp_path: Path, kind: str) -> N
         fill_and_check(client, base)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_started_without_output_works(tmp_path: Path) -> None:
     base = install(tmp_path)
     with server_that_writes_to(subprocess.DEVNULL, base, *CLOSED) as (client, _):

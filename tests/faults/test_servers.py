@@ -81,6 +81,7 @@ def _wait_for_starts(path: Path, count: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_server_parks_what_runs_in_time(servers: Servers) -> None:
     first = servers()
     running = submit_and_wait_for_start(first, "hold the lock")

@@ -20,7 +20,7 @@ NOHUP = ("bash", "-c", 'trap "" HUP; exec "$@"', "bash")  # starts what follows
     "numbers",
     [
         pytest.param([signal.SIGHUP], id="SIGHUP"),
-        pytest.param([signal.SIGINT, signal.SIGINT], id="SIGINT twice"),
+        pytest.param([signal.SIGINT, signal.SIGINT], id="SIGINT twice", marks=pytest.mark.slow),
         pytest.param([signal.SIGTERM, signal.SIGTERM], id="SIGTERM twice", marks=pytest.mark.slow),
         pytest.param([signal.SIGHUP, signal.SIGTERM], id="both", marks=pytest.mark.slow),
     ],
@@ -40,6 +40,7 @@ def test_what_ends_a_server_costs_no_prompt(
     assert ids_of(queue["queue_running"] + queue["queue_pending"]) == [running, waiting]
 
 
+@pytest.mark.slow
 def test_a_server_under_nohup_survives_its_terminal(servers: Servers) -> None:
     base = install(servers.folder / "base")
     server = start_server(base, launcher=NOHUP)

@@ -44,7 +44,9 @@ def locked(base: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("cause", ["the disk is full", "the database is locked"])
+@pytest.mark.parametrize(
+    "cause", ["the disk is full", pytest.param("the database is locked", marks=pytest.mark.slow)]
+)
 def test_without_room_for_jobs_none_is_accepted_and_none_is_lost(
     servers: Servers, cause: str
 ) -> None:
@@ -94,6 +96,7 @@ def test_without_room_for_pictures_the_prompt_fails_and_leaves_no_half_file(
     assert len(list((server.base / "output").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_an_output_folder_that_cannot_be_written_fails_the_prompt_only(servers: Servers) -> None:
     server = servers()
     client = server.client
@@ -147,6 +150,7 @@ def test_a_read_only_output_folder_fails_the_prompt_only(servers: Servers) -> No
     assert assert_works(client) == worker
 
 
+@pytest.mark.slow
 def test_a_read_only_base_folder_ends_the_start_with_a_reason(servers: Servers) -> None:
     assert_works(servers().client)
     base = servers.started[0].base

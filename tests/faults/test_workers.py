@@ -122,6 +122,7 @@ def test_a_prompt_whose_check_hangs_is_refused_and_nobody_waits_for_it(servers: 
     assert assert_works(client) != before
 
 
+@pytest.mark.slow
 def test_an_idle_worker_in_which_a_check_holds_the_lock_is_replaced(servers: Servers) -> None:
     client = servers(check_timeout=2).client
     before = assert_works(client)
@@ -239,6 +240,7 @@ def test_what_a_node_leaves_behind_does_not_meet_the_next_prompt(
     assert (assert_works(client) != before) is costs_the_worker
 
 
+@pytest.mark.slow
 def test_a_prompt_that_kills_every_worker_is_given_up(servers: Servers) -> None:
     server = servers(job_attempts=2)
     client = server.client
@@ -283,6 +285,7 @@ def test_a_worker_is_replaced_after_as_many_prompts_as_it_may_run(servers: Serve
     assert processes == [first, first, second]
 
 
+@pytest.mark.slow
 def test_a_worker_that_keeps_much_memory_is_replaced_after_its_prompt(servers: Servers) -> None:
     client = servers(worker_max_memory=0.01).client
     assert assert_works(client) != assert_works(client)
