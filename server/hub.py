@@ -42,6 +42,7 @@ class Connection:
         self.address = address
         self.sees_all = sees_all  # hears of jobs of all owners that have no client
         self.features: dict[str, Any] = {}
+        self.remaining = 0  # jobs that it was told of last
         self._transport = transport
         self._limit = limit
         self._loop = asyncio.get_running_loop()
@@ -178,11 +179,17 @@ class Hub:
             target.hold(_LEAD_S if _LATE_LISTENERS.match(user_agent) else 0)
 
     def queue_changed(self, remaining: int) -> None:
-        """Tell all clients how many of the jobs that they may see wait or run."""
+        """Tell all clients how many of the jobs that they may see wait or run.
+
+        Those that see their own only are not told when others begin and end.
+        """
         self._remaining = remaining
         frames_of: dict[int, bytes] = {}
         for connection in self._targets.values():
             count = self._remaining_for(connection)
+            if count == connection.remaining and not connection.sees_all:
+                continue
+            connection.remaining = count
             if count not in frames_of:
                 frames_of[count] = self._status_frame(connection)
             connection.send(frames_of[count])
@@ -269,7 +276,8 @@ class Hub:
         return self._remaining if connection.sees_all else self.remaining_of(owner)
 
     def _status_frame(self, connection: Connection, *, greets: bool = False) -> bytes:
-        exec_info = {"queue_remaining": self._remaining_for(connection)}
+        connection.remaining = self._remaining_for(connection)
+        exec_info = {"queue_remaining": connection.remaining}
         data: dict[str, Any] = {"status": {"exec_info": exec_info}}
         if greets:
             data["sid"] = connection.address.client_id
