@@ -15,7 +15,7 @@ from nodes.saved_files import save_files, target_for
 from nodes.saved_images import metadata_of
 from nodes.schema import DynamicNode, SchemaNode, growing
 from nodes.sound_files import Sound
-from nodes.video_encoding import encode_webm
+from nodes.video_encoding import FilmForm, encode_video, encode_webm, film_form
 from nodes.video_files import (
     Crop,
     VideoCodec,
@@ -27,6 +27,7 @@ from nodes.video_files import (
     VideoInput,
 )
 
+_CODING: Final = "format.codec.encoding"
 _TRIM: Final = ("start_time", "duration")
 _HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
 
@@ -166,33 +167,52 @@ class SaveVideo(_VideoNode):
     RETURN_NAMES = ("video",)
     OUTPUT_NODE = True
     IN_BACKGROUND = True
+    ACCEPT_ALL_INPUTS: ClassVar[bool] = True  # `format.codec` and more of later releases
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, format: str, codec: str = "auto") -> bool | str:
+        """Whether they go together; later releases have more than are listed."""
+        try:
+            film_form(format, codec)
+        except ValueError as error:
+            return str(error)
+        return True
 
     def run(
         self,
         video: VideoInput,
         filename_prefix: str,
         format: str,
-        codec: str,
+        codec: str = "auto",
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
+        **later: Any,
     ) -> dict[str, Any]:
-        """A file that needs no other coding is copied. The workflow goes into it unless off."""
+        """A file that needs no other coding is copied. The workflow goes into it unless off.
+
+        Raises ValueError for a codec that the container cannot have.
+        """
         context = self.context
+        crf = later.get(f"{_CODING}.crf") if later.get(_CODING) == "re-encode" else None
+        form = film_form(format, later.get("format.codec", codec), crf)
         width, height = video.get_dimensions()
         metadata = metadata_of(context.settings, prompt, extra_pnginfo) or None
         saved = save_files(
             target_for(context, filename_prefix, width=width, height=height),
-            [
-                lambda path: video.save_to(
-                    str(path),
-                    format=VideoContainer(format),
-                    codec=VideoCodec(codec),
-                    metadata=metadata,
-                )
-            ],
-            VideoContainer.get_extension(format),
+            [lambda path: _write(video, str(path), form, metadata)],
+            form.container,
         )
         return {"ui": {"images": saved, "animated": (True,)}, "result": (video,)}
+
+
+def _write(
+    video: VideoInput, path: str, form: FilmForm, metadata: Mapping[str, Any] | None
+) -> None:
+    if form == FilmForm():
+        video.save_to(path, VideoContainer.MP4, VideoCodec.H264, metadata)
+        return
+    parts = video.get_components()
+    encode_video(parts.images, parts.frame_rate, parts.audio, path, metadata, form)
 
 
 class SaveWEBM(_VideoNode):

@@ -218,3 +218,51 @@ def test_an_edit_of_zeros_leaves_the_file_as_it_is(tmp_path: Path) -> None:
         )
         copied = save(same, tmp_path)
     assert packets(copied, "video") == packets(folders.output / "whole_00001_.mp4", "video")
+
+
+@pytest.mark.parametrize(
+    ("format", "chosen", "name", "codec"),
+    [
+        ("auto", {}, "mp4", "h264"),
+        ("auto", {"format.codec": "av1"}, "webm", "av1"),
+        ("mkv", {"format.codec": "auto"}, "mkv", "h264"),
+        ("webm", {}, "webm", "av1"),
+        ("mp4", {"format.codec": "av1"}, "mp4", "av1"),
+    ],
+)
+def test_films_take_the_forms_of_later_releases(
+    tmp_path: Path, format: str, chosen: dict[str, Any], name: str, codec: str
+) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(4, 64, 96), 8, tone(rate=16000))
+        result = SaveVideo().run(video, "f", format, prompt={"n": 1}, **chosen)
+        path = path_of(result, tmp_path)
+    assert path.suffix == f".{name}"
+    with av.open(str(path)) as container:
+        decoder = {"h264": "h264", "av1": "libdav1d"}[codec]
+        assert container.streams.video[0].codec.name == decoder
+        assert container.streams.audio[0].codec.name == ("opus" if name == "webm" else "aac")
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+        assert json.loads(tags["prompt"]) == {"n": 1}
+        assert len(list(container.decode(video=0))) == 4
+
+
+def test_a_film_is_coded_anew_with_the_loss_that_is_asked_for(tmp_path: Path) -> None:
+    coding: dict[str, Any] = {"format.codec": "h264", "format.codec.encoding": "re-encode"}
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(torch.rand(4, 64, 64, 3), 8)
+        sizes = []
+        for crf in (5, 51):
+            result = SaveVideo().run(
+                video, "f", "mp4", **coding | {"format.codec.encoding.crf": crf}
+            )
+            sizes.append(path_of(result, tmp_path).stat().st_size)
+    assert sizes[0] > 3 * sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("format", "codec", "message"),
+    [("webm", "h264", "webm files hold av1, not 'h264'"), ("avi", "auto", "not 'avi'")],
+)
+def test_what_does_not_go_together_is_refused(format: str, codec: str, message: str) -> None:
+    assert message in str(SaveVideo.VALIDATE_INPUTS(format, codec))
