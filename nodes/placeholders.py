@@ -26,6 +26,7 @@ class WanBlockSwap(SchemaNode):
 class _Unchanged(SchemaNode):
     """A node of later releases that changes how fast a model runs, never what it gives."""
 
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_nop"
     CATEGORY = "advanced/model"
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ("MODEL",)
 
