@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -128,19 +129,30 @@ def decode_samples(container: Any, name: str, length: int | None = None) -> Tens
 
 
 _ZERO_CROSSINGS: Final = 6  # of the filter, on each side
+_MOST_PLACES: Final = 1_000_000  # old times new: all filters together
 _ROLLOFF: Final = 0.99  # of the lower rate's limit, above which nothing is left
+
+
+def _ratio(rate: int, new_rate: int) -> Fraction:
+    """Of two rates; near it where the exact one would take too many filters."""
+    ratio = Fraction(new_rate, rate)
+    if ratio.numerator * ratio.denominator <= _MOST_PLACES:
+        return ratio
+    return ratio.limit_denominator(math.isqrt(int(_MOST_PLACES / ratio)))
 
 
 def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
     """Sounds [..., T] at another rate, band-limited; T becomes ceil(T * new_rate / rate).
 
     Interpolation with a sinc function under a Hann window (J. O. Smith, Digital Audio Resampling,
-    https://ccrma.stanford.edu/~jos/resample/), with the parameters that torchaudio has.
+    https://ccrma.stanford.edu/~jos/resample/), with the parameters that torchaudio has. Odd rates,
+    such as 44101, have their ratio off by a millionth. Raises MediaTooLarge.
     """
     if rate == new_rate:
         return waveform
-    shared = math.gcd(rate, new_rate)
-    old, new = rate // shared, new_rate // shared
+    new, old = _ratio(rate, new_rate).as_integer_ratio()
+    made = waveform[..., :1].numel() * math.ceil(new * waveform.shape[-1] / old)
+    Allowance(f"a sound of {rate} Hz").take(made * waveform.element_size())
     cutoff = min(old, new) * _ROLLOFF
     width = math.ceil(_ZERO_CROSSINGS * old / cutoff)
     # One filter for each of the `new` places that samples take between the old ones.

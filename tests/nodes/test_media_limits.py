@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from nodes.audio import AudioConcat
 from nodes.audio_files import LoadAudio, SaveAudio
 from nodes.context import Interrupted, NodeSettings
 from nodes.decoded_media import MediaTooLarge
+from nodes.sound_files import Sound, resample
 from nodes.video import CreateVideo, GetVideoComponents, LoadVideo, SaveVideo, VideoSlice
 from tests.nodes.context import RecordingReporter, node_context
 from tests.nodes.test_audio import tone
@@ -80,3 +82,21 @@ def test_decoding_ends_when_the_prompt_is_interrupted(tmp_path: Path, film: str)
         reporter.interrupted = True
         with pytest.raises(Interrupted):
             GetVideoComponents().run(video)
+
+
+def test_a_sound_of_an_odd_rate_is_brought_to_another() -> None:
+    hertz, rate = 440, 44101
+    phase = 2 * torch.pi * hertz * torch.arange(rate, dtype=torch.float64) / rate
+    made = resample(phase.sin().float()[None, None], rate, 48000)[0, 0]
+    expected = (2 * torch.pi * hertz * torch.arange(48000, dtype=torch.float64) / 48000).sin()
+    assert abs(made.shape[0] - 48000) <= 1
+    assert (made[500:47500] - expected[500:47500]).abs().max() < 0.01
+
+
+def test_a_sound_of_a_low_rate_is_not_blown_up(tmp_path: Path) -> None:
+    slow: Sound = {"waveform": torch.zeros(1, 1, 1000), "sample_rate": 1}
+    with (
+        node_context(tmp_path, settings=NodeSettings(max_media_bytes=1_000_000)),
+        pytest.raises(MediaTooLarge, match="'a sound of 1 Hz'"),
+    ):
+        AudioConcat().run(slow, tone(), "after")
