@@ -27,6 +27,7 @@ from nodes.video_files import (
     VideoInput,
 )
 
+_H264_LOSS: Final = 23.0  # what is taken where a new coding is asked for, and no loss said
 _CODING: Final = "format.codec.encoding"
 _TRIM: Final = ("start_time", "duration")
 _HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
@@ -193,8 +194,9 @@ class SaveVideo(_VideoNode):
         Raises ValueError for a codec that the container cannot have.
         """
         context = self.context
-        crf = later.get(f"{_CODING}.crf") if later.get(_CODING) == "re-encode" else None
-        form = film_form(format, later.get("format.codec", codec), crf)
+        form = film_form(format, later.get("format.codec", codec))
+        if later.get(_CODING) == "re-encode":
+            form = replace(form, crf=later.get(f"{_CODING}.crf", form.crf or _H264_LOSS))
         width, height = video.get_dimensions()
         metadata = metadata_of(context.settings, prompt, extra_pnginfo) or None
         saved = save_files(

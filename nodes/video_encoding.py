@@ -49,7 +49,7 @@ class FilmForm:
         return "opus" if self.container == "webm" else "aac"
 
 
-def film_form(container: str, codec: str, crf: float | None = None) -> FilmForm:
+def film_form(container: str, codec: str) -> FilmForm:
     """The form of a container (or `auto`) and a codec (or `auto`).
 
     Raises ValueError for what is not known, or does not go together.
@@ -62,9 +62,7 @@ def film_form(container: str, codec: str, crf: float | None = None) -> FilmForm:
     if codec not in ("auto", *known):
         raise ValueError(f"{container} files hold {' or '.join(known)}, not {codec!r}")
     chosen = known[0] if codec == "auto" else codec
-    if crf is None and chosen == "av1":
-        crf = _AV1_LOSS
-    return FilmForm(container=container, codec=chosen, crf=crf)
+    return FilmForm(container=container, codec=chosen, crf=_AV1_LOSS if chosen == "av1" else None)
 
 
 def copy_streams(source: Any, target: Any, metadata: Mapping[str, Any] | None) -> None:

@@ -266,3 +266,12 @@ def test_a_film_is_coded_anew_with_the_loss_that_is_asked_for(tmp_path: Path) ->
 )
 def test_what_does_not_go_together_is_refused(format: str, codec: str, message: str) -> None:
     assert message in str(SaveVideo.VALIDATE_INPUTS(format, codec))
+
+
+def test_a_file_is_coded_anew_where_that_is_asked_for_without_a_loss(tmp_path: Path) -> None:
+    coding: dict[str, Any] = {"format.codec": "h264", "format.codec.encoding": "re-encode"}
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(torch.rand(4, 64, 64, 3), 8)
+        first = save(video, tmp_path)
+        second = path_of(SaveVideo().run(VideoFromFile(first), "f", "mp4", **coding), tmp_path)
+    assert packets(second, "video") != packets(first, "video")
