@@ -71,7 +71,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     page = config.getoption("--parity-page")
-    if page is not None:
+    if page is not None and not hasattr(config, "workeroutput"):  # from the results of all
         Path(page).write_text(config.stash[_REPORT].page(), encoding="utf-8")
     lines = config.stash[_REPORT].lines()
     if lines:
