@@ -51,6 +51,13 @@ class ServerProcess:
             for line in stream:
                 self.log.append(line.rstrip("\n"))
 
+    def wait_for_log(self, *parts: str) -> None:
+        """Wait for a line with these parts: what is logged comes through a pipe or two."""
+        wait_until(
+            lambda: any(all(part in line for part in parts) for line in self.log),
+            what=f"the log says {parts}",
+        )
+
     def find_address(self) -> str | None:
         """Where it listens, from its log."""
         if self.process.poll() is not None:

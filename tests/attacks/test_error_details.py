@@ -80,7 +80,7 @@ def test_errors_tell_others_neither_paths_nor_tracebacks(discreet: ServerProcess
     assert (error["exception_type"], error["traceback"]) == ("FileNotFoundError", [])
     assert "file.txt" in error["exception_message"]
     assert set(error) >= {"node_id", "node_type", "executed", "current_inputs", "current_outputs"}
-    assert any("in run" in line for line in discreet.log)  # the owner reads it all
+    discreet.wait_for_log("in run")  # the owner reads it all
 
 
 def traceback_of(server: ServerProcess) -> list[Any]:

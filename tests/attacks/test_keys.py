@@ -225,7 +225,7 @@ def test_logs_tell_no_keys(keyed: KeyedServer) -> None:
     for text in ("\n".join(keyed.process.log), kept):
         assert "marker=seen" in text
         assert [token for token in (*keyed.keys.values(), WRONG) if token in text] == []
-    assert any("not valid, the last from 127.0.0.1 for /" in line for line in keyed.process.log)
+    keyed.process.wait_for_log("not valid, the last from 127.0.0.1 for /")
 
 
 def run_keys(base: Path, *arguments: str) -> str:
@@ -316,4 +316,4 @@ def test_letting_everybody_in_is_said_in_the_log(
     new_server: Callable[..., ServerProcess],
 ) -> None:
     server = new_server("--listen", "0.0.0.0", "--allow-anonymous")
-    assert any("WARNING" in line and "everybody" in line for line in server.log)
+    server.wait_for_log("WARNING", "everybody")

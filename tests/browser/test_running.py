@@ -16,11 +16,17 @@ def queue_sizes(client: Client) -> tuple[int, int]:
     return len(queue["queue_running"]), len(queue["queue_pending"])
 
 
+def wait_for_jobs(client: Client, count: int) -> None:
+    """Wait until so many run or wait."""
+    wait_until(lambda: sum(queue_sizes(client)) == count, what=f"there are {count} jobs")
+
+
 def start_long_jobs(editor: Editor, count: int) -> None:
     """One that runs until it is stopped, the others behind it; the list of jobs is open."""
     editor.open_workflow("long", text_to_image(LONG))
-    for _ in range(count):
+    for jobs in range(1, count + 1):  # one by one: the page gives up requests that it is late with
         editor.run_button.click()
+        wait_for_jobs(editor.client, jobs)
     wait_until(lambda: queue_sizes(editor.client) == (1, count - 1), what="one job runs")
     editor.open_queue()
 
@@ -56,9 +62,15 @@ def test_a_workflow_shows_progress_and_previews_and_its_picture(editor: Editor) 
 
 def test_a_waiting_job_is_cancelled(editor: Editor) -> None:
     start_long_jobs(editor, 3)
-    editor.page.get_by_title("In queue").first.hover()
-    editor.labelled("Cancel").first.click()
-    wait_until(lambda: queue_sizes(editor.client) == (1, 1), what="one job less waits")
+
+    def is_cancelled() -> bool:
+        """The list moves when a job starts: another one may be under the pointer by then."""
+        editor.page.get_by_title("In queue").first.hover()
+        editor.labelled("Cancel").first.click()
+        editor.page.wait_for_timeout(1000)
+        return queue_sizes(editor.client) == (1, 1)
+
+    wait_until(is_cancelled, what="one job less waits")
 
 
 def test_the_queue_is_cleared(editor: Editor) -> None:

@@ -37,7 +37,9 @@ class WorkerPool:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def call(self, method: str, arguments: dict[str, Any], wait_s: float) -> Any:
+    async def call(
+        self, method: str, arguments: dict[str, Any], *, wait_s: float, answer_s: float
+    ) -> Any:
         self.asked.append(arguments["names"])
         await self.may_answer.wait()
         if self.answer is None:

@@ -26,7 +26,7 @@ def test_a_server_whose_workers_cannot_start_says_so(tmp_path: Path) -> None:
     refused = client.post("/prompt", {"prompt": fault("nothing")})
     assert (refused.status, refused.json()["error"]["type"]) == (503, "not_ready")
     assert "no worker can start" in refused.json()["error"]["details"]
-    assert any("a library is missing" in line for line in server.log)
+    server.wait_for_log("a library is missing")
     server.stop()
 
     # Once it was known which nodes there are, prompts are accepted: they wait.

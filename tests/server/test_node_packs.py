@@ -94,7 +94,7 @@ def test_all_packs_are_reported(client: Client, packs_server: ServerProcess) -> 
     }
     assert found["broken"]["error"].startswith("RuntimeError: a bug (line 1 of")
     assert (found["far"]["nodes"], found["single"]["nodes"]) == (1, 1)
-    assert any("LEFT OUT: RuntimeError: a bug" in line for line in packs_server.log)
+    packs_server.wait_for_log("LEFT OUT: RuntimeError: a bug")
 
 
 def test_nodes_of_packs_are_described(client: Client) -> None:
@@ -499,7 +499,7 @@ def test_packs_that_end_or_hold_up_the_worker_are_left_out(
     assert "a node pack took longer than 3 s to import" in found["hangs"]["error"]
     assert "SIGSEGV" in found["crashes"]["error"]
     assert [found[name]["error"] for name in ("a_good", "z_good")] == [None, None]
-    assert any("hangs.py" in line and "line 2" in line for line in server.log), "where it hung"
+    server.wait_for_log("hangs.py", "line 2")  # where it hung
     infos = client.get("/object_info").json()
     assert {"Single", "Last"} <= set(infos)
     image = node("EmptyImage", width=16, height=16, batch_size=1, color=0)
