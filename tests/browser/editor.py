@@ -147,6 +147,19 @@ class Editor:
         self.labelled("Fit View").click()
         self.page.evaluate(_STANDS_STILL)
 
+    def run(self) -> None:
+        """Queue the workflow with the button, which misses a click while the page is busy."""
+
+        def is_asked_for() -> bool:
+            try:
+                with self.page.expect_request("**/api/prompt", timeout=10_000):
+                    self.run_button.click()
+            except TimeoutError:
+                return False
+            return True
+
+        wait_until(is_asked_for, what="the page asks for a run")
+
     def open_queue(self) -> None:
         """Show the list of jobs."""
         if self.is_old:

@@ -28,7 +28,7 @@ def test_a_picture_is_uploaded_and_used(editor: Editor, tmp_path: Path) -> None:
     editor.wait(f"({editor.picture_of('LoadImage')})?.includes('from+this+machine.png')")
     assert editor.widget("LoadImage", "image") == new.name
 
-    editor.run_button.click()
+    editor.run()
     editor.wait(f"({editor.picture_of('PreviewImage')})?.includes('type=temp')")
     (entry,) = editor.client.get("/history").json().values()
     (shown,) = editor.client.images(entry)
@@ -87,7 +87,7 @@ def paint(editor: Editor) -> int:
 
 def test_a_saved_picture_brings_its_workflow_back(editor: Editor) -> None:
     editor.open_workflow("star", text_to_image(1, seed=77))
-    editor.run_button.click()
+    editor.run()
     editor.wait(f"({editor.picture_of('SaveImage')})?.includes('/api/view?')")
     (entry,) = editor.client.get("/history").json().values()
     (picture,) = editor.client.images(entry)

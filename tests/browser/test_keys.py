@@ -46,7 +46,7 @@ def test_a_person_signs_in_and_runs_a_workflow(
     editor.errors.clear()  # of the wrong key
     editor.open()
     editor.open_workflow("star", text_to_image(2))
-    editor.run_button.click()
+    editor.run()
     editor.wait(f"({editor.picture_of('SaveImage')})?.includes('/api/view?')")
     editor.wait("[...document.querySelectorAll('img')].every((image) => image.complete)")
     assert key not in page.content()

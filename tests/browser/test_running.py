@@ -25,7 +25,7 @@ def start_long_jobs(editor: Editor, count: int) -> None:
     """One that runs until it is stopped, the others behind it; the list of jobs is open."""
     editor.open_workflow("long", text_to_image(LONG))
     for jobs in range(1, count + 1):  # one by one: the page gives up requests that it is late with
-        editor.run_button.click()
+        editor.run()
         wait_for_jobs(editor.client, jobs)
     wait_until(lambda: queue_sizes(editor.client) == (1, count - 1), what="one job runs")
     editor.open_queue()
@@ -40,7 +40,7 @@ def test_a_workflow_shows_progress_and_previews_and_its_picture(editor: Editor) 
         f"() => {{ setInterval(() => {{ window.preview ||= {preview};"
         f" window.percent ||= {percent}; }}, 5); }}"
     )
-    editor.run_button.click()
+    editor.run()
     editor.wait("window.preview")
     editor.wait("window.percent")
 
