@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import re
 import statistics
 import sys
 import tempfile
@@ -19,11 +18,11 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+from serving import serving
 
 from executor.jobs import Job, JobState, Result
 from executor.store import Store, now_ms
 
-ROOT = Path(__file__).parents[1]
 ENTRIES = 10_000
 CALLS = 200
 IS_BIG = "--big" in sys.argv
@@ -108,25 +107,8 @@ async def _time(session: aiohttp.ClientSession, path: str, server: psutil.Proces
 async def main(folder: Path) -> None:
     """Fill, serve, measure."""
     await fill(folder)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "main.py"), "--cpu", "--port", "0"),
-        *("--base-directory", str(folder)),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
-        async for line in process.stderr:
-            found = re.search(rb"listening on (\S+)", line)
-            if found:
-                break
-        else:
-            raise RuntimeError("the server did not start")
-        reading = asyncio.create_task(process.stderr.read())
-        await measure(found[1].decode(), psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        await process.wait()
-    await reading
+    async with serving(folder) as (address, process_id):
+        await measure(address, psutil.Process(process_id))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from serving import serving
 
-ROOT = Path(__file__).parents[1]
 PROMPTS = 5
 EVERY_S = 0.002
 _NODE = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1}}
@@ -76,25 +74,8 @@ async def _post(session: aiohttp.ClientSession, body: bytes) -> float:
 
 async def main(folder: Path) -> None:
     """Serve, measure."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "main.py"), "--cpu", "--port", "0"),
-        *("--base-directory", str(folder)),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
-        async for line in process.stderr:
-            found = re.search(rb"listening on (\S+)", line)
-            if found:
-                break
-        else:
-            raise RuntimeError("the server did not start")
-        reading = asyncio.create_task(process.stderr.read())
-        await measure(found[1].decode())
-    finally:
-        process.terminate()
-        await process.wait()
-    await reading
+    async with serving(folder) as (address, _):
+        await measure(address)
 
 
 if __name__ == "__main__":

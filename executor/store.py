@@ -31,8 +31,8 @@ from executor.jobs import (
     Result,
 )
 from executor.schema import bring_up_to_date
+from executor.selection import limited, select_sequences
 
-_ALL: Final = (1 << 63) - 1  # a limit that is none
 PAGE: Final = 64  # jobs that one read returns at most
 
 
@@ -171,7 +171,7 @@ class Store:
         """
 
         def operation(connection: sa.Connection) -> int:
-            delete, of_owner = _limited(statements.delete_ended, owner)
+            delete, of_owner = limited(statements.delete_ended, owner)
             deleted = sum(
                 connection.execute(delete, {"of_prompt": prompt_id} | of_owner).rowcount
                 for prompt_id in prompt_ids
@@ -186,7 +186,7 @@ class Store:
 
         def operation(connection: sa.Connection) -> int:
             self._limits.forget()
-            delete, of_owner = _limited(statements.delete_all_ended, owner)
+            delete, of_owner = limited(statements.delete_all_ended, owner)
             return connection.execute(delete, of_owner).rowcount
 
         return await self._database.write(operation)
@@ -226,8 +226,8 @@ class Store:
         """
 
         def operation(connection: sa.Connection) -> tuple[list[Job], list[Job]]:
-            running, of_owner = _limited(statements.running_jobs, owner)
-            waiting, _ = _limited(statements.first_queued, owner)
+            running, of_owner = limited(statements.running_jobs, owner)
+            waiting, _ = limited(statements.first_queued, owner)
             page = {"how_many": PAGE} | of_owner
             return (
                 [job_of(row) for row in self._rows.whole(connection, running, of_owner)],
@@ -240,7 +240,7 @@ class Store:
         self, page: Sequence[Job], owner: str | None = None
     ) -> AsyncIterator[Sequence[Job]]:
         """The waiting jobs after those of a page, in further pages."""
-        statement, of_owner = _limited(statements.next_queued, owner)
+        statement, of_owner = limited(statements.next_queued, owner)
         while len(page) == PAGE or sum(map(_size, page)) > PAGE_SIZE:
             last = page[-1]
             values = {
@@ -261,7 +261,7 @@ class Store:
         with a negative one) the newest `max_items` come.
         """
         left = max_items
-        statement, of_owner = _limited(statements.next_history, owner)
+        statement, of_owner = limited(statements.next_history, owner)
         page = await self._first_entries(max_items, offset, owner)
         while page.entries:
             yield page.entries
@@ -274,7 +274,7 @@ class Store:
 
     async def finished_job(self, prompt_id: str, owner: str | None = None) -> FinishedJob | None:
         """The history entry of a prompt id, if it is the owner's; None while it waits or runs."""
-        statement, of_owner = _limited(statements.history_of_prompt, owner)
+        statement, of_owner = limited(statements.history_of_prompt, owner)
         page = await self._entries(statement, {"of_prompt": prompt_id} | of_owner)
         return page.entries[-1] if page.entries else None
 
@@ -282,7 +282,7 @@ class Store:
         """The jobs of a selection."""
 
         def operation(connection: sa.Connection) -> Selected:
-            sequences, total = _select(connection, selection)
+            sequences, total = select_sequences(connection, selection)
             first_page = self._read_overviews(connection, sequences[:PAGE])
             return Selected(sequences=sequences, total=total, first_page=first_page)
 
@@ -303,7 +303,7 @@ class Store:
         """The job of that id, in whatever state, if it is the owner's."""
 
         def operation(connection: sa.Connection) -> JobRecord | None:
-            statement, of_owner = _limited(statements.record_of_prompt, owner)
+            statement, of_owner = limited(statements.record_of_prompt, owner)
             values = {"of_prompt": prompt_id} | of_owner
             rows = self._rows.whole(connection, statement, values)
             return next(self._rows.made(rows, record_of), None)
@@ -315,12 +315,12 @@ class Store:
 
         def operation(connection: sa.Connection) -> _Page:
             first: int | None = 1
-            statement, of_owner = _limited(statements.next_history, owner)
+            statement, of_owner = limited(statements.next_history, owner)
             if offset > 0:
-                oldest, _ = _limited(statements.place_from_oldest, owner)
+                oldest, _ = limited(statements.place_from_oldest, owner)
                 first = connection.execute(oldest, {"skip": offset} | of_owner).scalar()
             elif offset < 0 and max_items is not None:
-                newest, _ = _limited(statements.place_from_newest, owner)
+                newest, _ = limited(statements.place_from_newest, owner)
                 skip = {"skip": max(max_items - 1, 0)}
                 first = connection.execute(newest, skip | of_owner).scalar() or 1
             if first is None:  # there are not so many
@@ -401,30 +401,3 @@ def _size(job: Job) -> int:
 
 def _page_size(left: int | None) -> int:
     return PAGE if left is None else min(left, PAGE)
-
-
-def _select(connection: sa.Connection, selection: JobSelection) -> tuple[list[int], int]:
-    of_workflow = selection.workflow_id is not None
-    sequences = statements.selected_sequences(
-        selection.states,
-        of_workflow=of_workflow,
-        by_duration=selection.by_duration,
-        descending=selection.descending,
-    )
-    count = statements.selected_count(selection.states, of_workflow=of_workflow)
-    page, of_owner = _limited(sequences, selection.owner)
-    total, _ = _limited(count, selection.owner)
-    values = of_owner | ({"of_workflow_id": selection.workflow_id} if of_workflow else {})
-    bounds = {
-        "skip": selection.offset,
-        "how_many": _ALL if selection.limit is None else selection.limit,
-    }
-    found = connection.execute(page, values | bounds).scalars()
-    return list(found), int(connection.execute(total, values).scalar_one())
-
-
-def _limited(
-    statement: statements.Limited, owner: str | None
-) -> tuple[statements.Limited, dict[str, Any]]:
-    """The statement for jobs of one owner (None: of any), and the value that this takes."""
-    return (statement, {}) if owner is None else (statements.owned(statement), {"of_owner": owner})
