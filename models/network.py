@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.errors import CheckpointUnreadable
 from models.mapping import release_pages
+from models.parts import Part
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -23,15 +24,16 @@ class WeightPatch(Protocol):
         """The changed weight; `weight` is float32 and not to be written to."""
 
 
-# Parameter name -> changes, in the order in which they are made.
+# Weight name -> changes, in the order in which they are made.
 Patches = Mapping[str, Sequence[WeightPatch]]
 
 
 class Network(Generic[N]):
-    """A module and the file tensors (mapped, under the module's names) that it was built from.
+    """A module and the file tensors (mapped) that it was built from.
 
-    The file serves as the backup of weights: patches are undone, and a module on a GPU comes home,
-    by reading it again.
+    These weights have the names of the module's parameters, or their own where several parameters
+    are parts of one. The file serves as the backup of weights: patches are undone, and a module on
+    a GPU comes home, by reading it again.
     """
 
     def __init__(
@@ -40,9 +42,14 @@ class Network(Generic[N]):
         source: Mapping[str, Tensor],
         dtype: torch.dtype,
         originals: Mapping[str, str] | None = None,
+        parts: Mapping[str, Part] | None = None,
     ) -> None:
         self.module = module
         self._originals = originals or {}
+        self.parts = parts or {}  # parameter name -> what it is of a weight; others are whole ones
+        self._parameters: dict[str, list[tuple[str, Part]]] = {}  # weight name -> these
+        for parameter, part in self.parts.items():
+            self._parameters.setdefault(part.weight, []).append((parameter, part))
         self.dtype = dtype  # of the module's floating point weights now
         self.own_dtype = dtype  # unless a handle asks for another one
         self.device = torch.device("cpu")
@@ -69,14 +76,14 @@ class Network(Generic[N]):
 
     def _read_again(self) -> None:
         for name in self._source:
-            _assign(self.module, name, self._weight(name).to(self.device))
+            self._fill(name)
 
     def place(self, device: torch.device) -> None:
         """Have the module on a device. Coming home to the CPU drops the copy that was away."""
         if device == self.device:
             return
         if device.type == "cpu":
-            tensors = {name: self._weight(name) for name in self._source}
+            tensors = {k: v for name in self._source for k, v in self._values(name)}
             self.module.load_state_dict(tensors, assign=True)
         self.module.to(device)  # buffers that are not in the file move by this, too
         self.device = device
@@ -91,8 +98,7 @@ class Network(Generic[N]):
         ]
         self._patched = wanted
         for name in names:
-            weight = self._weight(name).to(self.device)
-            _assign(self.module, name, weight)
+            self._fill(name)
 
     def memory_format(self) -> torch.memory_format:
         """How pictures are to lie in memory: as the weights of convolutions do.
@@ -106,6 +112,17 @@ class Network(Generic[N]):
             if w.ndim == 4
         )
         return torch.channels_last if any(layouts) else torch.contiguous_format
+
+    def _fill(self, name: str) -> None:
+        """Have a weight in the module as it should be now."""
+        for parameter, value in self._values(name):
+            _assign(self.module, parameter, value.to(self.device))
+
+    def _values(self, name: str) -> Iterator[tuple[str, Tensor]]:
+        """The parameters that a weight should be now, on the CPU."""
+        weight = self._weight(name)
+        for parameter, part in self._parameters.get(name, [(name, Part(name))]):
+            yield parameter, part.of(weight)
 
     def _weight(self, name: str) -> Tensor:
         """A weight as it should be now, on the CPU: the file's, converted, and patched."""
@@ -163,35 +180,44 @@ def assemble(
     dtype: torch.dtype,
     path: Path,
     originals: Mapping[str, str] | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> Network[N]:
     """The network that `factory` makes, with `tensors` (under the network's own names) assigned.
 
     Tensors that already have the type stay mapped to their file. Others are converted one by one:
     what is held beyond the result is pages of the file, which the system can drop at any time.
-    `originals` tells what the tensors were called in the file, where that differs.
+    `originals` tells what the tensors were called in the file, where that differs; `parts` which
+    parameters are parts of tensors with names of their own.
     Raises CheckpointUnreadable when a tensor is missing or has another shape.
     """
+    parts = parts or {}
     with torch.device("meta"):
         module = factory()
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    _check(wanted, tensors, path)
-    source = {name: tensors[name] for name in wanted}
+    found = {name: parts.get(name, Part(name)) for name in wanted}
+    _check(wanted, found, tensors, path)
+    source = {part.weight: tensors[part.weight] for part in found.values()}
     converted = {name: _convert(tensor, dtype) for name, tensor in source.items()}
-    module.load_state_dict(converted, assign=True)
-    return Network(module.eval().requires_grad_(False), source, dtype, originals)
+    parameters = {name: part.of(converted[part.weight]) for name, part in found.items()}
+    module.load_state_dict(parameters, assign=True)
+    used = {name: part for name, part in parts.items() if name in wanted}
+    return Network(module.eval().requires_grad_(False), source, dtype, originals, used)
 
 
 def _check(
-    wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], path: Path
+    wanted: Mapping[str, tuple[int, ...]],
+    parts: Mapping[str, Part],
+    tensors: Mapping[str, Tensor],
+    path: Path,
 ) -> None:
-    missing = [name for name in wanted if name not in tensors]
+    missing = [part.weight for part in parts.values() if part.weight not in tensors]
     if missing:
         raise CheckpointUnreadable(
             path, f"{len(missing)} tensors are missing, the first is '{missing[0]}'"
         )
     for name, shape in wanted.items():
-        if tuple(tensors[name].shape) != shape:
-            found = tuple(tensors[name].shape)
+        found = parts[name].shape(tuple(tensors[parts[name].weight].shape))
+        if found != shape:
             raise CheckpointUnreadable(path, f"'{name}' has shape {found} and should have {shape}")
 
 
