@@ -87,6 +87,8 @@ class WorkerProcess:
         self._calls = Answering(self._answer_call)
         self._loaded: Loaded | None = None
         self._busy = threading.Event()
+        self._pid = os.getpid()
+        self._ending = threading.Lock()
 
     def run(self) -> NoReturn:
         """Serve. Returns never: the process is ended, whatever packs have left to do at its end."""
@@ -97,7 +99,7 @@ class WorkerProcess:
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(1)
+            self._end(1)
 
     def _serve(self) -> NoReturn:
         for target in (self._read, self._pulse):
@@ -130,8 +132,14 @@ class WorkerProcess:
                 self._dispatch(command)
         finally:
             # The server is gone (or talks nonsense): nobody will take this process's results.
+            self._end(0)
+
+    def _end(self, status: int) -> NoReturn:
+        """End the process without its server; the first thread that notices does so, alone."""
+        if os.getpid() == self._pid:  # a child of a fork takes nothing from its parent
+            self._ending.acquire()
             self._on_end()
-            os._exit(0)
+        os._exit(status)
 
     def _dispatch(self, command: Command) -> None:
         match command:
@@ -172,7 +180,7 @@ class WorkerProcess:
                     self._channel.send(Heartbeat())
                 self._channel.flush()
             except ChannelClosed:  # which the reader does not notice if it was closed here
-                os._exit(1)
+                self._end(1)
             time.sleep(_TICK_S)
 
 

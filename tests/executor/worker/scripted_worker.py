@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import sys
@@ -108,6 +109,21 @@ def load(interruptions: Interruptions) -> Scripted:
     return Scripted(engine=engine, ready=ready)
 
 
+def main() -> None:
+    """Serve; `--at-end FILE` leaves a file when the server is gone, which takes a moment."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--at-end", type=Path)
+    arguments = parser.parse_args()
+
+    def leave_file() -> None:
+        if arguments.at_end is not None:
+            time.sleep(0.5)
+            arguments.at_end.touch()
+
+    channel = Channel(socket.socket(fileno=arguments.fd))
+    WorkerProcess(channel, load, heartbeat_s=0.05, on_end=leave_file).run()
+
+
 if __name__ == "__main__":
-    channel = Channel(socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1])))
-    WorkerProcess(channel, load, heartbeat_s=0.05).run()
+    main()

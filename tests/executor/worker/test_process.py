@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -162,6 +163,16 @@ def test_the_process_ends_when_the_server_is_gone(client: Client, is_busy: bool)
         endless(client)
     client.hang_up()
     assert client.process.wait(30) == 0
+
+
+def test_what_is_done_at_the_end_is_done_wholly(tmp_path: Path) -> None:
+    """Whichever thread notices first that the server is gone."""
+    file = tmp_path / "done"
+    with worker(SCRIPTED, "--at-end", str(file)) as client:
+        endless(client)
+        client.hang_up()
+        client.process.wait(30)
+    assert file.exists()
 
 
 def test_the_process_ends_when_it_is_told_to_in_the_midst_of_a_prompt(client: Client) -> None:
