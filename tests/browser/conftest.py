@@ -31,6 +31,13 @@ _FLAGS: Final = (
 _VIEW: Final = ViewportSize(width=1400, height=900)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test may be repeated: a page that has no time drops clicks and what it had to show."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Of a module, not of all: while it is open, no other test could run an event loop."""

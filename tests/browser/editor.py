@@ -148,17 +148,20 @@ class Editor:
         self.page.evaluate(_STANDS_STILL)
 
     def run(self) -> None:
-        """Queue the workflow with the button, which misses a click while the page is busy."""
+        """Queue the workflow with the button, which misses a click while the page is busy.
+
+        A click that comes late, after the next one, would queue it twice: patience before that.
+        """
 
         def is_asked_for() -> bool:
             try:
-                with self.page.expect_request("**/api/prompt", timeout=10_000):
+                with self.page.expect_request("**/api/prompt", timeout=30_000):
                     self.run_button.click()
             except TimeoutError:
                 return False
             return True
 
-        wait_until(is_asked_for, what="the page asks for a run")
+        wait_until(is_asked_for, what="the page asks for a run", deadline_s=100)
 
     def open_queue(self) -> None:
         """Show the list of jobs."""
