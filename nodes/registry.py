@@ -23,6 +23,7 @@ _MODULES: Final = (
     "conditioning",
     "conditioning_mixing",
     "conditioning_places",
+    "gligen",
     "guidance",
     "unet_patches",
     "differential_diffusion",

@@ -13,6 +13,8 @@ from comfy.not_yet import NotYetSupported, absent
 from darkroom_compat.models import folders_of, policy
 from torch import Tensor
 
+from models.gligen import Gligen
+from models.gligen import load_gligen as _load_gligen
 from models.handle import ModelHandle
 from models.load import checkpoint_of, load_checkpoint, text_of, unet_of, vae_of
 from models.lora import Lora, apply_lora, group_tensors
@@ -217,6 +219,11 @@ def load_bypass_lora_for_models(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
     return load_lora_for_models(*args, **kwargs)
 
 
+def load_gligen(ckpt_path: str) -> Gligen:
+    """The GLIGEN layers of a file."""
+    return _load_gligen(Path(ckpt_path), policy())
+
+
 def load_style_model(ckpt_path: str) -> StyleModel:
     """The style model of a file."""
     return _load_style_model(Path(ckpt_path))
@@ -226,7 +233,7 @@ __getattr__ = absent(
     __name__,
     classes="TEModel",
     functions=(
-        "load_checkpoint load_gligen save_checkpoint load_model_weights "
+        "load_checkpoint save_checkpoint load_model_weights "
         "load_clip_weights detect_te_model model_detection_error_hint t5xxl_detect llama_detect"
     ),
 )

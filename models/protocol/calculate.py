@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.errors import InvalidInput
 from models.memory import empty_cache
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
+from models.protocol.grounding import gligen_of, grounded
 from models.protocol.hooked import hooked
 from models.protocol.hooks import HookGroup, keys
 from models.protocol.replaced import current
@@ -71,6 +71,8 @@ class _Group:
         if sizes != (None if self.window is None else self.window.sizes):
             return False
         if cond.get("control") is not self.control or keys(cond.get("hooks")) != keys(self.hooks):
+            return False
+        if gligen_of(cond) is not gligen_of(self.conds[0]):
             return False
         first = self.inputs[0]
         return first.keys() == inputs.keys() and all(
@@ -171,8 +173,6 @@ def _inputs(cond: Cond, window: Window | None, x: Tensor) -> dict[str, Any]:
 
 def entry_of(cond: Cond, x: Tensor) -> Entry:
     """Where, when and how strongly a processed conditioning acts."""
-    if cond.get("gligen") is not None:
-        raise InvalidInput("conditioning with 'gligen' is not supported yet")
     area = cond.get("area")
     window = None if area is None else Window.parse(area, x.shape[2:])
     if window is not None and window.sizes == tuple(x.shape[-len(window.sizes) :]):
@@ -209,6 +209,8 @@ def _evaluate(
         "uuids": [cond.get("uuid") for cond in group.conds],
         "sigmas": timestep,
     }
+    windows = [member.window for member in group.members]
+    transformer_options = grounded(group.conds, windows, x, transformer_options)
     with hooked(model, group.hooks, level_of(timestep), transformer_options) as options:
         return _call(
             model, group, batch, levels, inputs | {"transformer_options": options}, model_options

@@ -23,9 +23,10 @@ Block = tuple[str, int]
 _ATTENTION: Final = frozenset({
     "attn1_patch", "attn2_patch", "attn1_output_patch", "attn2_output_patch",
 })  # fmt: skip
-_BLOCKS: Final = frozenset(
-    {"input_block_patch", "input_block_patch_after_skip", "output_block_patch", "emb_patch"}
-)
+_BLOCKS: Final = frozenset({
+    "input_block_patch", "input_block_patch_after_skip", "output_block_patch", "emb_patch",
+    "middle_patch",
+})  # fmt: skip
 _REPLACED: Final = frozenset({"attn1", "attn2"})
 _KINDS: Final = {"input_blocks": "input", "middle_block": "middle", "output_blocks": "output"}
 
@@ -49,6 +50,7 @@ def layer_patches(
     with call.hooks:
         if replaced or overridden or patches.keys() & _ATTENTION:
             call.patch_attention()
+        call.patch_between()
         call.patch_blocks()
         yield
 
@@ -91,6 +93,31 @@ class _Call:
 
     def _note_shape(self, module: Any, args: tuple[Any, ...]) -> None:
         self.options["activations_shape"] = list(args[0].shape)
+
+    def patch_between(self) -> None:
+        """Have patches called in each transformer, between self-attention and cross-attention.
+
+        That is where diffusers has a layer for GLIGEN, if it is asked for: `fuser`.
+        """
+        patches = self.patches.get("middle_patch")
+        if not patches:
+            return
+
+        def asked(
+            module: Any, args: tuple[Any, ...], named: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            carried = named.get("cross_attention_kwargs") or {}
+            return args, named | {"cross_attention_kwargs": carried | {"gligen": {"objs": None}}}
+
+        for name, module in self.network.module.named_modules():
+            if type(module).__name__ != "BasicTransformerBlock":
+                continue
+            block, index = self._place(f"{name}.attn1.to_q.weight")
+            told = {"block": block, "block_index": index}
+            self.hooks.callback(delattr, module, "fuser")
+            module.fuser = _InTurn(patches, self.options, told)
+            hook = module.register_forward_pre_hook(asked, with_kwargs=True)
+            self.hooks.callback(hook.remove)
 
     def patch_blocks(self) -> None:
         """Have the patches of whole blocks called."""
@@ -135,6 +162,20 @@ class _Call:
             return (value, *args[1:])
 
         self.hooks.callback(module.register_forward_pre_hook(change).remove)
+
+
+@dataclass(frozen=True)
+class _InTurn:
+    """Patches of a hidden state, one after the other."""
+
+    patches: list[Callable[..., Any]]
+    options: dict[str, Any]  # the same object through a call
+    place: dict[str, Any]
+
+    def __call__(self, x: Any, objs: Any = None) -> Any:
+        for patch in self.patches:
+            x = patch(x, self.options | self.place)
+        return x
 
 
 def way_down(unet: Any) -> tuple[list[Any], list[Any]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.protocol.calculate import Cond
+from models.protocol.grounding import share_grounding
 from models.sampling.conditioning import mask_box
 from models.sampling.mask import fit_mask
 from models.sampling.window import Window
@@ -57,6 +58,7 @@ def process_conds(
         for entry in entries:
             _ask_model(model, entry, name, noise, device, latent_image, denoise_mask, seed)
     _share_controls(placed)
+    share_grounding(placed)
     for entries in placed.values():
         for entry in entries:
             if entry.get("control") is not None:
