@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from models.latent_format import LatentFormat
+from models.families.family import Family
 from models.memory import Policy
 from models.network import Network, Patches
 from models.previews import LatentColours, latent_preview
 from models.protocol.base_model import BaseModel
 from models.protocol.concat import InpaintModel
+from models.protocol.latent_formats import LatentFormat, with_colours
 from models.protocol.object_schedule import ObjectSchedule
 from models.protocol.options import Options, empty_options
 from models.protocol.patcher import ModelPatcher
-from models.protocol.unet import base_model
+from models.protocol.process import network_inputs
+from models.protocol.view import view_of
 from models.sampling.schedule import Schedule
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,8 +34,8 @@ class ModelHandle(ModelPatcher):
     models.sampling.model.DiffusionModel, and the protocol of models.protocol for packs.
     """
 
-    family: str  # name of the model family
-    network: Network[UNet2DConditionModel]
+    family: Family
+    network: Network[Any]
     own_schedule: Schedule  # unless another one was put in
     latent_format: LatentFormat
     policy: Policy
@@ -48,11 +47,11 @@ class ModelHandle(ModelPatcher):
         self.size = 0
         self.backup = {}
         self._prepare()
-        self._base = base_model(
+        self._base = view_of(
             self.family, self.network, self.own_schedule, self.latent_format, self.policy
         )
         if self.colours is not None:
-            self._base.latent_format.colours = self.colours
+            self._base.latent_format = with_colours(self.latent_format, self.colours)
             if isinstance(self._base, InpaintModel):
                 self._base.grey = self.colours.grey
 
@@ -79,33 +78,31 @@ class ModelHandle(ModelPatcher):
             self.object_patches, self.wrappers, self.callbacks, self.injections,
             self.additional_models, self.model_options["transformer_options"],
         )  # fmt: skip
-        return any(tables) or len(self.model_options) > 1 or bool(self._base.concat_keys)
+        return any(tables) or len(self.model_options) > 1 or not self._base.is_plain
 
     def preview(self, latent: Tensor) -> Image | None:
         """A quick picture of the first latent [B, C, h, w] in model space, or None."""
         return latent_preview(latent, self.colours)
 
     def extra_conditioning(self, options: Mapping[str, Any], x: Tensor) -> Mapping[str, Tensor]:
-        """Nothing: the UNet takes no input beyond the encoded prompt."""
-        return {}
+        """The network's inputs beyond the encoded prompt, by the family's `extra_conds`."""
+        found = network_inputs(self._base, options, x, x.device)
+        return {name: value.cond for name, value in found.items()}
 
     def denoised(self, x: Tensor, sigma: Tensor, context: Tensor, **conditioning: Tensor) -> Tensor:
         """The clean latent, float32 [B, C, h, w].
 
         x [B, C, h, w] is noisy and in model space, sigma [B], context [B, T, D].
         """
-        timestep = self.schedule.timestep(sigma)
-        scaled = self.schedule.scale_input(x, sigma)
-        self.network.compute_in(None)
-        self.network.patch(self.patches)
-        with self.policy.using(self.network, self.device) as unet:
-            output = unet(
-                scaled.to(self.device, self.dtype, memory_format=self.network.memory_format()),
-                timestep.to(self.device),
-                context.to(self.device, self.dtype),
-                return_dict=False,
-            )[0]
-        return self.schedule.denoised(x, sigma, output.to(x.device, torch.float32))
+        schedule = self.schedule
+        output = self._base.diffusion_model.run(
+            schedule.scale_input(x, sigma),
+            self._base.process_timestep(schedule.timestep(sigma), x=x, **conditioning),
+            context,
+            patches=self.patches,
+            **conditioning,
+        )
+        return schedule.denoised(x, sigma, output.to(x.device, torch.float32))
 
     # As a ModelPatcher
 

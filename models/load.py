@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 import yaml
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.errors import CheckpointUnreadable, PartMissing, UnknownModelFamily
 from models.families import families
-from models.families.clip_text import build_clip_text
+from models.families.clip_l import clip_l
 from models.families.diffusers_names import PARTS, join_parts, with_original_names
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
@@ -22,18 +22,10 @@ from models.handle import ModelHandle
 from models.memory import Policy
 from models.network import Network
 from models.previews import LatentColours
-from models.text.chunks import CLIP_L
 from models.text.handle import TextHandle
-from models.text.tokenizer import PromptTokenizer
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights, open_weights
 
-if TYPE_CHECKING:
-    from transformers import CLIPTextModel
-
-
-_TOKENS: Final = "embeddings.token_embedding.weight"
-_HALVES: Final = (torch.float16, torch.bfloat16)
 _ADVICE: Final = "Use the file that the checkpoint was published with."
 
 # Files of a pipeline's folder -> what they say that shapes cannot, by our words (Weights.config).
@@ -82,15 +74,12 @@ def checkpoint_of(
     """All parts of an opened checkpoint, in the layout of its authors or of diffusers."""
     weights = with_original_names(weights)
     family = recognise(weights)
-    unet = _unet(weights, family, policy)
-    text = family.build_text(weights, _text_storage(weights, policy))
+    network = _denoiser(weights, family, policy)
+    text = family.build_text(weights, policy, embedding_folders)
     vae = family.build_vae(weights, policy.vae_dtype)
     vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
-    return Checkpoint(
-        model=_model_handle(unet, weights, family, policy, vae_handle),
-        text=None if text is None else _text_handle(text, policy, embedding_folders),
-        vae=vae_handle,
-    )
+    model = _model_handle(network, weights, family, policy, vae_handle)
+    return Checkpoint(model=model, text=text, vae=vae_handle)
 
 
 def load_configured_checkpoint(
@@ -158,60 +147,40 @@ def unet_of(weights: Weights, policy: Policy, rounding: torch.dtype | None = Non
     """The diffusion model of an opened file; `rounding` is a type that its weights go through."""
     weights = with_original_names(weights)
     family = recognise(weights)
-    unet = _unet(weights, family, policy)
+    network = _denoiser(weights, family, policy)
     if rounding is not None:
-        unet.round_to(rounding)
-    return _model_handle(unet, weights, family, policy, None)
+        network.round_to(rounding)
+    return _model_handle(network, weights, family, policy, None)
 
 
-def _unet(weights: Weights, family: Family, policy: Policy) -> Network[Any]:
-    unet = family.build_unet(weights, policy.unet_dtype)
-    if unet is None:
+def _denoiser(weights: Weights, family: Family, policy: Policy) -> Network[Any]:
+    network = family.build_denoiser(weights, policy.unet_dtype)
+    if network is None:
         raise PartMissing(weights.path, "diffusion model")
-    return unet
+    return network
 
 
 def _model_handle(
-    unet: Network[Any], weights: Weights, family: Family, policy: Policy, vae: VaeHandle | None
+    network: Network[Any], weights: Weights, family: Family, policy: Policy, vae: VaeHandle | None
 ) -> ModelHandle:
+    latent_format = family.latent_format(weights)
     return ModelHandle(
-        family=family.name,
-        network=unet,
+        family=family,
+        network=network,
         own_schedule=family.schedule(weights),
-        latent_format=family.latent_format,
+        latent_format=latent_format,
         policy=policy,
-        colours=None if vae is None else LatentColours(vae, family.latent_format),
+        colours=None if vae is None else LatentColours(vae, latent_format),
     )
 
 
 def text_of(weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()) -> TextHandle:
     """The CLIP-L text encoder of an opened file, whatever it is prefixed with."""
     prefixes = ("cond_stage_model.transformer.", "clip_l.transformer.", "")
-    network = build_clip_text(weights, _text_storage(weights, policy), *prefixes)
-    if network is None:
+    text = clip_l(weights, policy, embedding_folders, *prefixes)
+    if text is None:
         raise PartMissing(weights.path, "CLIP-L text encoder")
-    return _text_handle(network, policy, embedding_folders)
-
-
-def _text_storage(weights: Weights, policy: Policy) -> torch.dtype:
-    """The type that the weights of a text encoder are kept in.
-
-    Where the CPU computes in float32, half precision is kept as it is and cast layer by layer: it
-    runs once a prompt. LoRA is then rounded to that type, as the reference has it.
-    """
-    if policy.text_dtype != torch.float32 or policy.text_device.type != "cpu":
-        return policy.text_dtype
-    table = next((t for n, t in weights.tensors.items() if n.endswith(_TOKENS)), None)
-    return table.dtype if table is not None and table.dtype in _HALVES else policy.text_dtype
-
-
-def _text_handle(
-    network: Network[CLIPTextModel], policy: Policy, embedding_folders: Iterable[Path]
-) -> TextHandle:
-    tokenizer = PromptTokenizer(
-        encoder="clip_l", chunk_format=CLIP_L, embedding_folders=tuple(embedding_folders)
-    )
-    return TextHandle(network=network, tokenizer=tokenizer, policy=policy)
+    return text
 
 
 def load_vae(path: Path, policy: Policy) -> VaeHandle:

@@ -79,12 +79,10 @@ def model_metadata(
     found: dict[str, dict[str, Any]] = {}
     metadata: dict[str, str] = {}
     if model is not None:
-        config = model.network.module.config
         is_velocity = model.schedule.prediction == VELOCITY
         metadata["modelspec.predict_key"] = "v" if is_velocity else "epsilon"
         found["unet"] = {
-            "num_attention_heads": config.attention_head_dim,
-            "norm_num_groups": config.norm_num_groups,
+            **model.model.diffusion_model.stated(),
             "prediction_type": "v_prediction" if is_velocity else "epsilon",
         }
     if vae is not None:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.latent_format import LatentFormat
+from models.protocol.latent_formats import LatentFormat
 from models.vae import VaeHandle
 
 _LEVELS = (0.05, 0.35, 0.65, 0.95)  # of each colour, in the chart that the map is fitted to

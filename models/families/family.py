@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from models.latent_format import LatentFormat
+from models.memory import Policy
 from models.network import Network
+from models.protocol.base_model import BaseModel
+from models.protocol.denoiser import Denoiser
+from models.protocol.latent_formats import LatentFormat
 from models.sampling.schedule import Schedule
 from models.weights import Weights
+
+if TYPE_CHECKING:
+    from models.text.handle import TextHandle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +27,10 @@ class Family:
 
     name: str
     recognise: Callable[[Weights], bool]  # by names and shapes of a file's tensors
-    latent_format: LatentFormat
-    build_unet: Callable[[Weights, torch.dtype], Network[Any] | None]
-    build_text: Callable[[Weights, torch.dtype], Network[Any] | None]
+    build_denoiser: Callable[[Weights, torch.dtype], Network[Any] | None]
+    build_text: Callable[[Weights, Policy, Iterable[Path]], TextHandle | None]  # embedding folders
     build_vae: Callable[[Weights, torch.dtype], Network[Any] | None]
+    latent_format: Callable[[Weights], LatentFormat]
     schedule: Callable[[Weights], Schedule]  # noise levels and what the network predicts
+    base_model: type[BaseModel]  # which inputs of the network a CONDITIONING stands for
+    diffusion_model: type[Denoiser]  # how the network is called

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import torch
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
 
 from models.errors import UnsupportedLayout
-from models.families.clip_text import build_clip_text
+from models.families.clip_l import clip_l
 from models.families.family import Family
 from models.families.ldm_unet import PREFIX, build_unet
 from models.families.ldm_vae import build_vae
-from models.latent_format import LatentFormat
-from models.network import Network
+from models.memory import Policy
+from models.protocol.concat import UNetBase
+from models.protocol.latent_formats import SD15, LatentFormat
+from models.protocol.unet import UNetModel
 from models.sampling.prediction import EPSILON, VELOCITY, Prediction
 from models.sampling.schedule import DiscreteSchedule, Schedule
+from models.text.handle import TextHandle
 from models.weights import Weights
-
-if TYPE_CHECKING:
-    from transformers import CLIPTextModel
 
 TEXT_PREFIX = "cond_stage_model.transformer."
 PREDICTIONS: Final[dict[str, Prediction]] = {"epsilon": EPSILON, "v_prediction": VELOCITY}
@@ -34,9 +34,16 @@ def recognise(weights: Weights) -> bool:
     return False
 
 
-def build_text(weights: Weights, dtype: torch.dtype) -> Network[CLIPTextModel] | None:
+def build_text(
+    weights: Weights, policy: Policy, embedding_folders: Iterable[Path]
+) -> TextHandle | None:
     """The CLIP-L text encoder of a checkpoint."""
-    return build_clip_text(weights, dtype, TEXT_PREFIX)
+    return clip_l(weights, policy, embedding_folders, TEXT_PREFIX)
+
+
+def latent_format(weights: Weights) -> LatentFormat:
+    """That of the usual VAE."""
+    return SD15()
 
 
 def schedule(weights: Weights) -> Schedule:
@@ -50,9 +57,11 @@ def schedule(weights: Weights) -> Schedule:
 FAMILY = Family(
     name="sd15",
     recognise=recognise,
-    latent_format=LatentFormat(channels=4, scale=0.18215),
-    build_unet=build_unet,
+    build_denoiser=build_unet,
     build_text=build_text,
     build_vae=build_vae,
+    latent_format=latent_format,
     schedule=schedule,
+    base_model=UNetBase,
+    diffusion_model=UNetModel,
 )

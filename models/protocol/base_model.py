@@ -58,10 +58,28 @@ def model_sampling(model_config: Any, model_type: ModelType) -> Any:
     return type("ModelSampling", (table, prediction), {})(model_config)
 
 
+def model_type(sampling: Any) -> ModelType:
+    """The type of a `model_sampling` object made of one of ours."""
+    made_of = type(sampling).__bases__
+    return next((kind for kind, found in _TYPES.items() if found == made_of), ModelType.EPS)
+
+
 class BaseModel(nn.Module):
-    """A denoiser; packs derive models of their own from it."""
+    """A denoiser; packs derive models of their own from it.
+
+    `extra_conds` says which inputs of the network the options of a CONDITIONING stand for.
+    """
 
     diffusion_model: Any
+
+    # Whether `extra_conds` gives tensors with a row for each item and nothing of the latent's
+    # shape, and leaves the context as it is: if not, models.handle takes the long way.
+    is_plain = True
+
+    @classmethod
+    def for_channels(cls, in_channels: int, latent_channels: int) -> type[BaseModel]:
+        """The class for a network that sees so many channels."""
+        return cls
 
     def __init__(
         self,
@@ -217,16 +235,11 @@ class BaseModel(nn.Module):
         raise InvalidInput("this network has no channels for a mask")
 
 
-def our_config(family: str, latent_format: LatentFormat, channels: int) -> Any:
+def our_config(family: str, latent_format: LatentFormat, unet_config: Mapping[str, Any]) -> Any:
     """The `model_config` of a model of ours: what packs read of it."""
     return SimpleNamespace(
         family=family,
-        unet_config={
-            "in_channels": channels,
-            "image_model": None,
-            "use_spatial_transformer": True,
-            "context_dim": 768,
-        },
+        unet_config=dict(unet_config),
         unet_extra_config={},
         sampling_settings={},
         latent_format=latent_format,

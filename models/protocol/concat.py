@@ -20,6 +20,7 @@ from models.sampling.conditioning import repeat_to_batch
 class InpaintModel(BaseModel):
     """The network sees the latent, the mask (1: to paint) and what is known."""
 
+    is_plain = False
     grey: Callable[[], Tensor] | None = None  # the raw latent [1, C, 1, 1] of a grey picture
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,6 +57,8 @@ class InpaintModel(BaseModel):
 class EditModel(BaseModel):
     """The network sees the latent and that of the picture to edit."""
 
+    is_plain = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.concat_keys = ("image",)
@@ -79,8 +82,12 @@ def _fitted(image: Tensor, noise: Tensor) -> Tensor:
     return functional.interpolate(image, size=noise.shape[-2:], mode="bilinear")
 
 
-def model_class(in_channels: int, latent_channels: int) -> type[BaseModel]:
-    """The class for a network with so many channels."""
-    if in_channels == 2 * latent_channels + 1:
-        return InpaintModel
-    return EditModel if in_channels == 2 * latent_channels else BaseModel
+class UNetBase(BaseModel):
+    """The base of UNets, which may see more than the noisy latent."""
+
+    @classmethod
+    def for_channels(cls, in_channels: int, latent_channels: int) -> type[BaseModel]:
+        """A class for inpainting, for edits, or this one."""
+        kinds = {2 * latent_channels + 1: InpaintModel, 2 * latent_channels: EditModel}
+        kind = kinds.get(in_channels)
+        return cls if kind is None else type(f"{cls.__name__}{kind.__name__}", (kind, cls), {})

@@ -6,10 +6,14 @@ to the VAE at hand.
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from models.previews import LatentColours
 
 
 class LatentFormat:
@@ -24,7 +28,20 @@ class LatentFormat:
     latent_rgb_factors_bias: list[float] | None = None
     latent_rgb_factors_reshape: Any = None
     taesd_decoder_name: str | None = None
-    colours: Any = None  # where they are fitted instead; see models.protocol.unet
+    colours: Any = None  # where they are fitted instead; see `with_colours`
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.latent_channels
+
+    def scale_in(self, latent: Tensor) -> Tensor:
+        """Raw VAE units to model space; models.sampling's word for it."""
+        return self.process_in(latent)
+
+    def scale_out(self, latent: Tensor) -> Tensor:
+        """Model space to raw VAE units; models.sampling's word for it."""
+        return self.process_out(latent)
 
     def process_in(self, latent: Tensor) -> Tensor:
         """Raw VAE units to model space."""
@@ -33,6 +50,33 @@ class LatentFormat:
     def process_out(self, latent: Tensor) -> Tensor:
         """Model space to raw VAE units."""
         return latent / self.scale_factor + self.shift_factor
+
+
+class _Fitted:
+    """Mixed into the class of a latent space: colours of previews from models.previews."""
+
+    colours: LatentColours
+
+    @property
+    def latent_rgb_factors(self) -> list[list[float]]:
+        """Colours in -1..1 for each channel."""
+        factors: list[list[float]] = (self.colours.weights[:-1] * 2).tolist()
+        return factors
+
+    @property
+    def latent_rgb_factors_bias(self) -> list[float]:
+        """The colour of a latent of zeros."""
+        bias: list[float] = (self.colours.weights[-1] * 2 - 1).tolist()
+        return bias
+
+
+def with_colours(latent_format: LatentFormat, colours: LatentColours) -> LatentFormat:
+    """The same latent space with preview colours that are fitted to its VAE when asked for."""
+    kind = type(latent_format)
+    made = copy.copy(latent_format)
+    made.__class__ = type(kind.__name__, (_Fitted, kind), {})
+    made.colours = colours
+    return made
 
 
 class SD15(LatentFormat):

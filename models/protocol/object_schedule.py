@@ -13,10 +13,12 @@ from models.protocol.model_sampling import (
     EPS,
     V_PREDICTION,
     X0,
+    ModelSamplingContinuousEDM,
     ModelSamplingDiscrete,
     ModelSamplingDiscreteFlow,
     ModelSamplingFlux,
 )
+from models.sampling.continuous import EdmSchedule
 from models.sampling.prediction import (
     AdditiveFlow,
     Clean,
@@ -103,6 +105,11 @@ def sampling_object(schedule: Schedule) -> Any:
     elif isinstance(schedule, FlowSchedule):
         sampling = _made(ModelSamplingDiscreteFlow, prediction)()
         sampling.set_parameters(shift=schedule.shift, multiplier=schedule.multiplier)
+    elif isinstance(schedule, EdmSchedule):
+        sampling = _made(ModelSamplingContinuousEDM, prediction)()
+        data = getattr(schedule.prediction, "sigma_data", 1.0)
+        sampling.set_parameters(schedule.sigma_min, schedule.sigma_max, data)
+        sampling._schedule = schedule
     elif isinstance(schedule, DiscreteSchedule):
         sampling = _made(ModelSamplingDiscrete, prediction)()
         sampling.set_sigmas(schedule.sigmas)

@@ -56,7 +56,19 @@ def process_conds(
         placed[name] = _with_partners(entries, others)
     for name, entries in placed.items():
         for entry in entries:
-            _ask_model(model, entry, name, noise, device, latent_image, denoise_mask, seed)
+            options = {key: value for key, value in entry.items() if key != "model_conds"}
+            found = network_inputs(
+                model,
+                options,
+                noise,
+                device,
+                prompt_type=name,
+                latent_image=latent_image,
+                concat_latent_image=entry.get("concat_latent_image", latent_image),
+                denoise_mask=entry.get("denoise_mask", denoise_mask),
+                seed=seed,
+            )
+            entry["model_conds"] = {**found, **entry.get("model_conds", {})}
     _share_controls(placed)
     share_grounding(placed)
     for entries in placed.values():
@@ -150,27 +162,17 @@ def _volume(entry: Cond) -> float:
     return float("inf") if window is None else window.volume
 
 
-def _ask_model(
-    model: Any,
-    entry: Cond,
-    name: str,
-    noise: Tensor,
-    device: Any,
-    latent_image: Tensor | None,
-    denoise_mask: Tensor | None,
-    seed: int | None,
-) -> None:
-    """Fill `model_conds` with what the model makes of the entry."""
-    said = {key: value for key, value in entry.items() if key != "model_conds"}
-    said |= {
+def network_inputs(
+    model: Any, entry: Mapping[str, Any], noise: Tensor, device: Any, **told: Any
+) -> dict[str, Any]:
+    """What the model (a BaseModel) makes of an entry's options; `told` goes with them."""
+    said = {
+        "width": noise.shape[-1] * 8,
+        "height": noise.shape[-2] * 8 if noise.ndim > 3 else 8,
+        **entry,
+        **told,
         "device": device,
         "noise": noise,
-        "prompt_type": name,
-        "latent_image": latent_image,
-        "concat_latent_image": entry.get("concat_latent_image", latent_image),
-        "denoise_mask": entry.get("denoise_mask", denoise_mask),
-        "seed": seed,
-        "width": entry.get("width", noise.shape[-1] * 8),
-        "height": entry.get("height", noise.shape[-2] * 8 if noise.ndim > 3 else 8),
     }
-    entry["model_conds"] = {**model.extra_conds(**said), **entry.get("model_conds", {})}
+    found: dict[str, Any] = model.extra_conds(**said)
+    return found

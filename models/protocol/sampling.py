@@ -286,7 +286,7 @@ def sample_latent(
 
 _LONG_WAY: Final = (
     "control", "hooks", "model_conds", "default", "gligen",
-    "clip_start_percent", "clip_end_percent",
+    "clip_start_percent", "clip_end_percent", "concat_latent_image", "reference_latents",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from models.sampling.model import DiffusionModel
 from models.sampling.schedule import Schedule
 from models.sampling.window import Window
 
+_PROMPT_TYPES: Final = ("positive", "negative")  # of the sides
 LONGEST_REPEAT = 4  # contexts are not stretched further than this to share a call
 
 
@@ -141,12 +143,12 @@ class Predictor:
         groups: list[_Group] = []
         for side, entries in active.items():
             for entry, weight in zip(entries, shares(entries, x), strict=True):
-                part = x if entry.window is None else entry.window.crop(x)
                 batch = x.shape[0]
+                options = {"prompt_type": _PROMPT_TYPES[side], **entry.options}
                 context = repeat_to_batch(entry.context, batch)
                 extra = {
                     name: repeat_to_batch(tensor, batch)
-                    for name, tensor in self._model.extra_conditioning(entry.options, part).items()
+                    for name, tensor in self._model.extra_conditioning(options, x).items()
                 }
                 group = next((g for g in groups if g.accepts(entry.window, context, extra)), None)
                 if group is None:

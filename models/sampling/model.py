@@ -12,7 +12,7 @@ from models.sampling.schedule import Schedule
 
 
 class LatentScaling(Protocol):
-    """The latent space of a model; see models.latent_format.LatentFormat."""
+    """The latent space of a model; see models.protocol.latent_formats.LatentFormat."""
 
     @property
     def channels(self) -> int:
@@ -47,7 +47,8 @@ class DiffusionModel(Protocol):
     def extra_conditioning(self, options: Mapping[str, Any], x: Tensor) -> Mapping[str, Tensor]:
         """Keyword tensors for denoised() that a CONDITIONING entry's options stand for.
 
-        x is the latent [B, C, ...] to be denoised; each tensor has a leading dimension of 1 or B.
+        x is the latent [B, C, ...] to be denoised, whatever part of it the entry is for; among the
+        options is `prompt_type`, the entry's side. Each tensor's leading dimension is 1 or B.
         Models without such inputs return an empty mapping.
         """
 

@@ -80,7 +80,7 @@ def test_a_file_may_lack_text_encoder_and_vae(tmp_path: Path, policy: Policy) ->
 def test_a_unet_without_prefix_loads(tmp_path: Path, policy: Policy) -> None:
     tiny = TinyModel()
     path = save(tmp_path / "u.safetensors", tiny.unet(), tiny.config)
-    assert load_checkpoint(path, policy).model.family == "sd15"
+    assert load_checkpoint(path, policy).model.family.name == "sd15"
 
 
 @pytest.mark.parametrize("prefix", ["", "first_stage_model."])

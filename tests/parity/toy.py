@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.latent_format import LatentFormat
 from models.sampling.prediction import VELOCITY
 from models.sampling.schedule import DiscreteSchedule, FlowSchedule, FluxSchedule, Schedule
+from tests.models.sampling.toy import latent_format
 
 SCALES = {"sd15scaled": 0.18215}  # all others 1
 
@@ -38,7 +38,7 @@ class ToyModel:
 
     def __init__(self, kind: str, channels: int) -> None:
         self.schedule = schedule(kind)
-        self.latent_format = LatentFormat(channels=channels, scale=SCALES.get(kind, 1.0))
+        self.latent_format = latent_format(channels, scale=SCALES.get(kind, 1.0))
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         self.seen_sigmas: list[float] = []  # of each call

@@ -23,7 +23,7 @@ class ToyBase(BaseModel):
         latent_format = LatentFormat()
         latent_format.latent_channels = channels
         latent_format.scale_factor = SCALES.get(kind, 1.0)
-        super().__init__(our_config("toy", latent_format, channels))
+        super().__init__(our_config("toy", latent_format, {"in_channels": channels}))
         self.__dict__["toy"] = ToyModel(kind, channels)
         self.model_sampling = sampling_object(self.toy.schedule)
 

@@ -98,7 +98,7 @@ def test_the_model_inside_tells_what_it_is(model: ModelHandle) -> None:
     assert (
         inside.get_dtype() is torch.float32 and inside.model_config.unet_config["in_channels"] == 4
     )
-    with pytest.raises(AttributeError, match="UNet of diffusers"):
+    with pytest.raises(AttributeError, match="networks of diffusers"):
         _ = inside.diffusion_model.input_blocks
 
 

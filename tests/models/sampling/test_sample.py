@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.latent_format import LatentFormat
 from models.sampling.noise import MAX_SEED, prepare_noise
 from models.sampling.sample import fit_empty_latent, sample_latent
 from models.sampling.samplers import SAMPLERS
 from models.sampling.schedule import FlowSchedule
-from tests.models.sampling.toy import MeanModel, prompt
+from tests.models.sampling.toy import MeanModel, latent_format, prompt
 
 SHAPE = (1, 4, 4, 4)
 
@@ -141,7 +140,7 @@ def test_a_mask_keeps_what_it_does_not_cover() -> None:
 
 
 def test_only_a_latent_with_content_is_scaled_into_model_space() -> None:
-    model = MeanModel(latent_format=LatentFormat(channels=4, scale=2.0, shift=1.0))
+    model = MeanModel(space=latent_format(scale=2.0, shift=1.0))
     mask = torch.zeros(1, 1, 4, 4)
     kept = run(model, latent={"samples": torch.full(SHAPE, 3.0), "noise_mask": mask})
     empty = run(model, latent={"samples": torch.zeros(SHAPE), "noise_mask": mask})
@@ -151,7 +150,7 @@ def test_only_a_latent_with_content_is_scaled_into_model_space() -> None:
 
 
 def test_an_empty_latent_gets_the_channels_of_the_model() -> None:
-    model = MeanModel(latent_format=LatentFormat(channels=16))
+    model = MeanModel(space=latent_format(16))
     assert fit_empty_latent(model, torch.zeros(2, 4, 8, 8)).shape == (2, 16, 8, 8)
     full = torch.ones(2, 4, 8, 8)
     assert fit_empty_latent(model, full) is full

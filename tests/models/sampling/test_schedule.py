@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.latent_format import LatentFormat
 from models.sampling.continuous import CosineSchedule, EdmSchedule
 from models.sampling.prediction import VELOCITY, Clean, Preconditioned
 from models.sampling.schedule import DiscreteSchedule, FlowSchedule, FluxSchedule, Schedule
 from models.sampling.schedulers import SCHEDULERS, calculate_sigmas, sigmas_for_run
+from tests.models.sampling.toy import latent_format
 
 SCHEDULES: list[Schedule] = [
     DiscreteSchedule.scaled_linear(),
@@ -82,5 +82,5 @@ def test_samplers_that_look_ahead_skip_the_last_but_one_sigma() -> None:
 
 def test_latent_formats_scale_there_and_back() -> None:
     latent = torch.randn(1, 4, 2, 2)
-    scaling = LatentFormat(channels=4, scale=0.3611, shift=0.1159)
+    scaling = latent_format(scale=0.3611, shift=0.1159)
     assert torch.allclose(scaling.scale_out(scaling.scale_in(latent)), latent, atol=1e-6)

@@ -8,16 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.latent_format import LatentFormat
+from models.protocol.latent_formats import LatentFormat
 from models.sampling.schedule import DiscreteSchedule, Schedule
+
+
+def latent_format(channels: int = 4, *, scale: float = 1.0, shift: float = 0.0) -> LatentFormat:
+    """A latent space of any size."""
+    made = LatentFormat()
+    made.latent_channels, made.scale_factor, made.shift_factor = channels, scale, shift
+    return made
 
 
 class MeanModel:
     """Predicts the prompt's mean everywhere, whatever the noise."""
 
-    def __init__(self, schedule: Schedule | None = None, latent_format: LatentFormat | None = None):
+    def __init__(self, schedule: Schedule | None = None, space: LatentFormat | None = None):
         self.schedule = schedule or DiscreteSchedule.scaled_linear()
-        self.latent_format = latent_format or LatentFormat(channels=4)
+        self.latent_format = space or LatentFormat()
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         self.contexts: list[tuple[int, ...]] = []  # shape of each call's context
