@@ -44,6 +44,8 @@ RECIPES: Final = {
     "parity_sd15_lora_peft.safetensors": Recipe("loras", "sd15_lora_peft"),
     "parity_sd15_lora_diffusers_old.safetensors": Recipe("loras", "sd15_lora_diffusers_old"),
     "parity_sd15_lycoris.safetensors": Recipe("loras", "sd15_lycoris"),
+    "parity_flux_tiny.safetensors": Recipe("diffusion_models", "flux_tiny"),
+    "parity_ae_16ch.safetensors": Recipe("vae", "ae_16ch"),
 }
 
 

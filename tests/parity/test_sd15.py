@@ -5,23 +5,19 @@ Two cheap cases run with the ordinary tests; the others are marked slow.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from models.families.ldm_unet import build_unet
 from models.lora import load_lora, lora_patches, unet_names
-from models.memory import choose_policy
-from models.sampling.samplers import SAMPLERS
 from models.weights import open_weights
 from tests.parity import model_cases
-from tests.parity.checkpoints import cache_folder, checkpoint
+from tests.parity.checkpoints import checkpoint
 from tests.parity.report import ParityReport
-from tests.parity.workflow import Workflow, not_built
+from tests.parity.workflow import Workflow, check_case, open_workflow
 
 AREA = "models sd15"
 CHECKPOINT = "parity_sd15.safetensors"
@@ -32,10 +28,7 @@ UNET_LIMIT = 1e-5  # relative; a port of the modules has no excuse for more
 
 @pytest.fixture(scope="module")
 def workflow(pytestconfig: pytest.Config) -> Workflow:
-    cache = pytestconfig.cache
-    assert cache is not None
-    folder = cache_folder(Path(cache.mkdir("darkroom-checkpoints")))
-    return Workflow(choose_policy(cpu=True), folder)
+    return open_workflow(pytestconfig)
 
 
 def case_names() -> list[Any]:
@@ -49,37 +42,7 @@ def case_names() -> list[Any]:
 def test_workflow_gives_the_reference_result(
     name: str, workflow: Workflow, parity_report: ParityReport
 ) -> None:
-    case = model_cases.read(name)
-    missing = not_built(case.prompt, set(SAMPLERS))
-    if missing is not None:
-        parity_report.missing(AREA, name, missing)
-        pytest.skip(f"{missing} is not built")
-    passed, errors = False, {}
-    try:
-        results = workflow.run(case.prompt)
-        for item in case.expected:
-            actual = result_array(results[item.node][item.slot], item.kind)
-            errors[item] = model_cases.relative_distance(actual, case.arrays[item.array])
-        pooled = case.arrays.get("cond0_pooled")
-        if pooled is not None:
-            first = results[case.expected[0].node][0][0]
-            distance = model_cases.relative_distance(first[1]["pooled_output"], pooled)
-            assert distance <= case.expected[0].limit
-        passed = all(error <= item.limit for item, error in errors.items())
-    finally:
-        parity_report.record(AREA, name, max(errors.values(), default=None), passed)
-    assert passed, {item.array: (error, item.limit) for item, error in errors.items()}
-
-
-def result_array(value: Any, kind: str) -> NDArray[Any]:
-    """The tensor that a case compares, out of the value on a socket."""
-    tensor = {
-        "latent": lambda: value["samples"],
-        "image": lambda: value,
-        "conditioning": lambda: value[0][0],
-    }[kind]()
-    array: NDArray[Any] = tensor.numpy()
-    return array
+    check_case(name, AREA, workflow, parity_report)
 
 
 def test_lora_files_of_all_layouts_patch_as_the_reference_does(

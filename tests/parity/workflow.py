@@ -11,16 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from executor.folders import Folders
 from models.load import Checkpoint, load_checkpoint
-from models.memory import Policy
+from models.memory import Policy, choose_policy
+from models.sampling.samplers import SAMPLERS
 from nodes.context import CURRENT, NodeContext, Services
 from nodes.registry import NODE_CLASSES
 from tests.nodes.context import RecordingReporter
 from tests.parity import model_cases
-from tests.parity.checkpoints import RECIPES, checkpoint
+from tests.parity.checkpoints import RECIPES, cache_folder, checkpoint
+from tests.parity.report import ParityReport
 
 
 class Workflow:
@@ -100,13 +106,66 @@ def _load_latent(workflow: Workflow, latent: str) -> tuple[Any]:
     return ({"samples": load_file(model_cases.input_file(latent))["latent_tensor"].float()},)
 
 
+def _seeded_conditioning(
+    workflow: Workflow, seed: int, tokens: int, dim: int, pooled_dim: int
+) -> tuple[Any]:
+    """Random text: no node of the reference, but of the harness that recorded the cases."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    context = generator.standard_normal((1, tokens, dim), np.float32)
+    pooled = generator.standard_normal((1, pooled_dim), np.float32)
+    return ([[torch.from_numpy(context), {"pooled_output": torch.from_numpy(pooled)}]],)
+
+
 SAVING: Final = frozenset({"SaveImage", "SaveLatent"})
 
 # Nodes whose inputs come from the recorded set: a checkpoint that is loaded once for all cases.
 RECORDED: Final[dict[str, Callable[..., tuple[Any, ...]]]] = {
     "CheckpointLoaderSimple": _load_checkpoint,
     "LoadLatent": _load_latent,
+    "ParityConditioning": _seeded_conditioning,
 }
+
+
+def open_workflow(config: pytest.Config) -> Workflow:
+    """With checkpoints in DARKROOM_TEST_CACHE or in pytest's cache folder."""
+    assert config.cache is not None
+    folder = cache_folder(Path(config.cache.mkdir("darkroom-checkpoints")))
+    return Workflow(choose_policy(cpu=True), folder)
+
+
+def check_case(name: str, area: str, workflow: Workflow, report: ParityReport) -> None:
+    """Run a case, record it in the report, and fail where it is too far from the reference."""
+    case = model_cases.read(name)
+    missing = not_built(case.prompt, set(SAMPLERS))
+    if missing is not None:
+        report.missing(area, name, missing)
+        pytest.skip(f"{missing} is not built")
+    passed, errors = False, {}
+    try:
+        results = workflow.run(case.prompt)
+        for item in case.expected:
+            actual = _array(results[item.node][item.slot], item.kind)
+            errors[item] = model_cases.relative_distance(actual, case.arrays[item.array])
+        pooled = case.arrays.get("cond0_pooled")
+        if pooled is not None:
+            first = results[case.expected[0].node][0][0]
+            distance = model_cases.relative_distance(first[1]["pooled_output"], pooled)
+            assert distance <= case.expected[0].limit
+        passed = all(error <= item.limit for item, error in errors.items())
+    finally:
+        report.record(area, name, max(errors.values(), default=None), passed)
+    assert passed, {item.array: (error, item.limit) for item, error in errors.items()}
+
+
+def _array(value: Any, kind: str) -> NDArray[Any]:
+    """The tensor that a case compares, out of the value on a socket."""
+    tensor = {
+        "latent": lambda: value["samples"],
+        "image": lambda: value,
+        "conditioning": lambda: value[0][0],
+    }[kind]()
+    array: NDArray[Any] = tensor.numpy()
+    return array
 
 
 def not_built(prompt: dict[str, dict[str, Any]], samplers: set[str]) -> str | None:
