@@ -9,6 +9,9 @@ from nodes.base import inputs
 from nodes.missing_parts import need_text_encoder
 from nodes.schema import SchemaNode
 
+# What temporal transformers are called: in the original, and in diffusers.
+_TEMPORAL = (".time_stack.", ".temporal_transformer_blocks.")
+
 _FACTOR = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 10.0, "step": 0.01})
 
 
@@ -42,6 +45,36 @@ class UNetCrossAttentionMultiply(_UNetMultiply):
     """Scales attention to the prompt in a UNet."""
 
     _attention = "attn2"
+
+
+class UNetTemporalAttentionMultiply(_Multiply):
+    """Scales what attention within pictures, and between those of a film, adds in a UNet."""
+
+    REQUIRED = inputs(
+        model=("MODEL", {}),
+        self_structural=_FACTOR,
+        self_temporal=_FACTOR,
+        cross_structural=_FACTOR,
+        cross_temporal=_FACTOR,
+    )
+    RETURN_TYPES = ("MODEL",)
+
+    def run(
+        self,
+        model: ModelHandle,
+        self_structural: float,
+        self_temporal: float,
+        cross_structural: float,
+        cross_temporal: float,
+    ) -> tuple[ModelHandle]:
+        """UNets for single pictures have no temporal attention."""
+        names = model.network.names()
+        temporal = [name for name in names if any(part in name for part in _TEMPORAL)]
+        structural = set(names).difference(temporal)
+        inside = {"attn1.to_out.0": self_structural, "attn2.to_out.0": cross_structural}
+        between = {"attn1.to_out.0": self_temporal, "attn2.to_out.0": cross_temporal}
+        patches = scaled_projections(structural, inside) | scaled_projections(temporal, between)
+        return (model.with_patches(patches),)
 
 
 class CLIPAttentionMultiply(_Multiply):

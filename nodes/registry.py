@@ -26,6 +26,7 @@ _MODULES: Final = (
     "gligen",
     "guidance",
     "unet_patches",
+    "output_reuse",
     "differential_diffusion",
     "attention_scale",
     "edit_conditioning",

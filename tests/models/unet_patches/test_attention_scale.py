@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 
 from models.load import Checkpoint
-from models.unet_patches.attention_scale import scaled_projections
+from models.unet_patches.attention_scale import ScaledWeight, scaled_projections
 from nodes.attention_scale import (
     CLIPAttentionMultiply,
     UNetCrossAttentionMultiply,
     UNetSelfAttentionMultiply,
+    UNetTemporalAttentionMultiply,
 )
 from tests.models.conftest import policy, tiny, tiny_file
 
@@ -33,6 +36,30 @@ def test_the_nodes_scale_their_kind_of_attention_only(tiny: Checkpoint) -> None:
         assert {layer.partition(f"{kind}.")[2] for layer in layers} == {
             "to_q", "to_k", "to_v", "to_out.0",
         }  # fmt: skip
+
+
+class Film:
+    """A model of which only the names of weights are asked."""
+
+    network = SimpleNamespace(
+        names=lambda: [
+            f"{place}.{attention}.to_out.0.weight"
+            for place in ("down.attentions.0", "down.attentions.0.temporal_transformer_blocks.0")
+            for attention in ("attn1", "attn2")
+        ]
+    )
+
+    def with_patches(self, patches: dict[str, list[ScaledWeight]]) -> dict[str, float]:
+        return {name: patch.factor for name, [patch] in patches.items()}
+
+
+def test_attention_between_pictures_is_told_from_that_inside() -> None:
+    (found,) = UNetTemporalAttentionMultiply().run(Film(), 1.0, 2.0, 3.0, 4.0)  # type: ignore[arg-type]
+    inside, between = "down.attentions.0", "down.attentions.0.temporal_transformer_blocks.0"
+    assert found == {  # type: ignore[comparison-overlap]
+        f"{inside}.attn1.to_out.0.weight": 1.0, f"{between}.attn1.to_out.0.weight": 2.0,
+        f"{inside}.attn2.to_out.0.weight": 3.0, f"{between}.attn2.to_out.0.weight": 4.0,
+    }  # fmt: skip
 
 
 def test_attention_of_a_text_encoder_is_scaled(tiny: Checkpoint) -> None:
