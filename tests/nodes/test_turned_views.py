@@ -1,0 +1,119 @@
+"""What models are told that show a picture in motion, or from other sides."""
+
+from __future__ import annotations
+
+import json
+from math import cos, pi, sin
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from models.conditioning import Conditioning
+from models.memory import Policy
+from models.vae import VaeHandle
+from models.vision import VisionHandle, load_vision
+from nodes.turned_views import (
+    StableZero123_Conditioning,
+    StableZero123_Conditioning_Batched,
+    SV3D_Conditioning,
+    SVD_img2vid_Conditioning,
+)
+from tests.models.conftest import policy, tiny, tiny_file, vae
+
+__all__ = ["policy", "tiny", "tiny_file", "vae"]
+
+WIDTH, HEIGHT = 64, 32
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory, policy: Policy) -> VisionHandle:
+    torch.manual_seed(1)
+    config = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        image_size=32, patch_size=8, projection_dim=12,
+    )  # fmt: skip
+    file = tmp_path_factory.mktemp("vision") / "encoder.safetensors"
+    metadata = {"darkroom.config": json.dumps({"image_encoder": {"num_attention_heads": 2}})}
+    weights = dict(CLIPVisionModelWithProjection(config).state_dict())
+    save_file(weights, file, metadata=metadata)
+    return load_vision(file, policy)
+
+
+@pytest.fixture
+def image() -> Tensor:
+    return torch.rand(1, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
+
+
+def _only(conditioning: Conditioning) -> tuple[Tensor, dict[str, Any]]:
+    [[context, options]] = conditioning
+    return context, dict(options)
+
+
+def test_svd_is_told_of_picture_motion_and_rate(
+    encoder: VisionHandle, vae: VaeHandle, image: Tensor
+) -> None:
+    positive, negative, latent = SVD_img2vid_Conditioning().run(
+        encoder, image, vae, WIDTH, HEIGHT, 5, 100, 7, 0.0
+    )
+    context, options = _only(positive)
+    said = encoder.encode_image(image, crop=False).image_embeds
+    assert torch.allclose(context, said[:, None])
+    assert torch.allclose(options["concat_latent_image"], vae.encode(image), atol=1e-5)
+    assert (options["motion_bucket_id"], options["fps"]) == (100, 7)
+    nothing, same = _only(negative)
+    assert not nothing.any()
+    assert not same["concat_latent_image"].any()
+    assert same["fps"] == 7
+    assert latent["samples"].shape == (5, 4, HEIGHT // 8, WIDTH // 8)
+
+
+def test_noise_on_the_picture_is_the_same_in_every_run(
+    encoder: VisionHandle, vae: VaeHandle, image: Tensor
+) -> None:
+    def seen(level: float) -> Tensor:
+        node = SVD_img2vid_Conditioning()
+        positive, _, _ = node.run(encoder, image, vae, WIDTH, HEIGHT, 1, 100, 7, level)
+        latent: Tensor = _only(positive)[1]["concat_latent_image"]
+        return latent
+
+    assert torch.equal(seen(0.5), seen(0.5))
+    assert not torch.allclose(seen(0.5), seen(0.0), atol=1e-3)
+
+
+def test_zero123_is_told_where_to_look_from(
+    encoder: VisionHandle, vae: VaeHandle, image: Tensor
+) -> None:
+    positive, negative, latent = StableZero123_Conditioning().run(
+        encoder, image, vae, WIDTH, HEIGHT, 2, 45.0, 90.0
+    )
+    context, _ = _only(positive)
+    assert context.shape == (1, 1, 12 + 4)
+    assert context[0, 0, -4:].tolist() == pytest.approx([-pi / 4, 1, 0, pi / 2], abs=1e-6)
+    assert not _only(negative)[0].any()
+    assert latent["samples"].shape == (2, 4, HEIGHT // 8, WIDTH // 8)
+
+
+def test_zero123_turns_from_picture_to_picture(
+    encoder: VisionHandle, vae: VaeHandle, image: Tensor
+) -> None:
+    positive, _, _ = StableZero123_Conditioning_Batched().run(
+        encoder, image, vae, WIDTH, HEIGHT, 3, 0.0, 0.0, 0.0, 30.0
+    )
+    context, _ = _only(positive)
+    angles = [0, pi / 6, pi / 3]
+    assert context[:, 0, -3].tolist() == pytest.approx([sin(angle) for angle in angles], abs=1e-6)
+    assert context[:, 0, -2].tolist() == pytest.approx([cos(angle) for angle in angles], abs=1e-6)
+
+
+def test_sv3d_goes_round_once_and_ends_at_the_picture(
+    encoder: VisionHandle, vae: VaeHandle, image: Tensor
+) -> None:
+    positive, _, latent = SV3D_Conditioning().run(encoder, image, vae, WIDTH, HEIGHT, 4, 10.0)
+    _, options = _only(positive)
+    assert options["azimuth"].tolist() == pytest.approx([90, 180, 270, 360])
+    assert options["elevation"].tolist() == pytest.approx([80] * 4)
+    assert latent["samples"].shape[0] == 4
