@@ -6,12 +6,14 @@ names and shapes, as patches and files have them; what the network gets are view
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from models.mapping import release_pages
 
 Rows = tuple[tuple[int, int], ...]  # ranges of rows (start, stop), one after another
 
@@ -59,8 +61,9 @@ def parts_of_conversion(
     total = 0
     for name, tensor in tensors.items():
         starts.append(total)
-        numbered[name] = torch.arange(total, total + len(tensor))
-        total += len(tensor)
+        rows = tensor.shape[0] if tensor.ndim else 1
+        numbered[name] = torch.arange(total, total + rows)
+        total += rows
     names, first = list(tensors), torch.tensor(starts)
 
     def part(rows: Tensor) -> Part:
@@ -72,6 +75,36 @@ def parts_of_conversion(
             (int(rows[start]) - starts[source], int(rows[stop - 1]) - starts[source] + 1)
             for start, stop in pairwise(bounds)
         )
-        return Part(name, None if ranges == ((0, len(tensors[name])),) else ranges)
+        return Part(name, None if ranges == ((0, len(numbered[name])),) else ranges)
 
-    return {parameter: part(rows) for parameter, rows in convert(numbered).items()}
+    return {name: part(rows) for name, rows in convert(dict(numbered)).items()}
+
+
+def joined(
+    tensors: Mapping[str, Tensor],
+    layers: Mapping[str, Sequence[str]],
+    swapped: Collection[str] = (),
+) -> dict[str, Tensor]:
+    """The weights of the original from those of a network: what a conversion has cut, put together.
+
+    `layers` names the layers of the network that an original layer is made of, `swapped` original
+    layers whose halves have changed places. Layers that the tensors lack are left out.
+    """
+    found: dict[str, Tensor] = {}
+    for original, pieces in layers.items():
+        for kind in ("weight", "bias"):
+            parts = [tensors[name] for piece in pieces if (name := f"{piece}.{kind}") in tensors]
+            if len(parts) < len(pieces):
+                continue
+            if original in swapped:
+                parts = list(reversed(parts[0].chunk(2)))
+            found[f"{original}.{kind}"] = parts[0] if len(parts) == 1 else _cat(parts)
+    return found
+
+
+def _cat(parts: list[Tensor]) -> Tensor:
+    """The tensors, one after another; pages of the file that they came from are given back."""
+    whole = torch.cat(parts)
+    for part in parts:
+        release_pages(part)
+    return whole

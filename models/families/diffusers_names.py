@@ -10,6 +10,7 @@ from typing import Final
 
 from torch import Tensor
 
+from models.families import mmdit
 from models.weights import Weights
 
 UNET_PREFIX: Final = "model.diffusion_model."
@@ -19,6 +20,7 @@ TEXT_PREFIX: Final = "cond_stage_model.transformer."
 # Of pipelines in one file, and of the folders of a pipeline -> the original layout's prefix.
 PARTS: Final[Mapping[str, str]] = {
     "unet": UNET_PREFIX,
+    "transformer": UNET_PREFIX,
     "vae": VAE_PREFIX,
     "text_encoder": TEXT_PREFIX,
 }
@@ -60,7 +62,7 @@ _VAE_TOP: Final = {"conv_norm_out": "norm_out", "conv_shortcut": "nin_shortcut"}
 
 def with_original_names(weights: Weights) -> Weights:
     """The file in the original layout; one that is in it already comes back as it is."""
-    for prefix in ("unet.", "vae."):
+    for prefix in ("unet.", "transformer.", "vae."):
         if any(name.startswith(prefix) for name in weights.tensors):
             parts = {part: weights.below(f"{part}.").tensors for part in PARTS}
             return replace(weights, tensors=join_parts(parts))
@@ -68,6 +70,8 @@ def with_original_names(weights: Weights) -> Weights:
         return replace(weights, tensors=_renamed(weights.tensors, unet_renamer(weights)))
     if "encoder.down_blocks.0.resnets.0.conv1.weight" in weights.tensors:
         return replace(weights, tensors=_vae(weights.tensors))
+    if all(name in weights.tensors for name in mmdit.DIFFUSERS_MARKS):
+        return mmdit.in_original_layout(weights)
     return weights
 
 

@@ -1,0 +1,36 @@
+"""Stable Diffusion 3 and 3.5: MMDiT, text encoders CLIP-L, CLIP-G and T5-XXL, 16-channel VAE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.families.family import Family
+from models.families.ldm_vae import build_vae
+from models.families.mmdit import MARK, build_mmdit, mmdit_of
+from models.memory import Policy
+from models.protocol.latent_formats import SD3 as Latents
+from models.protocol.mmdit import SD3, MMDiT
+from models.sampling.schedule import FlowSchedule
+from models.text.handle import TextHandle
+from models.weights import Weights
+
+
+def build_text(
+    weights: Weights, policy: Policy, embedding_folders: Iterable[Path]
+) -> TextHandle | None:
+    """None: its text encoders come from files of their own."""
+    return None
+
+
+FAMILY = Family(
+    name="sd3",
+    recognise=lambda weights: MARK in mmdit_of(weights).tensors,
+    build_denoiser=build_mmdit,
+    build_text=build_text,
+    build_vae=build_vae,
+    latent_format=lambda weights: Latents(),
+    schedule=lambda weights: FlowSchedule(shift=3.0),
+    base_model=SD3,
+    diffusion_model=MMDiT,
+)
