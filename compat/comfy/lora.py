@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from models.lora import BiasPatch, group_tensors, text_names, unet_names
+from models.lora import BiasPatch, group_tensors, part_names, text_names, unet_names
 from models.lora.apply import weight_patch
+from models.protocol.denoiser import Denoiser
 from models.protocol.text import TextModel
-from models.protocol.unet import UNetModel
 from models.protocol.weights import calculate_weight as calculate_weight
 
 LORA_CLIP_MAP = {
@@ -24,11 +24,21 @@ LORA_CLIP_MAP = {
 }
 
 
-def model_lora_keys_unet(model: Any, key_map: dict[str, str] | None = None) -> dict[str, str]:
-    """Names in LoRA files -> names of the weights of a diffusion model, added to `key_map`."""
-    found: dict[str, str] = {} if key_map is None else key_map
+def model_lora_keys_unet(model: Any, key_map: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Names in LoRA files -> names of the weights of a diffusion model, added to `key_map`.
+
+    A name may come with an offset: see models.protocol.weights.
+    """
+    found: dict[str, Any] = {} if key_map is None else key_map
     network = getattr(model, "diffusion_model", None)
-    if isinstance(network, UNetModel):
+    if isinstance(network, Denoiser):
+        for spelling, part in part_names(network.network).items():
+            weight = f"diffusion_model.{part.weight}.weight"
+            if part.rows is None:
+                found[spelling] = weight
+            elif len(part.rows) == 1:
+                [(start, stop)] = part.rows
+                found[spelling] = (weight, (0, start, stop - start))
         for spelling, layer in unet_names(network.network).items():
             original = network.network.original(f"{layer}.weight")
             found[spelling] = f"diffusion_model.{original}"
@@ -69,8 +79,10 @@ def load_lora(
             unused.append(name)
             continue
         rest = {part: tensor for part, tensor in parts.items() if part != "diff_b"}
-        if "diff_b" in parts and isinstance(target, str):
-            patches[f"{target.removesuffix('.weight')}.bias"] = BiasPatch(parts["diff_b"], 1.0)
+        if "diff_b" in parts:
+            weight, *offset = (target,) if isinstance(target, str) else target
+            bias = f"{weight.removesuffix('.weight')}.bias"
+            patches[(bias, *offset) if offset else bias] = BiasPatch(parts["diff_b"], 1.0)
         patch = weight_patch(rest, 1.0)
         if patch is not None:
             patches[target] = patch

@@ -11,9 +11,10 @@ import torch
 from models.errors import CheckpointUnreadable
 from models.lora.deltas import has_delta, scaled_delta
 from models.lora.files import Lora, Parts
-from models.lora.names import text_names, unet_names
-from models.lora.patches import BiasPatch, DeltaPatch, RotationPatch, SetPatch
+from models.lora.names import part_names, text_names, unet_names
+from models.lora.patches import BiasPatch, DeltaPatch, PartPatch, RotationPatch, SetPatch
 from models.network import Network, WeightPatch
+from models.parts import Part
 
 if TYPE_CHECKING:
     from models.handle import ModelHandle
@@ -31,7 +32,7 @@ def apply_lora(
     strength_text: float,
 ) -> tuple[ModelHandle, TextHandle | None]:
     """Handles with the LoRA in their weights. The log says once which names fit nothing."""
-    names = unet_names(model.network)
+    names: dict[str, str | Part] = {**part_names(model.network), **unet_names(model.network)}
     model_patches = lora_patches(lora, names, model.network, strength_model)
     used = set(names)
     if text is not None:
@@ -49,24 +50,30 @@ def apply_lora(
 
 
 def lora_patches(
-    lora: Lora, names: Mapping[str, str], network: Network[Any], strength: float
+    lora: Lora, names: Mapping[str, str | Part], network: Network[Any], strength: float
 ) -> dict[str, list[WeightPatch]]:
-    """What a LoRA changes in a network; `names` is from `unet_names` or `text_names`."""
+    """What a LoRA changes in a network; `names` is from models.lora.names."""
     patches: dict[str, list[WeightPatch]] = {}
     if strength == 0.0:
         return patches
     for name, parts in lora.groups.items():
-        layer = names.get(name)
-        if layer is None:
+        target = names.get(name)
+        if target is None:
             continue
-        if "diff_b" in parts and f"{layer}.bias" in network:
+        part = target if isinstance(target, Part) else Part(target)
+        bias, weight = f"{part.weight}.bias", f"{part.weight}.weight"
+        if "diff_b" in parts and bias in network:
             change = BiasPatch(parts["diff_b"], strength)
-            patches.setdefault(f"{layer}.bias", []).append(change)
+            patches.setdefault(bias, []).append(_of_part(change, part))
         patch = weight_patch(parts, strength)
         if patch is not None:
-            _check(lora, name, parts, network.shape(f"{layer}.weight"))
-            patches.setdefault(f"{layer}.weight", []).append(patch)
+            _check(lora, name, parts, part.shape(network.shape(weight)))
+            patches.setdefault(weight, []).append(_of_part(patch, part))
     return patches
+
+
+def _of_part(patch: WeightPatch, part: Part) -> WeightPatch:
+    return patch if part.rows is None else PartPatch(patch, part)
 
 
 def weight_patch(parts: Parts, strength: float) -> WeightPatch | None:

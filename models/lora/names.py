@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.network import Network
+from models.parts import Part
 
 
 def unet_names(network: Network[Any]) -> dict[str, str]:
@@ -41,3 +42,22 @@ def text_names(network: Network[Any]) -> dict[str, str]:
 def layers(network: Network[Any]) -> list[str]:
     """The names of all layers that have a weight."""
     return [name.removesuffix(".weight") for name in network.names() if name.endswith(".weight")]
+
+
+def part_names(network: Network[Any]) -> dict[str, Part]:
+    """Names that files use for layers as diffusers has them -> what these are of layers.
+
+    Only for networks some of whose parameters are parts of weights (see models.parts).
+    """
+    names: dict[str, Part] = {}
+    for parameter, part in network.parts.items():
+        if not parameter.endswith(".weight"):
+            continue
+        layer = parameter.removesuffix(".weight")
+        target = Part(part.weight.removesuffix(".weight"), part.rows)
+        flat = layer.replace(".", "_")
+        for prefix in ("lora_unet_", "lora_transformer_", "lycoris_"):
+            names[prefix + flat] = target
+        for prefix in ("transformer.", "diffusion_model.", "base_model.model.", ""):
+            names[prefix + layer] = target
+    return names

@@ -14,6 +14,8 @@ from torch import Tensor
 from models.lora.deltas import scaled_delta
 from models.lora.files import Parts
 from models.lora.rotations import rotated
+from models.network import WeightPatch
+from models.parts import Part
 
 
 class _SameTensors:
@@ -79,6 +81,18 @@ class SetPatch(_SameTensors):
     def apply(self, weight: Tensor) -> Tensor:
         """The other weight, whatever the strength."""
         return self.value.to(weight).reshape(weight.shape).clone()
+
+
+@dataclass(frozen=True)
+class PartPatch:
+    """A change of some rows of a weight."""
+
+    patch: WeightPatch
+    part: Part
+
+    def apply(self, weight: Tensor) -> Tensor:
+        """The weight with these rows changed."""
+        return self.part.put(weight, self.patch.apply(self.part.of(weight)))
 
 
 def _dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
