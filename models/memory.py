@@ -1,78 +1,39 @@
-"""Decides the device and the number types of models, and which of them stay on the device."""
+"""Where models compute, in which number types, and how much memory they may take."""
 
 from __future__ import annotations
 
-import gc
-from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
-import psutil
 import torch
 
+from models.devices import HOME, CudaMemory, DeviceMemory, HostMemory
+from models.library import Library
 from models.network import N, Network
+from models.residents import Residents, Share
 
-Precision = Literal["fp16", "bf16", "fp32"]
+Precision = Literal["fp16", "bf16", "fp32", "fp8_e4m3fn", "fp8_e5m2"]
 VramMode = Literal["gpu-only", "high", "normal", "low", "none"]
 
 DTYPES: Final[dict[Precision, torch.dtype]] = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
     "fp32": torch.float32,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
 }
+# What networks compute in where nothing is known of them, best first.
+COMPUTED: Final = (torch.float16, torch.bfloat16, torch.float32)
 
-# What is left free beside weights: activations of a 1024 x 1024 picture and the allocator's slack.
-WORKING_BYTES: Final = 1_500_000_000
-
-
-class Residents:
-    """The networks that are on the compute device, least recently used first.
-
-    `reserve` bytes are kept free. On the CPU every network is at home and nothing is evicted.
-    """
-
-    def __init__(self, device: torch.device, reserve: int = 0) -> None:
-        self.device = device
-        self.reserve = reserve
-        self._networks: OrderedDict[int, Network[Any]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._networks)
-
-    def use(self, network: Network[Any], device: torch.device) -> None:
-        """Have `network` on `device` before it computes; others make room for it."""
-        if device.type != "cpu":
-            self._networks[id(network)] = network
-            self._networks.move_to_end(id(network))
-            if network.device != device:
-                self.free(network.size() + WORKING_BYTES, keep=(network,))
-        network.place(device)
-
-    def free(self, wanted: int, keep: Collection[Network[Any]] = ()) -> list[Network[Any]]:
-        """Send networks home, least recently used first, until so much is free; which ones went."""
-        gone = []
-        for network in list(self._networks.values()):
-            if free_bytes(self.device) - self.reserve >= wanted:
-                break
-            if not any(network is kept for kept in keep):
-                self.evict(network)
-                gone.append(network)
-        return gone
-
-    def evict(self, network: Network[Any]) -> None:
-        """Send a network home."""
-        self._networks.pop(id(network), None)
-        network.place(torch.device("cpu"))
-        empty_cache(self.device)
-
-    def unload_all(self) -> None:
-        """Send every network home and give the memory back to the system."""
-        for network in list(self._networks.values()):
-            self.evict(network)
-        gc.collect()
-        empty_cache(self.device)
+_SHARES: Final[dict[VramMode, Share]] = {
+    "gpu-only": "all",
+    "high": "all",
+    "normal": "fitting",
+    "low": "half",
+    "none": "none",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,22 +46,40 @@ class Policy:
     unet_dtype: torch.dtype
     vae_dtype: torch.dtype
     text_dtype: torch.dtype
+    unet_storage: torch.dtype | None = None  # a type of 8 bits that weights are kept in
+    text_storage: torch.dtype | None = None
+    is_unet_asked: bool = False  # whether a flag says what diffusion models compute in
+    has_bf16: bool = False  # whether the device computes in bfloat16
     vram: VramMode = "normal"
+    reserve_bytes: int = 0  # of the device, for others
     residents: Residents = field(compare=False)
+    library: Library = field(compare=False, default_factory=Library)
 
     @contextmanager
     def using(self, network: Network[N], device: torch.device) -> Iterator[N]:
-        """The module on its device, for one computation without gradients.
+        """The module on its device, for one computation without gradients."""
+        # Not inference_mode: nodes may write to results.
+        with self.residents.using(network, device), torch.no_grad():
+            yield network.module
 
-        The modes that hold little send it home right after.
+    def denoiser_dtype(
+        self, stored: torch.dtype | None, computed: Sequence[torch.dtype] = COMPUTED
+    ) -> torch.dtype:
+        """What a diffusion model computes in.
+
+        `stored` is the type of its weights in the file, `computed` are those that its family bears,
+        best first. A flag wins over everything. The CPU computes in float32. A GPU computes in the
+        file's type where family and device bear it, else in the family's best.
         """
-        self.residents.use(network, device)
-        try:
-            with torch.no_grad():  # not inference_mode: nodes may write to results
-                yield network.module
-        finally:
-            if self.vram == "none" and device.type != "cpu":
-                self.residents.evict(network)
+        if self.is_unet_asked or self.device.type == "cpu":
+            return self.unet_dtype
+        wanted = [stored] if stored in (torch.float16, torch.bfloat16) else []
+        usable = [d for d in computed if d != torch.bfloat16 or self.has_bf16]
+        return next((d for d in (*wanted, *usable) if d in usable), torch.float32)
+
+    def on_cpu(self) -> Policy:
+        """The same with text encoders on the CPU, whatever the device is."""
+        return replace(self, text_device=HOME, text_dtype=torch.float32)
 
 
 def choose_policy(
@@ -114,55 +93,58 @@ def choose_policy(
     cpu_vae: bool = False,
     vram: VramMode = "normal",
     reserve_bytes: int = 0,
+    max_vram: int | None = None,
+    max_ram: int | None = None,
+    memory: DeviceMemory | None = None,
 ) -> Policy:
     """The policy that the flags ask for.
 
     The CPU computes in float32 unless a precision is asked for: it is the reference, and half
     precision is slower there. On CUDA the diffusion model and text encoder compute in float16; the
-    VAE, which overflows in float16, in bfloat16 where the device has it, else in float32.
+    VAE, which overflows in float16, in bfloat16 where the device has it, else in float32. Types of
+    8 bits are what weights are kept in; what is computed in is as without them.
+    `max_vram` and `max_ram` bound, in bytes, what is used of the device and what weights take at
+    home. `memory` stands for another device than those of this machine.
     """
-    device = _device(cpu, device_index)
-    on_cpu = device.type == "cpu"
-    half: Precision = "fp32" if on_cpu else "fp16"
-    wide: Precision = "bf16" if not on_cpu and torch.cuda.is_bf16_supported() else "fp32"
-    vae_device = torch.device("cpu") if cpu_vae else device
+    device = memory.device if memory is not None else _device(cpu, device_index)
+    is_home, is_cpu = device == HOME, device.type == "cpu"
+    has_bf16 = not is_cpu and torch.cuda.is_bf16_supported()
+    half: Precision = "fp32" if is_cpu else "fp16"
+    wide: Precision = "bf16" if has_bf16 else "fp32"
     # A text encoder runs once a prompt: in the sparing modes it may as well do so on the CPU.
-    text_on_cpu = on_cpu or vram in ("low", "none")
+    text_at_home = is_home or vram in ("low", "none")
+    unet_storage, text_storage = _storage(unet), _storage(text)
+    asked_unet = None if unet_storage else unet
+    asked_text = None if text_storage else text
+    memories: list[DeviceMemory] = [HostMemory(max_ram)]
+    if memory is not None:
+        memories.append(memory)
+    elif not is_home:
+        computing = vram not in ("gpu-only", "high")
+        memories.append(CudaMemory(device, max_vram, reserve_bytes, keeps_room=computing))
     return Policy(
         device=device,
-        vae_device=vae_device,
-        text_device=torch.device("cpu") if text_on_cpu else device,
-        unet_dtype=DTYPES[unet or force or half],
+        vae_device=HOME if cpu_vae else device,
+        text_device=HOME if text_at_home else device,
+        unet_dtype=DTYPES[asked_unet or force or half],
         vae_dtype=DTYPES[vae or force or ("fp32" if cpu_vae else wide)],
-        text_dtype=DTYPES[text or force or ("fp32" if text_on_cpu else half)],
+        text_dtype=DTYPES[asked_text or force or ("fp32" if text_at_home else half)],
+        unet_storage=unet_storage,
+        text_storage=text_storage,
+        is_unet_asked=bool(asked_unet or force),
+        has_bf16=has_bf16,
         vram=vram,
-        residents=Residents(device, reserve_bytes),
+        reserve_bytes=reserve_bytes,
+        residents=Residents(*memories, share=_SHARES[vram]),
     )
+
+
+def _storage(precision: Precision | None) -> torch.dtype | None:
+    found = None if precision is None else DTYPES[precision]
+    return found if found is not None and found.itemsize == 1 else None
 
 
 def _device(cpu: bool, index: int | None) -> torch.device:
     if cpu or not torch.cuda.is_available():
-        return torch.device("cpu")
+        return HOME
     return torch.device("cuda", index or 0)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Free memory of a device, that which torch holds but does not use included."""
-    if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
-    free, _ = torch.cuda.mem_get_info(device)
-    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(free + held)
-
-
-def total_bytes(device: torch.device) -> int:
-    """All memory of a device."""
-    if device.type != "cuda":
-        return int(psutil.virtual_memory().total)
-    return int(torch.cuda.mem_get_info(device)[1])
-
-
-def empty_cache(device: torch.device) -> None:
-    """Give memory that torch holds unused back to the device."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -10,8 +10,10 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable
 from models.mapping import release_pages
+from models.offload import stop_streaming, stream_weights
 from models.parts import Part
 
 N = TypeVar("N", bound=nn.Module)
@@ -32,8 +34,11 @@ class Network(Generic[N]):
     """A module and the file tensors (mapped) that it was built from.
 
     These weights have the names of the module's parameters, or their own where several parameters
-    are parts of one. The file serves as the backup of weights: patches are undone, and a module on
-    a GPU comes home, by reading it again.
+    are parts of one. The file serves as the backup of weights: patches are undone, and a module
+    that is out of memory comes back, by reading it again.
+
+    A network rests until it is placed on a device: its module then has what the file has, and
+    takes no memory that the system could not take back. See models.residents for when it does what.
     """
 
     def __init__(
@@ -52,7 +57,10 @@ class Network(Generic[N]):
             self._parameters.setdefault(part.weight, []).append((parameter, part))
         self.dtype = dtype  # of the module's floating point weights now
         self.own_dtype = dtype  # unless a handle asks for another one
-        self.device = torch.device("cpu")
+        self.device = HOME
+        self.is_resting = True  # its weights are the file's: neither converted nor patched
+        self.is_streaming = False  # weights wait at home and come to the device layer by layer
+        self._staying = 0  # bytes of weights that do not
         self._source = source
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
         # What models.protocol shows of it: handles share it, and it goes with the last of them.
@@ -75,18 +83,44 @@ class Network(Generic[N]):
             self._read_again()
 
     def _read_again(self) -> None:
+        if self.is_streaming:
+            self.rest()
+        elif not self.is_resting:
+            self._fill_all()
+
+    def _fill_all(self) -> None:
         for name in self._source:
             self._fill(name)
 
     def place(self, device: torch.device) -> None:
         """Have the module on a device. Coming home to the CPU drops the copy that was away."""
-        if device == self.device:
+        if device == self.device and not (self.is_resting or self.is_streaming):
             return
-        if device.type == "cpu":
-            tensors = {k: v for name in self._source for k, v in self._values(name)}
-            self.module.load_state_dict(tensors, assign=True)
+        if self.is_streaming:
+            self.rest()
+        must_read = self.is_resting or device == HOME
+        self.device, self.is_resting = device, False
+        if must_read:
+            self._fill_all()
         self.module.to(device)  # buffers that are not in the file move by this, too
-        self.device = device
+
+    def rest(self) -> None:
+        """Give up all memory that weights take beside pages of the file, on any device."""
+        if self.is_streaming:
+            stop_streaming(self.module)
+        self.device, self.is_resting, self.is_streaming, self._staying = HOME, True, False, 0
+        for name, weight in self._source.items():
+            for parameter, part in self._parts_of(name):
+                _assign(self.module, parameter, part.of(weight))
+        self.module.to(HOME)
+        for weight in self._source.values():
+            release_pages(weight)
+
+    def stream(self, device: torch.device, budget: int) -> None:
+        """Compute on a device on which up to `budget` bytes of weights stay; others come and go."""
+        self.place(HOME)
+        self._staying = stream_weights(self.module, device, budget)
+        self.device, self.is_streaming = device, True
 
     def patch(self, patches: Patches) -> None:
         """Have exactly these patches in the weights; those that are there already stay."""
@@ -97,7 +131,9 @@ class Network(Generic[N]):
             if self._patched.get(name) != wanted.get(name)
         ]
         self._patched = wanted
-        for name in names:
+        if names and self.is_streaming:
+            self.rest()
+        for name in () if self.is_resting else names:
             self._fill(name)
 
     def memory_format(self) -> torch.memory_format:
@@ -121,8 +157,11 @@ class Network(Generic[N]):
     def _values(self, name: str) -> Iterator[tuple[str, Tensor]]:
         """The parameters that a weight should be now, on the CPU."""
         weight = self._weight(name)
-        for parameter, part in self._parameters.get(name, [(name, Part(name))]):
+        for parameter, part in self._parts_of(name):
             yield parameter, part.of(weight)
+
+    def _parts_of(self, name: str) -> Sequence[tuple[str, Part]]:
+        return self._parameters.get(name) or [(name, Part(name))]
 
     def _weight(self, name: str) -> Tensor:
         """A weight as it should be now, on the CPU: the file's, converted, and patched."""
@@ -151,8 +190,21 @@ class Network(Generic[N]):
         return value.to(stored.dtype)
 
     def size(self) -> int:
-        """Bytes of all weights."""
-        return sum(tensor.nbytes for tensor in self.module.state_dict().values())
+        """Bytes of all weights, once they are in memory."""
+        return sum(
+            weight.numel() * (self.dtype if weight.is_floating_point() else weight.dtype).itemsize
+            for weight in self._source.values()
+        )
+
+    def bytes_on(self, device: torch.device) -> int:
+        """Bytes of weights that are in a device's memory."""
+        if self.is_resting:
+            return 0
+        if self.is_streaming and device == HOME:
+            return self.size() - self._staying
+        if self.device != device:
+            return 0
+        return self._staying if self.is_streaming else self.size()
 
     def __contains__(self, name: str) -> bool:
         return name in self._source
@@ -182,10 +234,11 @@ def assemble(
     originals: Mapping[str, str] | None = None,
     parts: Mapping[str, Part] | None = None,
 ) -> Network[N]:
-    """The network that `factory` makes, with `tensors` (under the network's own names) assigned.
+    """The network that `factory` makes, with `tensors` (under the network's own names); it rests.
 
-    Tensors that already have the type stay mapped to their file. Others are converted one by one:
-    what is held beyond the result is pages of the file, which the system can drop at any time.
+    When it is placed, tensors that already have the type stay mapped to their file. Others are
+    converted one by one: what is held beyond the result is pages of the file, which the system can
+    drop at any time.
     `originals` tells what the tensors were called in the file, where that differs; `parts` which
     parameters are parts of tensors with names of their own.
     Raises CheckpointUnreadable when a tensor is missing or has another shape.
@@ -197,8 +250,7 @@ def assemble(
     found = {name: parts.get(name, Part(name)) for name in wanted}
     _check(wanted, found, tensors, path)
     source = {part.weight: tensors[part.weight] for part in found.values()}
-    converted = {name: _convert(tensor, dtype) for name, tensor in source.items()}
-    parameters = {name: part.of(converted[part.weight]) for name, part in found.items()}
+    parameters = {name: part.of(source[part.weight]) for name, part in found.items()}
     module.load_state_dict(parameters, assign=True)
     used = {name: part for name, part in parts.items() if name in wanted}
     return Network(module.eval().requires_grad_(False), source, dtype, originals, used)

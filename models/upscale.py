@@ -5,7 +5,8 @@ What flows through UPSCALE_MODEL sockets is spandrel's own descriptor, which nod
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput, UnknownModelFamily
-from models.memory import Policy, empty_cache
+from models.memory import Policy
+from models.out_of_memory import first_that_fits
 from models.tiles import count_tiles, scale_in_tiles
 from models.weights import read_document
 
@@ -71,19 +73,19 @@ def upscale(
         )
     weights = sum(parameter.nbytes for parameter in model.model.parameters())
     picture = _TILE * _TILE * pixels.element_size() * _WORKING_FACTOR
-    policy.residents.free(weights + picture)
+    policy.residents.free(weights + picture, policy.device)
     model.to(policy.device)
-    tile = _TILE
+
+    def attempts() -> Iterator[tuple[str, Callable[[], Tensor]]]:
+        tile = _TILE
+        while tile == _TILE or tile >= _LEAST_TILE:
+            run = partial(_in_tiles, model, pixels, policy.device, tile, progress)
+            yield f"in tiles of {tile} pixels", run
+            policy.residents.empty_cache(policy.device)
+            tile //= 2
+
     try:
-        while True:
-            try:
-                enlarged = _in_tiles(model, pixels, policy.device, tile, progress)
-                return enlarged.clamp_(0, 1).movedim(1, -1)
-            except torch.OutOfMemoryError:
-                tile //= 2
-                if tile < _LEAST_TILE:
-                    raise
-            empty_cache(policy.device)
+        return first_that_fits(attempts()).clamp_(0, 1).movedim(1, -1)
     finally:
         model.to("cpu")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput
-from models.memory import Policy, empty_cache
+from models.memory import Policy
 from models.network import Network
+from models.out_of_memory import NetworkRelief, whole_or_in_tiles
 from models.protocol.vae import VaeProtocol
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +102,5 @@ class VaeHandle(VaeProtocol):
     def _or_in_tiles(
         self, whole: Callable[[Tensor], Tensor], tiled: Callable[[Tensor], Tensor], data: Tensor
     ) -> Tensor:
-        try:
-            return whole(data)
-        except torch.OutOfMemoryError:
-            logger.warning(
-                "out of memory with a VAE on %s; trying again in tiles", self.policy.vae_device
-            )
-        # After the handler: the error holds on to what was computed.
-        empty_cache(self.policy.vae_device)
-        return tiled(data)
+        relief = NetworkRelief(self.policy.residents, self.network, self.policy.vae_device)
+        return whole_or_in_tiles(lambda: whole(data), lambda: tiled(data), relief)

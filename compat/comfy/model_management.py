@@ -17,7 +17,7 @@ from darkroom_compat.residency import LoadedModel as LoadedModel
 from darkroom_compat.residency import policy as _policy
 from torch import Tensor, nn
 
-from models.memory import WORKING_BYTES, empty_cache, free_bytes, total_bytes
+from models.devices import WORKING_BYTES, empty_cache, free_bytes, total_bytes
 from nodes.context import Interrupted, current_context, interrupt_prompt, is_in_call
 
 Device: TypeAlias = "torch.device | str | None"
@@ -233,7 +233,7 @@ def _device(dev: Device) -> torch.device:
 
 def extra_reserved_memory() -> int:
     """Bytes that are kept free for others."""
-    return _policy().residents.reserve
+    return _policy().reserve_bytes
 
 
 def minimum_inference_memory() -> int:

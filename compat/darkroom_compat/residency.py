@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from models.memory import Policy, free_bytes
+from models.devices import free_bytes
+from models.memory import Policy
 from models.network import Network
 from nodes.context import process_services
 
@@ -130,7 +131,7 @@ def free(
             loaded.remove(entry)
             gone.append(entry)
     networks = [network for entry in keep if (network := network_of(entry.model)) is not None]
-    policy().residents.free(int(wanted), keep=networks)
+    policy().residents.free(int(wanted), device, keep=networks)
     return gone
 
 

@@ -7,14 +7,14 @@ model's inputs, `area`, `mask`, `strength`, `timestep_start`, `timestep_end`, `c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.memory import empty_cache
+from models.out_of_memory import Pieces, StepLadder, one_after_another, relief_of
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.grounding import gligen_of, grounded
 from models.protocol.hooked import hooked
@@ -80,13 +80,18 @@ class _Group:
             for name in first
         )
 
-    def apart(self) -> list[_Group]:
+    def size(self) -> int:
+        """How many entries go through the model."""
+        return len(self.members)
+
+    def cut(self) -> Pieces[_Group]:
         """Each entry in a group of its own."""
         entries = zip(self.members, self.conds, self.inputs, strict=True)
-        return [
+        groups = [
             _Group(member.window, self.control, self.hooks, [member], [cond], [inputs])
             for member, cond, inputs in entries
         ]
+        return Pieces(groups, one_after_another)
 
     def joined(self) -> dict[str, Any]:
         first, *others = self.inputs
@@ -104,29 +109,16 @@ def _calc_cond_batch(
 ) -> list[Tensor]:
     sigma = level_of(timestep)
     results: dict[int, Tensor] = {}
+    ladder: StepLadder[_Group] = StepLadder(_Group.cut, _Group.size, relief_of(model))
+
+    def run(group: _Group) -> Sequence[Tensor]:
+        about_to_call()
+        return _evaluate(model, group, x_in, timestep, model_options).chunk(len(group.members))
+
     for group in _groups(conds, x_in, sigma):
-        for member, part in _predicted(model, group, x_in, timestep, model_options):
+        for member, part in zip(group.members, ladder.evaluate(group, run), strict=True):
             add_member(results, member, part, x_in)
     return [results.get(side, torch.zeros_like(x_in)) for side in range(len(conds))]
-
-
-def _predicted(
-    model: Any, group: _Group, x: Tensor, timestep: Tensor, model_options: dict[str, Any]
-) -> Iterator[tuple[Member, Tensor]]:
-    """The prediction of each entry; apart, where memory does not suffice for all at once."""
-    about_to_call()
-    try:
-        denoised = _evaluate(model, group, x, timestep, model_options)
-    except torch.OutOfMemoryError:
-        if len(group.members) == 1:
-            raise
-    else:
-        yield from zip(group.members, denoised.chunk(len(group.members)), strict=True)
-        return
-    # Not in the handler: the error holds on to what the call had allocated.
-    empty_cache(x.device)
-    for single in group.apart():
-        yield from _predicted(model, single, x, timestep, model_options)
 
 
 def _groups(conds: Sequence[Sequence[Cond] | None], x: Tensor, sigma: float) -> list[_Group]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.devices import HOME
 from models.network import Network
 from models.protocol.patcher import ModelPatcher
 
@@ -58,5 +59,7 @@ class NetworkPatcher(ModelPatcher):
         self, device_to: torch.device | None = None, unpatch_weights: bool = True
     ) -> None:
         """Send the network home; weights change back when another handle computes."""
-        if device_to is not None:
+        if device_to is not None and torch.device(device_to) != HOME:
             self.network.place(torch.device(device_to))
+        elif device_to is not None:
+            self.network.rest()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from models.memory import empty_cache
+from models.out_of_memory import Pieces, StepLadder, one_after_another, relief_of
 from models.sampling.calls import about_to_call
 from models.sampling.conditioning import (
     Conditioning,
@@ -44,16 +45,39 @@ class Call:
     members: Sequence[Member]
     context: Tensor  # [members * B, T, D]
     extra: Mapping[str, Tensor]
+    rows: tuple[int, int] | None = None  # which latents of the batch; None: all
 
-    def apart(self) -> list[Call]:
-        """A call for each entry."""
+    def size(self) -> int:
+        """How many latents go through the model."""
+        return self.context.shape[0]
+
+    def _has_rows(self) -> bool:
+        """Whether all inputs are there for each latent."""
+        return all(tensor.shape[:1] == (self.size(),) for tensor in self.extra.values())
+
+    def cut(self) -> Pieces[Call]:
+        """A call for each entry; of a single one, a call for each latent."""
         count = len(self.members)
-        parts = zip(self.members, self.context.chunk(count), strict=True)
+        is_one = count == 1
+        if is_one:
+            count = self.size() if self._has_rows() else 1
+        contexts = self.context.chunk(count)
         extras = {name: tensor.chunk(count) for name, tensor in self.extra.items()}
-        return [
-            Call([member], context, {name: chunks[i] for name, chunks in extras.items()})
-            for i, (member, context) in enumerate(parts)
+        calls = [
+            Call(
+                self.members if is_one else [self.members[i]],
+                contexts[i],
+                {name: chunks[i] for name, chunks in extras.items()},
+                (i, i + 1) if is_one else None,
+            )
+            for i in range(count)
         ]
+        return Pieces(calls, _one_below_another if is_one else one_after_another)
+
+
+def _one_below_another(results: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+    """Joins pieces that have some latents of the batch each."""
+    return [torch.cat([rows for (rows,) in results])]
 
 
 @dataclass
@@ -98,33 +122,21 @@ class Predictor:
             for entries in resolved
         ]
         self._plans: dict[tuple[tuple[int, ...], ...], list[Call]] = {}
+        self._ladder: StepLadder[Call] = StepLadder(Call.cut, Call.size, relief_of(model))
 
     def predict(self, x: Tensor, sigma: float, sides: Sequence[int]) -> list[Tensor]:
         """Predictions [B, C, ...] of the wanted sides; zero where no entry acts."""
         results: dict[int, Tensor] = {}
         for call in self._calls(x, sigma, sides):
-            for member, denoised in self._predicted(call, x, sigma):
+            predictions = self._ladder.evaluate(call, partial(self._evaluate, x=x, sigma=sigma))
+            for member, denoised in zip(call.members, predictions, strict=True):
                 add_member(results, member, denoised, x)
         return [results[side] if side in results else torch.zeros_like(x) for side in sides]
 
-    def _predicted(self, call: Call, x: Tensor, sigma: float) -> Iterator[tuple[Member, Tensor]]:
-        """The prediction of each entry; apart, where memory does not suffice for all at once."""
-        try:
-            predictions = self._evaluate(call, x, sigma)
-        except torch.OutOfMemoryError:
-            if len(call.members) == 1:
-                raise
-        else:
-            yield from zip(call.members, predictions, strict=True)
-            return
-        # Not in the handler: the error holds on to what the call had allocated.
-        empty_cache(x.device)
-        for single in call.apart():
-            yield from self._predicted(single, x, sigma)
-
     def _evaluate(self, call: Call, x: Tensor, sigma: float) -> Sequence[Tensor]:
         about_to_call()
-        parts = [x if m.window is None else m.window.crop(x) for m in call.members]
+        latents = x if call.rows is None else x[slice(*call.rows)]
+        parts = [latents if m.window is None else m.window.crop(latents) for m in call.members]
         batch = torch.cat(parts) if len(parts) > 1 else parts[0]
         sigmas = x.new_full((batch.shape[0],), sigma)
         denoised = self._model.denoised(batch, sigmas, call.context, **call.extra)

@@ -65,7 +65,9 @@ def test_weights_that_need_no_conversion_stay_in_the_mapped_file(tiny_file: Path
 
 def test_the_cpu_computes_in_float32(tiny_file: Path, policy: Policy) -> None:
     loaded = load_checkpoint(tiny_file, policy)
-    assert {value.dtype for value in loaded.model.network.module.parameters()} == {torch.float32}
+    assert loaded.model.network.is_resting  # nothing is converted before it is needed
+    with policy.using(loaded.model.network, policy.device) as unet:
+        assert {value.dtype for value in unet.parameters()} == {torch.float32}
     assert loaded.model.dtype == torch.float32
 
 

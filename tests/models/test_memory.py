@@ -1,93 +1,103 @@
-from __future__ import annotations
+"""What flags ask for: devices and number types."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from models import memory
-from models.memory import Residents, choose_policy
-from models.network import Network, assemble
+from models import devices
+from models.devices import HOME
+from models.memory import Policy, Precision, VramMode, choose_policy
 
-AWAY = torch.device("meta")  # stands for a GPU: networks can be moved there anywhere
-
-
-def network() -> Network[nn.Linear]:
-    source = {"weight": torch.ones(2, 2), "bias": torch.zeros(2)}
-    return assemble(lambda: nn.Linear(2, 2), source, torch.float32, Path("f"))
+HALVES = (torch.float16, torch.bfloat16)
 
 
 @pytest.fixture
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+
+
+def dtypes(policy: Policy) -> tuple[torch.dtype, torch.dtype, torch.dtype]:
+    return policy.unet_dtype, policy.vae_dtype, policy.text_dtype
 
 
 def test_the_cpu_computes_everything_in_float32() -> None:
     policy = choose_policy(cpu=True)
-    assert {policy.device.type, policy.vae_device.type, policy.text_device.type} == {"cpu"}
-    assert {policy.unet_dtype, policy.vae_dtype, policy.text_dtype} == {torch.float32}
+    assert {policy.device, policy.vae_device, policy.text_device} == {HOME}
+    assert dtypes(policy) == (torch.float32,) * 3
 
 
 def test_each_part_can_have_its_own_precision() -> None:
     policy = choose_policy(cpu=True, force="fp16", unet="bf16", text="fp32")
-    assert policy.unet_dtype == torch.bfloat16
-    assert policy.vae_dtype == torch.float16
+    assert dtypes(policy) == (torch.bfloat16, torch.float16, torch.float32)
+
+
+def test_a_gpu_computes_in_half_precision(gpu: None) -> None:
+    policy = choose_policy(device_index=1)
+    assert policy.device == torch.device("cuda", 1)
+    assert dtypes(policy) == (torch.float16, torch.bfloat16, torch.float16)
+
+
+def test_a_vae_is_not_trusted_with_float16(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert choose_policy().vae_dtype == torch.float32
+    assert choose_policy(vae="fp16").vae_dtype == torch.float16
+
+
+@pytest.mark.parametrize("vram", ["low", "none"])
+def test_sparing_modes_have_text_encoders_at_home(gpu: None, vram: VramMode) -> None:
+    policy = choose_policy(vram=vram)
+    assert (policy.device.type, policy.vae_device.type, policy.text_device) == ("cuda",) * 2 + (
+        HOME,
+    )
     assert policy.text_dtype == torch.float32
 
 
-def test_a_gpu_computes_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    policy = choose_policy(device_index=1)
-    assert policy.device == torch.device("cuda", 1)
-    assert (policy.unet_dtype, policy.vae_dtype) == (torch.float16, torch.bfloat16)
-    sparing = choose_policy(vram="low", cpu_vae=True)
-    assert (sparing.vae_device.type, sparing.text_device.type) == ("cpu", "cpu")
-    assert (sparing.vae_dtype, sparing.text_dtype) == (torch.float32, torch.float32)
-    assert sparing.device.type == "cuda"
+def test_a_vae_can_be_at_home(gpu: None) -> None:
+    policy = choose_policy(cpu_vae=True)
+    assert (policy.device.type, policy.vae_device, policy.vae_dtype) == (
+        *("cuda", HOME),
+        torch.float32,
+    )
 
 
-def test_the_least_recently_used_network_makes_room(little_memory: None) -> None:
-    residents = Residents(AWAY)
-    first, second = network(), network()
-    residents.use(first, AWAY)
-    residents.use(second, AWAY)
-    assert (first.device.type, second.device) == ("cpu", AWAY)
-    assert len(residents) == 1
-    residents.use(first, AWAY)
-    assert (first.device, second.device.type) == (AWAY, "cpu")
+@pytest.mark.parametrize(
+    ("flag", "stored"),
+    [("fp8_e4m3fn", torch.float8_e4m3fn), ("fp8_e5m2", torch.float8_e5m2)],
+)
+def test_weights_can_be_kept_in_8_bits(gpu: None, flag: Precision, stored: torch.dtype) -> None:
+    policy = choose_policy(unet=flag, text=flag)
+    assert (policy.unet_storage, policy.text_storage) == (stored, stored)
+    assert dtypes(policy) == dtypes(choose_policy())  # what is computed in
+    assert dtypes(choose_policy(unet=flag, force="fp32"))[0] == torch.float32
 
 
-def test_networks_stay_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 10**12)
-    residents = Residents(AWAY)
-    networks = [network() for _ in range(3)]
-    for each in networks:
-        residents.use(each, AWAY)
-    assert [each.device for each in networks] == [AWAY] * 3
-    residents.unload_all()
-    assert {each.device.type for each in networks} == {"cpu"}
-    assert len(residents) == 0
+@pytest.mark.parametrize("stored", [*HALVES, torch.float32, None])
+def test_a_flag_decides_over_file_and_family(gpu: None, stored: torch.dtype | None) -> None:
+    for flag, dtype in (("fp16", HALVES[0]), ("bf16", HALVES[1]), ("fp32", torch.float32)):
+        assert choose_policy(unet=flag).denoiser_dtype(stored) == dtype  # type: ignore[arg-type]
+        assert choose_policy(force=flag).denoiser_dtype(stored) == dtype  # type: ignore[arg-type]
 
 
-def test_reserved_memory_counts_as_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 2 * memory.WORKING_BYTES)
-    residents = Residents(AWAY, reserve=2 * memory.WORKING_BYTES)
-    first, second = network(), network()
-    residents.use(first, AWAY)
-    residents.use(second, AWAY)
-    assert first.device.type == "cpu"
+def test_a_gpu_computes_in_the_type_of_the_file_if_the_family_bears_it(gpu: None) -> None:
+    policy, (half, brain) = choose_policy(), HALVES
+    assert [policy.denoiser_dtype(d) for d in (half, brain, torch.float32)] == [half, brain, half]
+    picky = (brain, torch.float32)
+    assert [policy.denoiser_dtype(d, picky) for d in (half, brain, None)] == [brain] * 3
 
 
-def test_on_the_cpu_nothing_is_counted_or_moved() -> None:
-    policy = choose_policy(cpu=True)
-    with policy.using(network(), policy.device) as module:
-        assert not torch.is_grad_enabled()
-        assert module.weight.device.type == "cpu"
-    assert len(policy.residents) == 0
+def test_a_gpu_without_bfloat16_does_without(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    policy, (half, brain) = choose_policy(), HALVES
+    assert policy.denoiser_dtype(brain) == half
+    assert policy.denoiser_dtype(brain, (brain, torch.float32)) == torch.float32
+
+
+def test_the_cpu_computes_in_float32_whatever_the_file_has() -> None:
+    assert choose_policy(cpu=True).denoiser_dtype(torch.bfloat16) == torch.float32
 
 
 def test_memory_of_the_machine_is_known() -> None:
-    cpu = torch.device("cpu")
-    assert 0 < memory.free_bytes(cpu) < memory.total_bytes(cpu)
+    assert 0 < devices.free_bytes(HOME) < devices.total_bytes(HOME)
+    assert devices.host_bytes() <= devices.total_bytes(HOME)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable
 from models.network import Network, assemble
 
@@ -23,7 +24,9 @@ class Add:
 
 def linear(dtype: torch.dtype = torch.float32) -> Network[nn.Sequential]:
     source = {"0.weight": torch.ones(2, 3).half(), "0.bias": torch.zeros(2).half()}
-    return assemble(lambda: nn.Sequential(nn.Linear(3, 2)), source, dtype, Path("f"))
+    network = assemble(lambda: nn.Sequential(nn.Linear(3, 2)), source, dtype, Path("f"))
+    network.place(HOME)
+    return network
 
 
 def values(network: Network[nn.Sequential], name: str) -> set[float]:
@@ -72,6 +75,29 @@ def test_a_network_that_comes_home_has_its_patched_weights() -> None:
     assert network.module[0].weight.is_meta
     network.place(torch.device("cpu"))
     assert values(network, "weight") == {2.0}
+
+
+def test_a_network_that_rests_has_the_weights_of_its_file_until_it_is_placed_again() -> None:
+    network = linear()
+    network.patch({"0.weight": [Add(1.0)]})
+    assert (network.bytes_on(HOME), network.size()) == (32, 32)
+    network.rest()
+    assert network.module[0].weight is not None
+    assert network.module[0].weight.dtype == torch.float16
+    assert (values(network, "weight"), network.bytes_on(HOME), network.size()) == ({1.0}, 0, 32)
+    network.patch({"0.weight": [Add(2.0)]})
+    assert values(network, "weight") == {1.0}
+    network.place(HOME)
+    assert values(network, "weight") == {3.0}
+    assert network.module[0].weight.dtype == torch.float32
+
+
+def test_buffers_that_are_not_in_the_file_survive_a_rest() -> None:
+    network = linear()
+    network.module.register_buffer("ids", torch.arange(3), persistent=False)
+    network.rest()
+    network.place(HOME)
+    assert network.module.get_buffer("ids").tolist() == [0, 1, 2]
 
 
 def test_a_missing_tensor_is_named() -> None:

@@ -100,10 +100,14 @@ def test_video_latents_take_masks_and_areas_over_their_pictures() -> None:
 class SmallMemory(MeanModel):
     """Bears two items at once."""
 
+    bears = 2
+    refused = 0
+
     def denoised(
         self, x: torch.Tensor, sigma: torch.Tensor, context: torch.Tensor, **more: torch.Tensor
     ) -> torch.Tensor:
-        if len(x) > 2:
+        if len(x) > self.bears:
+            self.refused += 1
             raise torch.OutOfMemoryError("too much")
         return super().denoised(x, sigma, context, **more)
 
@@ -117,8 +121,23 @@ def test_sides_that_do_not_fit_into_memory_together_are_predicted_apart() -> Non
     assert [pooled.tolist() for pooled in model.pooled] == [[[1.0] * 3] * 2, [[0.0] * 3] * 2]
 
 
-def test_one_side_that_does_not_fit_into_memory_is_an_error() -> None:
+def test_latents_of_one_side_that_do_not_fit_into_memory_together_are_predicted_one_by_one() -> (
+    None
+):
+    model, x = SmallMemory(), X.repeat(2, 1, 1, 1)
+    pooled = torch.arange(4.0)[:, None]
+    predictor = Predictor(model, [prompt(1.0, pooled=pooled), prompt(0.0, pooled=pooled)], x)
+    for _ in range(2):
+        positive, negative = predictor.predict(x, 1.0, [0, 1])
+        assert torch.equal(positive, torch.ones_like(x))
+        assert torch.equal(negative, torch.zeros_like(x))
+    assert [shape[0] for shape in model.contexts] == [1] * 16
+    assert [row.item() for row in model.pooled[:4]] == [0.0, 1.0, 2.0, 3.0]
+    assert model.refused == 4  # the second step knows what is too large
+
+
+def test_one_latent_that_does_not_fit_into_memory_is_an_error() -> None:
+    model = SmallMemory()
+    model.bears = 0
     with pytest.raises(torch.OutOfMemoryError):
-        Predictor(SmallMemory(), [prompt(1.0)], X.repeat(2, 1, 1, 1)).predict(
-            X.repeat(2, 1, 1, 1), 1.0, [0]
-        )
+        Predictor(model, [prompt(1.0)], X).predict(X, 1.0, [0])
