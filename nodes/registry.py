@@ -25,6 +25,7 @@ _MODULES: Final = (
     "conditioning_places",
     "gligen",
     "guidance",
+    "skip_layers",
     "unet_patches",
     "output_reuse",
     "differential_diffusion",
