@@ -82,6 +82,8 @@ class PatchedAttention:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, **options: Any) -> Tensor:
-    """Attention of q, k, v [B, T, heads D]."""
+    """Attention of q, k, v [B, T, heads D], within the option `mask` if there is one."""
     q, k, v = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k, v))
-    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    mask = options.get("mask")
+    found = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return found.transpose(1, 2).flatten(2)

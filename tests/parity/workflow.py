@@ -30,12 +30,13 @@ from tests.parity.report import ParityReport
 
 
 class Workflow:
-    """Runs prompts; checkpoints stay loaded between them, one at a time."""
+    """Runs prompts; checkpoints and diffusion models stay loaded, one of each at a time."""
 
     def __init__(self, policy: Policy, cache: Path) -> None:
         self.policy = policy
         self.cache = cache
         self._loaded: tuple[str, Checkpoint] | None = None
+        self._unet: tuple[dict[str, Any], tuple[Any, ...]] | None = None
         self._folders = Folders.build(
             cache, models_dir=cache, input_dir=model_cases.root() / "inputs"
         )
@@ -89,6 +90,14 @@ class Workflow:
     def _call(self, class_type: str, arguments: dict[str, Any]) -> tuple[Any, ...]:
         if class_type in RECORDED:
             return RECORDED[class_type](self, **arguments)
+        if class_type != "UNETLoader":
+            return self._run_node(class_type, arguments)
+        if self._unet is None or self._unet[0] != arguments:
+            self._unet = None
+            self._unet = (arguments, self._run_node(class_type, arguments))
+        return self._unet[1]
+
+    def _run_node(self, class_type: str, arguments: dict[str, Any]) -> tuple[Any, ...]:
         node_class = NODE_CLASSES[class_type]
         function = getattr(node_class(), node_class.FUNCTION)
         result = function(**arguments)

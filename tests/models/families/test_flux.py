@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.errors import CheckpointUnreadable, UnsupportedLayout
+from models.families.flux import FAMILY
+from models.families.flux_transformer import build_transformer, transformer_config
+from models.load import recognise
+from models.sampling.schedule import FlowSchedule, FluxSchedule
+from models.weights import Weights
+from tests.models.tiny_flux import TinyFlux
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model.", "diffusion_model."])
+def test_a_transformer_is_found_below_prefixes(prefix: str) -> None:
+    weights = Weights(path=Path("f"), tensors=TinyFlux().tensors(prefix))
+    assert recognise(weights) is FAMILY
+    network = build_transformer(weights, torch.float32)
+    assert network is not None
+    assert "double_blocks.1.txt_attn.qkv.weight" in network
+
+
+@pytest.mark.parametrize("guidance", [True, False])
+@pytest.mark.parametrize(("channels", "double", "single"), [(64, 2, 3), (384, 1, 1)])
+def test_the_configuration_comes_from_shapes(
+    channels: int, double: int, single: int, guidance: bool
+) -> None:
+    model = TinyFlux(channels=channels, double=double, single=single, guidance=guidance)
+    config = transformer_config(model.weights())
+    assert config == {
+        "in_channels": channels,
+        "out_channels": 64,
+        "num_layers": double,
+        "num_single_layers": single,
+        "attention_head_dim": 32,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 24,
+        "pooled_projection_dim": 20,
+        "guidance_embeds": guidance,
+        "axes_dims_rope": (4, 14, 14),
+    }
+
+
+def test_heads_of_128_have_the_axes_of_published_networks() -> None:
+    tensors = TinyFlux(width=256).tensors()
+    tensors["double_blocks.0.img_attn.norm.query_norm.scale"] = torch.ones(128)
+    config = transformer_config(Weights(path=Path("f"), tensors=tensors))
+    assert config["axes_dims_rope"] == (16, 56, 56)
+
+
+def test_times_are_bent_unless_the_network_takes_no_guidance() -> None:
+    assert isinstance(FAMILY.schedule(TinyFlux().weights()), FluxSchedule)
+    schnell = FAMILY.schedule(TinyFlux(guidance=False).weights())
+    assert isinstance(schnell, FlowSchedule)
+    assert float(schnell.timestep(torch.tensor(0.25))) == 0.25
+    assert schnell.percent_to_sigma(0.5) == 0.5
+
+
+def test_heads_that_do_not_fit_are_reported() -> None:
+    tensors = TinyFlux().tensors()
+    tensors["double_blocks.0.img_attn.norm.query_norm.scale"] = torch.ones(24)
+    with pytest.raises(UnsupportedLayout, match="heads of 24"):
+        transformer_config(Weights(path=Path("f"), tensors=tensors))
+
+
+def test_a_weight_that_is_missing_or_cut_is_named() -> None:
+    weights = TinyFlux().weights()
+    name = "single_blocks.1.linear1.weight"
+    tensors = {key: tensor for key, tensor in weights.tensors.items() if key != name}
+    with pytest.raises(CheckpointUnreadable, match="missing"):
+        build_transformer(replace(weights, tensors=tensors), torch.float32)
+    tensors[name] = weights.tensors[name][:-1]
+    with pytest.raises(CheckpointUnreadable, match="proj_mlp"):
+        build_transformer(replace(weights, tensors=tensors), torch.float32)
