@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from executor.loops import LoopError
 from executor.named_files import NamedFile
 from executor.rules import InputRule
 
@@ -118,6 +119,20 @@ def custom_validation_failed(input_name: str, text: str | None) -> JsonObject:
         "The node refuses this input",
         input_name if text is None else f"{input_name} - {text}",
         {"input_name": input_name},
+    )
+
+
+def loop_not_whole(error: LoopError) -> JsonObject:
+    """A loop lacks its start or its end, or something leads out of it."""
+    where = "loop boundary"
+    about = {
+        "input_name": where,
+        "loop_error_type": error.kind,
+        "node_ids": error.node_ids,
+        "output_ids": error.output_ids,
+    }
+    return node_error(
+        "custom_validation_failed", "The loop is not whole", f"{where} - {error}", about
     )
 
 

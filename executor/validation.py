@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from executor import json_text
 from executor.calls import CheckResult, ClassChecker
+from executor.loops import END, START, LoopGraph
 from executor.node_check import Fault, Files, NodeReport, check_node, find_link
 from executor.node_errors import (
     JsonObject,
@@ -17,6 +18,7 @@ from executor.node_errors import (
     dependency_cycle,
     exception_during_inner_validation,
     exception_during_validation,
+    loop_not_whole,
     node_error,
 )
 from executor.options import FileOptions
@@ -179,6 +181,28 @@ class _Walk:
         for output in outputs:
             if output not in self.reports:
                 self._visit(output, book, files)
+        if not self._cycles:
+            self._check_loops()
+
+    def _check_loops(self) -> None:
+        """Name the ends of loops that are not whole."""
+        boundaries = (START, END)
+        if not any(self._graph[node_id]["class_type"] in boundaries for node_id in self.reports):
+            return
+
+        def edges(node_id: str) -> list[tuple[str, str]]:
+            inputs = self._graph[node_id].get("inputs")
+            links = inputs.items() if isinstance(inputs, dict) else ()
+            producers = self.reports[node_id].producers
+            return [
+                (name, value[0])
+                for name, value in links
+                if isinstance(value, list) and value and value[0] in producers
+            ]
+
+        loops = LoopGraph(self.reports, lambda x: self._graph[x]["class_type"], edges)
+        for error in loops.errors(self._outputs):
+            self.reports[error.node_ids[0]].errors.append(loop_not_whole(error))
 
     def _visit(self, start: str, book: RuleBook, files: Files) -> None:
         """Depth first from one output; finds cycles on the way."""

@@ -66,6 +66,7 @@ _MODULES: Final = (
     "strings",
     "primitives",
     "logic",
+    "loops",
     "numbers",
     "cameras",
     "curves",

@@ -21,6 +21,7 @@ class SchemaNode(Node):
     DEPRECATED: ClassVar[bool] = False
     HAS_INTERMEDIATE_OUTPUT: ClassVar[bool] = False  # what it shows is no end of a graph
     EXPERIMENTAL: ClassVar[bool] = False
+    DEV_ONLY: ClassVar[bool] = False  # hidden from who puts graphs together
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
@@ -56,6 +57,8 @@ class SchemaNode(Node):
         }
         if cls.HAS_INTERMEDIATE_OUTPUT:
             info["has_intermediate_output"] = True
+        if cls.DEV_ONLY:
+            info["dev_only"] = True
         return info
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from executor.loops import Loop, loop_of
 from executor.worker.errors import DuplicateNodeError, NodeInputError, ResultError
 
 JsonObject = dict[str, Any]
@@ -92,6 +93,14 @@ class PromptGraph:
         for passed in path:  # loops nest deeply: the next look-up is to be a short one
             self._display[passed] = shown
         return shown
+
+    def loop_at(self, end_id: str) -> Loop:
+        """The loop that a node ends; raises LoopError."""
+
+        def edges(node_id: str) -> list[tuple[str, str]]:
+            return [(link.name, link.producer) for link in self.links(node_id)]
+
+        return loop_of(end_id, lambda node_id: self.get_node(node_id)["class_type"], edges)
 
     def add(self, parent: str, nodes: Mapping[str, JsonObject]) -> None:
         """Add the nodes of an expansion.

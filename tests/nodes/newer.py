@@ -61,6 +61,9 @@ ADDED_TO_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]
     }
 }
 
+# Classes of later releases that graphs get while they run; nothing else is known of them.
+INTERNAL: Final = frozenset({"LoopProgress", "LoopIteration", "LoopResult"})
+
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {
     "BuildJsonPromptIdeogram": (
@@ -179,6 +182,17 @@ CLASSES: Final[Mapping[str, str]] = {
         "h: {auto/8-bit YUV420}; input_color_space: {sRGB}; crf: INT=18(1..63); save_mode"
         ": dyn{still images/animated[fps: FLOAT=6.0(0.01..1000.0 step 0.01)]}]}) -> image"
         "s: IMAGE"
+    ),
+    "StartLoop": (
+        "(mode: dyn{simple[num_iterations: INT=4(0..)]/For[start_iteration_index: INT=0; "
+        "max_iteration: INT=4; step: INT=1(1..)]/List[list: *]}; cache_iterations: BOOLEAN=False "
+        "adv; parent_iteration?: INT; initial_iteration_value?: *) -> iteration_index: INT, "
+        "is_first: BOOLEAN, is_last: BOOLEAN, list_item: *, current_iteration_value: *"
+    ),
+    "EndLoop": (
+        "(accumulate: BOOLEAN=False; output_value?: *; next_iteration_value?: *; "
+        "terminations?: autogrow termination0...termination49 min 0 [termination: *]) "
+        "-> outputs: *[]"
     ),
     "SaveAudioAdvanced": (
         "output_node (audio: AUDIO; filename_prefix: STRING=audio/ComfyUI; format: dyn{flac/"

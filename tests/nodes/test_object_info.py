@@ -17,6 +17,7 @@ from tests.nodes.newer import (
     ADDED_OUTPUTS,
     ADDED_TO_OPTIONS,
     CLASSES,
+    INTERNAL,
     notation,
 )
 
@@ -58,7 +59,7 @@ for _name, _added in ADDED_INPUTS.items():
         REFERENCE[_name]["input_order"].setdefault("optional", []).append(_key)
 
 
-RECORDED = [name for name in NODE_CLASSES if name not in CLASSES]
+RECORDED = [name for name in NODE_CLASSES if name not in CLASSES and name not in INTERNAL]
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -82,6 +83,11 @@ def test_a_class_is_described_to_the_letter(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CLASSES if name in NODE_CLASSES])
 def test_a_class_of_a_later_release_is_described_as_documented(name: str) -> None:
     assert notation(_described(name)) == CLASSES[name]
+
+
+@pytest.mark.parametrize("name", sorted(INTERNAL))
+def test_classes_of_running_graphs_are_kept_from_who_makes_graphs(name: str) -> None:
+    assert _described(name)["dev_only"] is True
 
 
 @pytest.mark.parametrize("name", RECORDED)
