@@ -64,11 +64,7 @@ class T2IAdapter(ControlBase):
 
         As packs have it, `input` ends with what the first block gets.
         """
-        previous = None
-        if self.previous_controlnet is not None:
-            previous = self.previous_controlnet.get_control(
-                x_noisy, t, cond, batched_number, transformer_options
-            )
+        previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
         if not self.is_active(float(t.flatten()[0])):
             return previous
         # The first block comes before all levels, and each level but the last ends with a step

@@ -69,11 +69,7 @@ class ControlNet(ControlBase):
         transformer_options: dict[str, Any],
     ) -> Control | None:
         """One residual for each block on the way down, and one for the middle."""
-        previous = None
-        if self.previous_controlnet is not None:
-            previous = self.previous_controlnet.get_control(
-                x_noisy, t, cond, batched_number, transformer_options
-            )
+        previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
         if not self.is_active(float(t.flatten()[0])):
             return previous
         down, middle = self._residuals(x_noisy, t, cond, batched_number)

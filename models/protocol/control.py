@@ -129,6 +129,21 @@ class ControlBase:
         """What it adds: {"input": [...], "middle": [...], "output": [...]}."""
         raise NotImplementedError(f"{type(self).__name__} does not define get_control()")
 
+    def control_before(
+        self,
+        x_noisy: Tensor,
+        t: Tensor,
+        cond: dict[str, Any],
+        batched_number: int,
+        transformer_options: dict[str, Any],
+    ) -> Control | None:
+        """What the controls before this one add; None without any."""
+        if self.previous_controlnet is None:
+            return None
+        return self.previous_controlnet.get_control(
+            x_noisy, t, cond, batched_number, transformer_options
+        )
+
     def control_merge(
         self, control: Control, control_prev: Control | None, output_dtype: torch.dtype | None
     ) -> Control:
