@@ -13,6 +13,7 @@ from models.guidance.attached import (
     guided_by,
     per_frame,
 )
+from models.guidance.course import with_scale_between
 from models.guidance.frequencies import scale_frequencies
 from models.guidance.mahiro import mahiro
 from models.guidance.noise_scale import rescaled_score, scaled_epsilon
@@ -289,6 +290,29 @@ class TemporalScoreRescaling(SchemaNode):
             return rescaled_score(p.x, guided, alpha=alpha, sigma=p.sigma, k=tsr_k, width=tsr_sigma)
 
         return (after_guidance(model, change),)
+
+
+class CFGOverride(SchemaNode):
+    """Guides by a scale of its own in a part of the run."""
+
+    DISPLAY_NAME = "CFG Override"
+    CATEGORY = "sampling/custom_sampling"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_cfg"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        cfg=("FLOAT", {"default": 1.0, "min": 0.0, "max": 100.0, "step": 0.1}),
+        start_percent=("FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.001}),
+        end_percent=("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.001}),
+    )
+    RETURN_TYPES = ("MODEL",)
+
+    def run(
+        self, model: ModelPatcher, cfg: float, start_percent: float, end_percent: float
+    ) -> tuple[ModelPatcher]:
+        """Of several, the one nearest the sampler counts."""
+        sampling = model.get_model_object("model_sampling")
+        start, end = (float(sampling.percent_to_sigma(p)) for p in (start_percent, end_percent))
+        return (with_scale_between(model, cfg, start, end),)
 
 
 class VideoLinearCFGGuidance(Node):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from nodes.base import Declared, inputs
-from nodes.schema import SchemaNode
+from nodes.schema import SchemaNode, opening
 
 
 class WanBlockSwap(SchemaNode):
@@ -56,6 +56,7 @@ class FluxKVCache(_Unchanged):
     REQUIRED = inputs(model=("MODEL",))
 
 
+_KEPT: Final[Declared] = ("FLOAT", {"default": 10.0, "min": 0.5, "max": 95.0})
 _CACHE_TYPE: Final[Declared] = (["default", "int8", "int4"], {"default": "default"})
 
 
@@ -70,6 +71,37 @@ class QwenImage21Cache(_Unchanged):
         device=(["auto", "gpu", "cpu", "off"], {"default": "auto"}),
         dtype=_CACHE_TYPE,
     )
+
+
+class BlockSparseAttention(_Unchanged):
+    """Passes a model on: its attention is never sparse."""
+
+    DISPLAY_NAME = "Block Sparse Attention"
+    RETURN_NAMES = ("model",)
+    FUNCTION = "run_flat"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        selection=opening({
+            "sol-attn": inputs(tau=("FLOAT", {"default": 1.3, "min": 0.0, "max": 4.0})),
+            "sla": inputs(keep_percent=_KEPT),
+            "vsa": inputs(keep_percent=_KEPT),
+        }),
+    )  # fmt: skip
+    OPTIONAL = inputs(
+        start_percent=("FLOAT", {"default": 0.2, "min": 0.0, "max": 1.0}),
+        end_percent=("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0}),
+        dense_blocks=("STRING", {"default": ""}),
+        min_tokens=("INT", {"default": 12288, "min": 0, "max": 1048576, "step": 512}),
+        extra_tokens=("INT", {"default": 256, "min": 0, "max": 256, "step": 64}),
+        sink_conditioning=(
+            ["exact_kv", "exact_kv_and_rows", "off"], {"default": "exact_kv_and_rows"},
+        ),
+        verbose=("BOOLEAN", {"default": False}),
+    )  # fmt: skip
+
+    def run_flat(self, model: Any, **choices: Any) -> tuple[Any]:
+        """The model."""
+        return (model,)
 
 
 class WanAnimate2Cache(_Unchanged):

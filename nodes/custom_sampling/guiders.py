@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.handle import ModelHandle
 from models.protocol import guider, guiders
+from models.protocol.two_models import DualModelGuider as DualModel
 from models.sampling.conditioning import Conditioning
 from nodes.base import inputs
 from nodes.custom_sampling.base import CustomSamplingNode, number
@@ -73,6 +74,33 @@ class DualCFGGuider(_GuiderNode):
         made = guiders.DualCFGGuider(model)
         made.set_conds(cond1, cond2, negative)
         made.set_cfg(cfg_conds, cfg_cond2_negative, nested=style == "nested")
+        return (made,)
+
+
+class DualModelGuider(_GuiderNode):
+    """Classifier-free guidance of one model away from another one."""
+
+    DISPLAY_NAME = "Dual Model CFG Guider"
+    EXPERIMENTAL = True
+    REQUIRED = inputs(
+        model=("MODEL",),
+        positive=("CONDITIONING",),
+        cfg=number(4.0, 0.0, 100.0, 0.1),
+    )
+    OPTIONAL = inputs(model_negative=("MODEL",), negative=("CONDITIONING",))
+
+    def run(
+        self,
+        model: ModelHandle,
+        positive: Conditioning,
+        cfg: float,
+        model_negative: ModelHandle | None = None,
+        negative: Conditioning | None = None,
+    ) -> tuple[DualModel]:
+        """Without a second model the first one predicts both sides."""
+        made = DualModel(model, model if model_negative is None else model_negative)
+        made.set_conds(positive, negative)
+        made.set_cfg(cfg)
         return (made,)
 
 

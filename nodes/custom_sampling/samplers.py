@@ -39,6 +39,23 @@ class KSamplerSelect(_SamplerNode):
         return (current("comfy.samplers.sampler_object", sampler_object)(sampler_name),)
 
 
+class SamplerLCM(_SamplerNode):
+    """LCM with noise that is scaled and limited."""
+
+    REQUIRED = inputs(
+        s_noise=number(1.0, 0.0, 64.0),
+        s_noise_end=number(1.0, 0.0, 64.0),
+        noise_clip_std=number(0.0, 0.0, 10.0),
+    )
+
+    def run(self, s_noise: float, s_noise_end: float, noise_clip_std: float) -> tuple[KSAMPLER]:
+        """From `s_noise` at the first step to `s_noise_end` at the last that adds noise."""
+        options = {
+            "s_noise": s_noise, "s_noise_end": s_noise_end, "noise_clip_std": noise_clip_std,
+        }  # fmt: skip
+        return (ksampler("lcm", options),)
+
+
 class SamplerDPMPP_3M_SDE(_SamplerNode):
     """SDE-DPM-Solver++ of third order."""
 

@@ -85,6 +85,29 @@ CLASSES: Final[Mapping[str, str]] = {
         "(curve: CURVE={'points': [[0, 0], [1, 1]], 'interpolation': 'monotone_cubic'}; "
         "histogram?: HISTOGRAM) -> curve: CURVE"
     ),
+    "BlockSparseAttention": (
+        "(model: MODEL; selection: dyn{sol-attn[tau: FLOAT=1.3(0.0..4.0)]/"
+        "sla[keep_percent: FLOAT=10.0(0.5..95.0)]/vsa[keep_percent: FLOAT=10.0(0.5..95.0)]}; "
+        "start_percent?: FLOAT=0.2(0.0..1.0); end_percent?: FLOAT=1.0(0.0..1.0); "
+        "dense_blocks?: STRING=; min_tokens?: INT=12288(0..1048576 step 512); "
+        "extra_tokens?: INT=256(0..256 step 64); "
+        "sink_conditioning?: {exact_kv/exact_kv_and_rows/off}=exact_kv_and_rows; "
+        "verbose?: BOOLEAN=False) -> model: MODEL"
+    ),
+    "CFGOverride": (
+        "(model: MODEL; cfg: FLOAT=1.0(0.0..100.0 step 0.1); "
+        "start_percent: FLOAT=0.0(0.0..1.0 step 0.001); "
+        "end_percent: FLOAT=1.0(0.0..1.0 step 0.001)) -> MODEL"
+    ),
+    "DualModelGuider": (
+        "experimental (model: MODEL; positive: CONDITIONING; "
+        "cfg: FLOAT=4.0(0.0..100.0 step 0.1); model_negative?: MODEL; negative?: CONDITIONING) "
+        "-> GUIDER"
+    ),
+    "SamplerLCM": (
+        "(s_noise: FLOAT=1.0(0.0..64.0 step 0.01); s_noise_end: FLOAT=1.0(0.0..64.0 step 0.01); "
+        "noise_clip_std: FLOAT=0.0(0.0..10.0 step 0.01)) -> SAMPLER"
+    ),
     "FluxKVCache": "(model: MODEL) -> MODEL",
     "Ideogram4Scheduler": (
         "(steps: INT=20(1..200); width: INT=1024(256..8192 step 16); "

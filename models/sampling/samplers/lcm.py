@@ -19,14 +19,27 @@ def sample_lcm(
     sigmas: Sequence[float],
     noise: NoiseSampler,
     callback: Callback,
+    *,
+    s_noise: float = 1.0,
+    s_noise_end: float = 1.0,
+    noise_clip_std: float = 0.0,
 ) -> Tensor:
-    """Multistep consistency sampling (Luo et al. 2023, algorithm 3)."""
+    """Multistep consistency sampling (Luo et al. 2023, algorithm 3).
+
+    Noise is multiplied by a number that goes from s_noise, at the first step that adds some, to
+    s_noise_end at the last one, and held within noise_clip_std standard deviations (0: any).
+    """
+    scales = np.linspace(s_noise, s_noise_end, max(len(sigmas) - 2, 1)).tolist()
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = denoise(x, sigma)
         callback(i, x, denoised)
         x = denoised
         if sigma_next > 0:
             fresh = noise(sigma, sigma_next)
+            if noise_clip_std > 0:
+                limit = noise_clip_std * fresh.std()
+                fresh = fresh.clamp(-limit, limit)
+            fresh = fresh * scales[min(i, len(scales) - 1)]
             x = denoise.schedule.noise_latent(denoised, fresh, sigma_next)
     return x
 
