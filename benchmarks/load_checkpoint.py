@@ -50,7 +50,8 @@ def main() -> None:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak.done.set()
     peak.join()
-    parts = (loaded.model, loaded.text, loaded.vae)
+    encoders = loaded.text.encoders.values() if loaded.text is not None else ()
+    parts = (loaded.model, *encoders, loaded.vae)
     weights = sum(part.network.size() for part in parts if part is not None) / 2**20
     print(f"file {arguments.file.stat().st_size / 2**20:.0f} MiB, weights {weights:.0f} MiB")
     print(f"load {wall:.1f} s wall, {cpu:.1f} s CPU")

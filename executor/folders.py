@@ -55,6 +55,8 @@ MODEL_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "detection": ("detection",),
     "datasets": (),
     "fonts": (),
+    # Of our own
+    "tokenizers": ("tokenizers",),
 }
 
 # These lie beside models/, not in it.
@@ -65,6 +67,7 @@ KIND_EXTENSIONS: Final[Mapping[str, frozenset[str]]] = {
     "configs": frozenset({".yaml"}),
     "datasets": frozenset(),
     "fonts": frozenset({".ttf", ".otf"}),
+    "tokenizers": frozenset({".json", ".model"}),
 }
 
 # Models that workflows save land in the output folder; these subfolders of it are searched too.

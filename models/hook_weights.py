@@ -13,6 +13,7 @@ from models.network import Network, WeightPatch
 
 if TYPE_CHECKING:
     from models.load import Checkpoint
+    from models.text.encoder import TextEncoder
 
 Patches = Mapping[str, Sequence[WeightPatch]]
 
@@ -27,9 +28,9 @@ class LoraSource:
         """Of a diffusion model."""
         return lora_patches(self.lora, unet_names(network), network, strength)
 
-    def text_patches(self, network: Network[Any], strength: float) -> Patches:
+    def text_patches(self, encoder: TextEncoder, strength: float) -> Patches:
         """Of a text encoder."""
-        return lora_patches(self.lora, text_names(network), network, strength)
+        return lora_patches(self.lora, text_names(encoder), encoder.network, strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +57,11 @@ class CheckpointSource:
         """Of a diffusion model; weights of another shape stay as they are."""
         return towards(network, self.checkpoint.model.network, strength)
 
-    def text_patches(self, network: Network[Any], strength: float) -> Patches:
-        """Of a text encoder; none if the other checkpoint has none."""
+    def text_patches(self, encoder: TextEncoder, strength: float) -> Patches:
+        """Of a text encoder; none if the other checkpoint has none of its kind."""
         text = self.checkpoint.text
-        return {} if text is None else towards(network, text.network, strength)
+        other = None if text is None else text.encoders.get(encoder.key)
+        return {} if other is None else towards(encoder.network, other.network, strength)
 
 
 def towards(network: Network[Any], other: Network[Any], strength: float) -> Patches:

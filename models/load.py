@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from models.errors import CheckpointUnreadable, PartMissing, UnknownModelFamily
 from models.families import families
-from models.families.clip_l import clip_l
 from models.families.diffusers_names import PARTS, join_parts, with_original_names
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
@@ -22,10 +21,12 @@ from models.handle import ModelHandle
 from models.memory import Policy
 from models.network import Network
 from models.previews import LatentColours
+from models.text.combinations import SD1, TextFolders, text_of_checkpoint, text_of_parts
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights, open_weights
 
+_NO_FOLDERS: Final = TextFolders()
 _ADVICE: Final = "Use the file that the checkpoint was published with."
 
 # Files of a pipeline's folder -> what they say that shapes cannot, by our words (Weights.config).
@@ -58,24 +59,22 @@ def recognise(weights: Weights) -> Family:
     raise UnknownModelFamily(weights.path, [family.name for family in families()], example)
 
 
-def load_checkpoint(
-    path: Path, policy: Policy, embedding_folders: Iterable[Path] = ()
-) -> Checkpoint:
-    """All parts of a single-file checkpoint. `embedding_folders` serve `embedding:name` in prompts.
+def load_checkpoint(path: Path, policy: Policy, folders: TextFolders = _NO_FOLDERS) -> Checkpoint:
+    """All parts of a single-file checkpoint. `folders` serve its text encoders.
 
     Raises ModelFileError (see models.errors) for a file that cannot be used.
     """
-    return checkpoint_of(open_weights(path), policy, embedding_folders)
+    return checkpoint_of(open_weights(path), policy, folders)
 
 
 def checkpoint_of(
-    weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()
+    weights: Weights, policy: Policy, folders: TextFolders = _NO_FOLDERS
 ) -> Checkpoint:
     """All parts of an opened checkpoint, in the layout of its authors or of diffusers."""
     weights = with_original_names(weights)
     family = recognise(weights)
     network = _denoiser(weights, family, policy)
-    text = family.build_text(weights, policy, embedding_folders)
+    text = family.build_text(weights, policy, folders)
     vae = family.build_vae(weights, policy.vae_dtype)
     vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
     model = _model_handle(network, weights, family, policy, vae_handle)
@@ -83,7 +82,7 @@ def checkpoint_of(
 
 
 def load_configured_checkpoint(
-    path: Path, config: Path, policy: Policy, embedding_folders: Iterable[Path] = ()
+    path: Path, config: Path, policy: Policy, folders: TextFolders = _NO_FOLDERS
 ) -> Checkpoint:
     """A checkpoint with the YAML configuration of its training.
 
@@ -103,20 +102,20 @@ def load_configured_checkpoint(
         kept = {part: weights.config(part) for part in ("vae", "text_encoder")}
         metadata = weights.metadata | {CONFIG_KEY: json.dumps(said | kept)}
         weights = replace(weights, metadata=metadata)
-    loaded = checkpoint_of(weights, policy, embedding_folders)
+    loaded = checkpoint_of(weights, policy, folders)
     if skips and loaded.text is not None:
         return replace(loaded, text=loaded.text.with_layer(-2))
     return loaded
 
 
 def load_diffusers_folder(
-    folder: Path, policy: Policy, embedding_folders: Iterable[Path] = ()
+    folder: Path, policy: Policy, folders: TextFolders = _NO_FOLDERS
 ) -> Checkpoint:
     """All parts of a pipeline that diffusers has saved: a folder with one folder a part."""
     parts = {part: _part_of_folder(folder / part) for part in PARTS}
     metadata = _pipeline_metadata(folder)
     joined = Weights(path=folder, tensors=join_parts(parts), metadata=metadata)
-    return checkpoint_of(joined, policy, embedding_folders)
+    return checkpoint_of(joined, policy, folders)
 
 
 def _part_of_folder(folder: Path) -> dict[str, Tensor]:
@@ -174,10 +173,10 @@ def _model_handle(
     )
 
 
-def text_of(weights: Weights, policy: Policy, embedding_folders: Iterable[Path] = ()) -> TextHandle:
+def text_of(weights: Weights, policy: Policy, folders: TextFolders = _NO_FOLDERS) -> TextHandle:
     """The CLIP-L text encoder of an opened file, whatever it is prefixed with."""
-    prefixes = ("cond_stage_model.transformer.", "clip_l.transformer.", "")
-    text = clip_l(weights, policy, embedding_folders, *prefixes)
+    text = text_of_checkpoint(SD1, weights, policy, folders)
+    text = text or text_of_parts(SD1, {"l": weights}, policy, folders)
     if text is None:
         raise PartMissing(weights.path, "CLIP-L text encoder")
     return text

@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.families.diffusers_names import (
-    TEXT_PREFIX,
     UNET_PREFIX,
     VAE_PREFIX,
     with_original_names,
 )
 from models.handle import ModelHandle
 from models.sampling.prediction import VELOCITY
+from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights
@@ -40,13 +40,11 @@ def unet_tensors(model: ModelHandle) -> dict[str, Tensor]:
     }
 
 
-def text_tensors(text: TextHandle) -> dict[str, Tensor]:
-    """The weights of a text encoder with its patches: `text_model....`."""
-    network = text.network
+def text_tensors(encoder: TextEncoder) -> dict[str, Tensor]:
+    """The weights of a text encoder with its patches, as files of its own name them."""
+    network = encoder.network
     return {
-        f"text_model.{name.removeprefix('text_model.')}": network.merged(
-            name, text.patches.get(name, ())
-        )
+        encoder.outer_name(name): network.merged(name, encoder.patches.get(name, ()))
         for name in network.names()
     }
 
@@ -64,7 +62,9 @@ def checkpoint_tensors(
     """The parts of a checkpoint under their prefixes."""
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet_tensors(model).items()}
     if text is not None:
-        tensors |= {TEXT_PREFIX + name: tensor for name, tensor in text_tensors(text).items()}
+        for key, encoder in text.encoders.items():
+            prefix = text.combination.uses[key].prefixes[0]
+            tensors |= {prefix + name: tensor for name, tensor in text_tensors(encoder).items()}
     if vae is not None:
         tensors |= {VAE_PREFIX + name: tensor for name, tensor in vae_tensors(vae).items()}
     return tensors
@@ -88,7 +88,7 @@ def model_metadata(
     if vae is not None:
         found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
     if text is not None:
-        config = text.network.module.config
+        config = next(iter(text.encoders.values())).network.module.config
         found["text_encoder"] = {
             "num_attention_heads": config.num_attention_heads,
             "hidden_act": config.hidden_act,

@@ -90,4 +90,8 @@ class CLIPAttentionMultiply(_Multiply):
         encoder = need_text_encoder(clip)
         ends = {"q_proj": q, "k_proj": k, "v_proj": v, "out_proj": out}
         factors = {f"self_attn.{end}": factor for end, factor in ends.items()}
-        return (encoder.with_patches(scaled_projections(encoder.network.names(), factors)),)
+        patches = {
+            key: scaled_projections(one.network.names(), factors)
+            for key, one in encoder.encoders.items()
+        }
+        return (encoder.with_patches(patches),)

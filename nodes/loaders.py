@@ -13,6 +13,7 @@ from models.tiny_vae import load_tiny_vae
 from models.vae import VaeHandle
 from nodes.base import FileOptions, Node, inputs
 from nodes.pixel_space import PixelSpaceVae
+from nodes.text_folders import text_folders
 
 PIXEL_SPACE = "pixel_space"
 _STRENGTH = {"default": 1.0, "min": -100.0, "max": 100.0, "step": 0.01}
@@ -32,7 +33,7 @@ class CheckpointLoaderSimple(Node):
         loaded = load_checkpoint(
             folders.full_path("checkpoints", ckpt_name),
             self.context.policy,
-            folders.kind_folders("embeddings"),
+            text_folders(folders),
         )
         return loaded.model, loaded.text, loaded.vae
 

@@ -24,11 +24,13 @@ def _ratio_of(name: str, ratios: Mapping[str, float]) -> float:
 
 def _mixed(one: Any, other: Any, weights: Callable[[str], tuple[float, float]], prefix: str) -> Any:
     """A clone of `one` with the other's weights added; both factors depend on the name."""
-    made = one.clone()
+    by_factors: dict[tuple[float, float], dict[str, Any]] = {}
     for name, value in other.get_key_patches().items():
         if name.startswith(prefix) and not name.endswith(_OF_TEXT):
-            factor, own = weights(name)
-            made.add_patches({name: value}, factor, own)
+            by_factors.setdefault(weights(name), {})[name] = value
+    made = one.clone()
+    for (factor, own), values in by_factors.items():
+        made.add_patches(values, factor, own)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from models.model_files import (
     vae_tensors,
     write_tensors,
 )
+from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from nodes.base import Node, inputs
@@ -101,7 +103,7 @@ class ModelSave(_Saver):
 
 
 class CLIPSave(_Saver):
-    """Writes a text encoder."""
+    """Writes text encoders."""
 
     REQUIRED = inputs(clip=("CLIP",), filename_prefix=("STRING", {"default": "clip/ComfyUI"}))
 
@@ -113,8 +115,11 @@ class CLIPSave(_Saver):
         extra_pnginfo: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Each encoder gets a file that is named after it."""
-        tensors, said = text_tensors(clip), model_metadata(text=clip)
-        return self.save(f"{filename_prefix}_clip_l", tensors, said, prompt, extra_pnginfo)
+        said = model_metadata(text=clip)
+        for encoder in clip.encoders.values():
+            tensors = text_tensors(encoder)
+            self.save(f"{filename_prefix}_{encoder.name}", tensors, said, prompt, extra_pnginfo)
+        return {}
 
 
 class VAESave(_Saver):
@@ -175,14 +180,16 @@ class LoraSave(SchemaNode, _Saver):
                 with_biases=bias_diff,
             )
         if text_encoder_diff is not None:
-            tensors |= extracted(
-                text_encoder_diff.network,
-                text_encoder_diff.patches,
-                lambda name: (
-                    "text_encoders.clip_l.transformer.text_model."
-                    + name.removeprefix("text_model.")
-                ),
-                rank=wanted,
-                with_biases=bias_diff,
-            )
+            for encoder in text_encoder_diff.encoders.values():
+                tensors |= extracted(
+                    encoder.network,
+                    encoder.patches,
+                    partial(_text_name, encoder),
+                    rank=wanted,
+                    with_biases=bias_diff,
+                )
         return self.save(filename_prefix, tensors, {}, prompt, extra_pnginfo) if tensors else {}
+
+
+def _text_name(encoder: TextEncoder, name: str) -> str:
+    return f"text_encoders.{encoder.name}.transformer.{encoder.outer_name(name)}"

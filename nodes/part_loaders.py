@@ -25,6 +25,7 @@ from models.vision import VisionHandle, VisionOutput, load_vision, vision_of
 from models.weights import open_weights
 from nodes.base import FileOptions, Node, inputs
 from nodes.schema import SchemaNode
+from nodes.text_folders import text_folders
 
 _WEIGHT_DTYPES: Final[dict[str, torch.dtype | None]] = {
     "default": None,
@@ -73,7 +74,7 @@ class CLIPLoader(Node):
         if device == "cpu":
             policy = replace(policy, text_device=torch.device("cpu"), text_dtype=torch.float32)
         weights = open_weights(folders.full_path("text_encoders", clip_name))
-        return (text_of(weights, policy, folders.kind_folders("embeddings")),)
+        return (text_of(weights, policy, text_folders(folders)),)
 
 
 class CheckpointLoader(Node):
@@ -96,7 +97,7 @@ class CheckpointLoader(Node):
             folders.full_path("checkpoints", ckpt_name),
             folders.full_path("configs", config_name),
             self.context.policy,
-            folders.kind_folders("embeddings"),
+            text_folders(folders),
         )
         return loaded.model, loaded.text, loaded.vae
 
@@ -112,8 +113,8 @@ class DiffusersLoader(Node):
         """The part for safety is not read."""
         folders = self.context.folders
         index = folders.full_path("diffusers", f"{model_path}/model_index.json")
-        embeddings = folders.kind_folders("embeddings")
-        loaded = load_diffusers_folder(index.parent, self.context.policy, embeddings)
+        policy = self.context.policy
+        loaded = load_diffusers_folder(index.parent, policy, text_folders(folders))
         return loaded.model, loaded.text, loaded.vae
 
 
@@ -131,7 +132,7 @@ class unCLIPCheckpointLoader(Node):
         folders = self.context.folders
         path = folders.full_path("checkpoints", ckpt_name)
         vision = vision_of(open_weights(path), self.context.policy)
-        loaded = load_checkpoint(path, self.context.policy, folders.kind_folders("embeddings"))
+        loaded = load_checkpoint(path, self.context.policy, text_folders(folders))
         return loaded.model, loaded.text, loaded.vae, vision
 
 

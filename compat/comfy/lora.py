@@ -56,9 +56,10 @@ def model_lora_keys_clip(model: Any, key_map: dict[str, str] | None = None) -> d
     """Names in LoRA files -> names of the weights of a text encoder, added to `key_map`."""
     found: dict[str, str] = {} if key_map is None else key_map
     if isinstance(model, TextModel):
-        for spelling, layer in text_names(model.handle.network).items():
-            inner = layer.removeprefix("text_model.")
-            found[spelling] = f"clip_l.transformer.text_model.{inner}.weight"
+        for encoder in model.handle.encoders.values():
+            for spelling, layer in text_names(encoder).items():
+                outer = encoder.outer_name(f"{layer}.weight")
+                found[spelling] = f"{encoder.name}.transformer.{outer}"
         return found
     for name in model.state_dict():
         if name.endswith(".weight"):

@@ -6,12 +6,11 @@ from typing import Any
 
 from comfy.not_yet import absent
 
-from models.protocol.text import TextModel as SD1ClipModel
+from models.protocol.text import EncoderModel as SDClipModel
+from models.protocol.text import SD1ClipModel
+from models.protocol.text import Tokenizers as SD1Tokenizer
 from models.text.prompt import parse_prompt
-from models.text.tokenizer import PromptTokenizer as SD1Tokenizer
-
-SDTokenizer = SD1Tokenizer
-SDClipModel = SD1ClipModel
+from models.text.tokenizer import PromptTokenizer as SDTokenizer
 
 __all__ = ["SD1ClipModel", "SD1Tokenizer", "SDClipModel", "SDTokenizer"]
 

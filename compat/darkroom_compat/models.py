@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.memory import Policy
+from models.text.combinations import TextFolders
 from nodes.context import process_services
 
 
@@ -15,11 +16,10 @@ def policy() -> Policy:
     return process_services().policy
 
 
-def folders_of(directory: Any) -> list[Path]:
+def folders_of(directory: Any) -> TextFolders:
     """Folders of embeddings as packs hand them: None, one path or a list."""
+    tokenizers = tuple(process_services().folders.kind_folders("tokenizers"))
     if directory is None:
-        return []
-    if isinstance(directory, (str, Path)):
-        return [Path(directory)]
-    found: Iterable[Any] = directory
-    return [Path(folder) for folder in found]
+        return TextFolders(tokenizers=tokenizers)
+    found: Iterable[Any] = [directory] if isinstance(directory, (str, Path)) else directory
+    return TextFolders(embeddings=tuple(Path(folder) for folder in found), tokenizers=tokenizers)

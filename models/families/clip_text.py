@@ -36,11 +36,9 @@ def clip_config(text: Weights) -> CLIPTextConfig:
     )
 
 
-def build_clip_text(
-    weights: Weights, dtype: torch.dtype, *prefixes: str
-) -> Network[CLIPTextModel] | None:
-    """The text encoder below the first of `prefixes` that is there; None if there is none."""
-    text = weights.below(*(prefix + inner for prefix in prefixes for inner in ("text_model.", "")))
+def build_clip_text(weights: Weights, dtype: torch.dtype) -> Network[CLIPTextModel] | None:
+    """The text encoder, from weights without the prefix of its part; None if there is none."""
+    text = weights.below("text_model.", "")
     if "embeddings.token_embedding.weight" not in text.tensors:
         return None
     from transformers import CLIPTextModel

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +17,7 @@ from models.sampling.schedule import Schedule
 from models.weights import Weights
 
 if TYPE_CHECKING:
+    from models.text.combinations import TextFolders
     from models.text.handle import TextHandle
 
 
@@ -28,7 +28,7 @@ class Family:
     name: str
     recognise: Callable[[Weights], bool]  # by names and shapes of a file's tensors
     build_denoiser: Callable[[Weights, torch.dtype], Network[Any] | None]
-    build_text: Callable[[Weights, Policy, Iterable[Path]], TextHandle | None]  # embedding folders
+    build_text: Callable[[Weights, Policy, TextFolders], TextHandle | None]
     build_vae: Callable[[Weights, torch.dtype], Network[Any] | None]
     latent_format: Callable[[Weights], LatentFormat]
     schedule: Callable[[Weights], Schedule]  # noise levels and what the network predicts

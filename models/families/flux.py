@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
 from models.families.family import Family
 from models.families.flux_transformer import MARK, build_transformer, transformer_of
 from models.families.ldm_vae import build_vae
@@ -14,6 +11,7 @@ from models.protocol.flux_model import Flux
 from models.protocol.latent_formats import Flux as FluxLatents
 from models.protocol.latent_formats import LatentFormat
 from models.sampling.schedule import FlowSchedule, FluxSchedule, Schedule
+from models.text.combinations import TextFolders
 from models.text.handle import TextHandle
 from models.weights import Weights
 
@@ -24,9 +22,7 @@ def recognise(weights: Weights) -> bool:
     return MARK in flux and "vector_in.in_layer.weight" in flux and "img_in.weight" in flux
 
 
-def build_text(
-    weights: Weights, policy: Policy, embedding_folders: Iterable[Path]
-) -> TextHandle | None:
+def build_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
     """None yet."""
     return None
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from models.errors import UnsupportedLayout
-from models.families.clip_l import clip_l
 from models.families.family import Family
 from models.families.ldm_unet import PREFIX, build_unet
 from models.families.ldm_vae import build_vae
-from models.memory import Policy
 from models.protocol.concat import UNetBase
 from models.protocol.latent_formats import SD15, LatentFormat
 from models.protocol.unet import UNetModel
 from models.sampling.prediction import EPSILON, VELOCITY, Prediction
 from models.sampling.schedule import DiscreteSchedule, Schedule
-from models.text.handle import TextHandle
+from models.text.combinations import sd1_text
 from models.weights import Weights
 
-TEXT_PREFIX = "cond_stage_model.transformer."
 PREDICTIONS: Final[dict[str, Prediction]] = {"epsilon": EPSILON, "v_prediction": VELOCITY}
 
 
@@ -32,13 +27,6 @@ def recognise(weights: Weights) -> bool:
         if f"{prefix}input_blocks.0.0.weight" in names and projection is not None:
             return projection.ndim == 4 and f"{prefix}label_emb.0.0.weight" not in names
     return False
-
-
-def build_text(
-    weights: Weights, policy: Policy, embedding_folders: Iterable[Path]
-) -> TextHandle | None:
-    """The CLIP-L text encoder of a checkpoint."""
-    return clip_l(weights, policy, embedding_folders, TEXT_PREFIX)
 
 
 def latent_format(weights: Weights) -> LatentFormat:
@@ -58,7 +46,7 @@ FAMILY = Family(
     name="sd15",
     recognise=recognise,
     build_denoiser=build_unet,
-    build_text=build_text,
+    build_text=sd1_text,
     build_vae=build_vae,
     latent_format=latent_format,
     schedule=schedule,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
 from models.families.mmdit import MARK, build_mmdit, mmdit_of
@@ -12,13 +9,12 @@ from models.memory import Policy
 from models.protocol.latent_formats import SD3 as Latents
 from models.protocol.mmdit import SD3, MMDiT
 from models.sampling.schedule import FlowSchedule
+from models.text.combinations import TextFolders
 from models.text.handle import TextHandle
 from models.weights import Weights
 
 
-def build_text(
-    weights: Weights, policy: Policy, embedding_folders: Iterable[Path]
-) -> TextHandle | None:
+def build_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
     """None: its text encoders come from files of their own."""
     return None
 

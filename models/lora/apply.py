@@ -36,9 +36,12 @@ def apply_lora(
     model_patches = lora_patches(lora, names, model.network, strength_model)
     used = set(names)
     if text is not None:
-        text_layers = text_names(text.network)
-        used |= set(text_layers)
-        text = text.with_patches(lora_patches(lora, text_layers, text.network, strength_text))
+        text_patches = {}
+        for key, encoder in text.encoders.items():
+            layers = text_names(encoder)
+            used |= set(layers)
+            text_patches[key] = lora_patches(lora, layers, encoder.network, strength_text)
+        text = text.with_patches(text_patches)
     unused = [name for name in lora.groups if name not in used]
     if not lora.reported.issuperset(unused):
         lora.reported.update(unused)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from models.network import Network
 from models.parts import Part
+
+if TYPE_CHECKING:
+    from models.text.encoder import TextEncoder
+
+_NUMBERS: Final = {"clip_l": 1, "clip_g": 2, "t5xxl": 3}
 
 
 def unet_names(network: Network[Any]) -> dict[str, str]:
@@ -27,16 +32,30 @@ def unet_names(network: Network[Any]) -> dict[str, str]:
     return names
 
 
-def text_names(network: Network[Any]) -> dict[str, str]:
-    """Names that files use for layers of a CLIP-L text encoder -> their names in the network."""
+def text_names(encoder: TextEncoder) -> dict[str, str]:
+    """Names that files use for layers of a text encoder -> the layers' names in the network."""
+    flat, dotted = _prefixes(encoder)
     names: dict[str, str] = {}
-    for layer in layers(network):
-        full = f"text_model.{layer.removeprefix('text_model.')}"
-        for prefix in ("lora_te_", "lora_te1_"):
-            names[prefix + full.replace(".", "_")] = layer
-        for prefix in ("text_encoder.", "text_encoders.clip_l.transformer.", "clip_l.transformer."):
-            names[prefix + full] = layer
+    for layer in layers(encoder.network):
+        full = encoder.outer_name(f"{layer}.weight").removesuffix(".weight")
+        names |= {prefix + full.replace(".", "_"): layer for prefix in flat}
+        names |= {prefix + full: layer for prefix in dotted}
     return names
+
+
+def _prefixes(encoder: TextEncoder) -> tuple[list[str], list[str]]:
+    """What kohya's names begin with, and all others.
+
+    Trainers count a family's encoders, or give every encoder the number that it has in SD 3.
+    """
+    numbers = sorted({encoder.number, _NUMBERS.get(encoder.name, encoder.number)})
+    flat = [f"lora_te{number}_" for number in numbers]
+    dotted = [f"text_encoder_{number}." for number in numbers]
+    if encoder.number == 1:
+        flat.append("lora_te_")
+        dotted.append("text_encoder.")
+    inner = f"{encoder.name}.transformer."
+    return flat, [*dotted, f"text_encoders.{inner}", inner]
 
 
 def layers(network: Network[Any]) -> list[str]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from models.network import Network, WeightPatch
+
+if TYPE_CHECKING:
+    from models.text.encoder import TextEncoder
 
 Patches = Mapping[str, Sequence[WeightPatch]]
 
@@ -129,7 +133,7 @@ class WeightSource(Protocol):
     def model_patches(self, network: Network[Any], strength: float) -> Patches:
         """What it changes in a diffusion model."""
 
-    def text_patches(self, network: Network[Any], strength: float) -> Patches:
+    def text_patches(self, encoder: TextEncoder, strength: float) -> Patches:
         """What it changes in a text encoder."""
 
 
@@ -149,9 +153,7 @@ class WeightHook(Hook):
         self.source = source
         self._strength_model, self._strength_clip = strength_model, strength_clip
         # Equal patches must be the same objects: a network changes only what differs.
-        self._made: WeakKeyDictionary[Network[Any], dict[tuple[str, float], Patches]] = (
-            WeakKeyDictionary()
-        )
+        self._made: WeakKeyDictionary[Network[Any], dict[float, Patches]] = WeakKeyDictionary()
 
     @property
     def strength_model(self) -> float:
@@ -167,27 +169,22 @@ class WeightHook(Hook):
         """What it changes in a diffusion model, at a strength of its keyframes."""
         if self.source is None:
             return {}
-        make = self.source.model_patches
-        return self._kept("model", make, network, strength * self._strength_model)
+        total = strength * self._strength_model
+        return self._kept(partial(self.source.model_patches, network, total), network, total)
 
-    def text_patches(self, network: Network[Any], strength: float) -> Patches:
+    def text_patches(self, encoder: TextEncoder, strength: float) -> Patches:
         """What it changes in a text encoder, at a strength of its keyframes."""
         if self.source is None:
             return {}
-        make = self.source.text_patches
-        return self._kept("text", make, network, strength * self._strength_clip)
+        total = strength * self._strength_clip
+        make = partial(self.source.text_patches, encoder, total)
+        return self._kept(make, encoder.network, total)
 
-    def _kept(
-        self,
-        part: str,
-        make: Callable[[Network[Any], float], Patches],
-        network: Network[Any],
-        strength: float,
-    ) -> Patches:
+    def _kept(self, make: Callable[[], Patches], network: Network[Any], strength: float) -> Patches:
         made = self._made.setdefault(network, {})
-        if (part, strength) not in made:
-            made[part, strength] = make(network, strength)
-        return made[part, strength]
+        if strength not in made:
+            made[strength] = make()
+        return made[strength]
 
 
 class TransformerOptionsHook(Hook):

@@ -1,126 +1,259 @@
-"""What packs see of a text encoder: tokens as dicts, the model inside, a patcher of its weights."""
+"""What packs see of text encoders: the model and tokenizers inside, a patcher of the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from torch import Tensor, nn
 
-from models.errors import InvalidInput
-from models.protocol.network_patcher import NetworkPatcher
-from models.text.chunks import Token
+from models.network import WeightPatch
+from models.protocol.patcher import ModelPatcher
+from models.protocol.tokens import as_chunks, as_tokens, from_pairs
+from models.text.tokenizer import PromptTokenizer
 
 if TYPE_CHECKING:
+    from models.text.encoder import TextEncoder
     from models.text.handle import TextHandle
 
-ENCODER = "l"  # the key of the tokens
-NAME = "clip_l"  # and of the model
-Tokens = Mapping[str, Sequence[Sequence[tuple[Any, ...]]]]
 
+class EncoderModel(nn.Module):
+    """One encoder in a text model: `clip_l`, `clip_g`, `t5xxl`."""
 
-def as_tokens(chunks: Sequence[Sequence[Token]], with_word_ids: bool = False) -> dict[str, Any]:
-    """Chunks as ``{"l": [[(id or embedding, weight), ...], ...]}``."""
-    return {
-        ENCODER: [
-            [
-                (t.value, t.weight, t.group) if with_word_ids else (t.value, t.weight)
-                for t in chunk
-            ]
-            for chunk in chunks
-        ]
-    }  # fmt: skip
+    handle: TextHandle
+    encoder: TextEncoder
 
+    def __init__(self, handle: TextHandle, encoder: TextEncoder) -> None:
+        super().__init__()
+        self.__dict__.update(handle=handle, encoder=encoder)
 
-def as_chunks(tokens: Tokens) -> list[list[Token]]:
-    """The inverse; raises InvalidInput for tokens of other encoders."""
-    if ENCODER not in tokens:
-        raise InvalidInput(
-            f"these tokens are for other text encoders ({', '.join(tokens) or 'none'})"
+    @property
+    def transformer(self) -> Any:
+        """The network."""
+        return self.encoder.network.module
+
+    @property
+    def layer_idx(self) -> int | None:
+        """Which layer speaks; None: the family's."""
+        layer: int | None = self.handle.layer
+        return getattr(self.encoder, "layer", None) if layer is None else layer
+
+    def encode_token_weights(self, token_weight_pairs: Any) -> tuple[Tensor, Tensor | None]:
+        """(cond, pooled) of this encoder's tokens, not joined with what others say."""
+        pairs = token_weight_pairs
+        if isinstance(pairs, Mapping):
+            pairs = pairs[self.encoder.key]
+        encoded: tuple[Tensor, Tensor | None] = self.encoder.encode(
+            from_pairs(pairs), self.handle.policy, layer=self.handle.layer
         )
-    return [
-        [Token(value, float(weight), *(int(n) for n in more[:1])) for value, weight, *more in chunk]
-        for chunk in tokens[ENCODER]
-    ]
+        return encoded
 
 
 class TextModel(nn.Module):
-    """`cond_stage_model` of a handle, and `clip_l` in it."""
+    """`cond_stage_model` of a handle, with its encoders by their names."""
 
     handle: TextHandle
 
     def __init__(self, handle: TextHandle) -> None:
         super().__init__()
+        encoders = list(handle.encoders.values())
         self.__dict__["handle"] = handle
-        self.dtypes = {handle.network.dtype}
-        self.clip_name = NAME
-        self.clip = NAME
+        self.__dict__.update({e.name: EncoderModel(handle, e) for e in encoders})
+        self.dtypes = {encoder.network.dtype for encoder in encoders}
+        self.clip_name = self.clip = encoders[0].name
 
-    @property
-    def clip_l(self) -> TextModel:
-        """The encoder itself."""
-        return self
+    @classmethod
+    def of(cls, handle: TextHandle) -> TextModel:
+        """The text model of a handle, of the class of its family."""
+        return MODELS.get(handle.combination.name, TextModel)(handle)
 
     @property
     def transformer(self) -> Any:
-        """The network."""
-        return self.handle.network.module
+        """The network of the first encoder."""
+        return next(iter(self.handle.encoders.values())).network.module
 
     @property
-    def layer_idx(self) -> int:
-        """Which layer speaks."""
-        return int(self.handle.layer)
+    def layer_idx(self) -> int | None:
+        """Which layer of the first encoder speaks."""
+        layer: int | None = getattr(self, self.clip_name).layer_idx
+        return layer
 
     def encode_token_weights(self, token_weight_pairs: Any) -> tuple[Tensor, Tensor]:
         """(cond, pooled) of tokens."""
         tokens = token_weight_pairs
-        found = tokens if isinstance(tokens, Mapping) else {ENCODER: tokens}
-        result: tuple[Tensor, Tensor] = self.handle.encode_chunks(as_chunks(found))
+        if not isinstance(tokens, Mapping):
+            tokens = {next(iter(self.handle.encoders)): tokens}
+        result: tuple[Tensor, Tensor] = self.handle.encode_chunks(as_chunks(tokens))
         return result
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The weights, under the names that packs know."""
-        network = self.handle.network
-        return {outer: network.stored(name) for outer, name in weight_names(self.handle).items()}
+        return {
+            outer: self.handle.encoders[key].network.stored(name)
+            for outer, (key, name) in weight_names(self.handle).items()
+        }
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]:
         """The weights as they are now."""
-        yield from self.handle.network.module.named_parameters(prefix)
+        for encoder in self.handle.encoders.values():
+            begin = ".".join(filter(None, (prefix, encoder.name, "transformer")))
+            yield from encoder.network.module.named_parameters(begin)
 
 
-def weight_names(handle: TextHandle) -> dict[str, str]:
-    """Names that packs know -> names in the network."""
+class SD1ClipModel(TextModel):
+    """Of Stable Diffusion 1."""
+
+
+class SD2ClipHModel(TextModel):
+    """Of Stable Diffusion 2."""
+
+
+class SDXLClipModel(TextModel):
+    """Of SDXL."""
+
+
+class SDXLRefinerClipModel(TextModel):
+    """Of SDXL's refiner."""
+
+
+class SD3ClipModel(TextModel):
+    """Of Stable Diffusion 3."""
+
+
+class FluxClipModel(TextModel):
+    """Of Flux."""
+
+
+MODELS: dict[str, type[TextModel]] = {
+    "sd1": SD1ClipModel,
+    "sd2": SD2ClipHModel,
+    "sdxl": SDXLClipModel,
+    "sdxl_refiner": SDXLRefinerClipModel,
+    "sd3": SD3ClipModel,
+    "flux": FluxClipModel,
+}
+
+
+class Tokenizers:
+    """`tokenizer` of a handle, with its encoders' own by their names."""
+
+    def __init__(self, handle: TextHandle) -> None:
+        self._handle = handle
+
+    def __getattr__(self, name: str) -> PromptTokenizer:
+        for encoder in self.__dict__["_handle"].encoders.values():
+            if encoder.name == name:
+                found: PromptTokenizer = encoder.tokenizer
+                return found
+        raise AttributeError(f"this model has no text encoder '{name}'")
+
+    @property
+    def embedding_directory(self) -> list[str]:
+        """The folders of embeddings."""
+        first = next(iter(self._handle.encoders.values()))
+        return [str(folder) for folder in first.tokenizer.embedding_folders]
+
+    def tokenize_with_weights(
+        self, text: str, return_word_ids: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """``{"l": [[(id or embedding, weight), ...], ...]}``."""
+        return as_tokens(self._handle.chunks(text), return_word_ids)
+
+
+def weight_names(handle: TextHandle) -> dict[str, tuple[str, str]]:
+    """Names that packs know -> (encoder, name in its network)."""
     return {
-        f"{NAME}.transformer.text_model.{name.removeprefix('text_model.')}": name
-        for name in handle.network.names()
+        f"{encoder.name}.transformer.{encoder.outer_name(name)}": (key, name)
+        for key, encoder in handle.encoders.items()
+        for name in encoder.network.names()
     }
 
 
-class TextPatcher(NetworkPatcher):
-    """The patcher of a text handle: its patches are the handle's."""
+class TextPatcher(ModelPatcher):
+    """The patcher of a text handle: its patches are the handle's, by the names that packs know.
+
+    Moving and patching is the networks' own business; see models.network.
+    """
 
     def __init__(self, handle: TextHandle) -> None:
-        super().__init__(handle.network, handle.policy.text_device)
+        super().__init__(None, handle.policy.text_device, torch.device("cpu"))
         self._handle = handle
+        self._names = weight_names(handle)
         self.is_clip = True
-        self.patches = handle.patches
+        self.patches = self._of_handle()
+
+    def _of_handle(self) -> dict[str, tuple[WeightPatch, ...]]:
+        encoders = self._handle.encoders
+        return {
+            outer: tuple(encoders[key].patches[name])
+            for outer, (key, name) in self._names.items()
+            if name in encoders[key].patches
+        }
 
     @property
     def model(self) -> Any:
         """The text model."""
         return self._handle.cond_stage_model
 
-    def weight_names(self) -> Mapping[str, str]:
-        """Names that packs know -> names in the network."""
-        return weight_names(self._handle)
+    @property
+    def current_device(self) -> torch.device:
+        """Where the weights of the first encoder are now."""
+        return next(iter(self._handle.encoders.values())).network.device
 
-    def add_patches(
-        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
-    ) -> list[Any]:
-        """Patch the handle's weights."""
-        self.patches = self._handle.patches
-        used = super().add_patches(patches, strength_patch, strength_model)
-        self._handle.patches = self.patches
-        return used
+    def model_size(self) -> int:
+        """Bytes of all weights."""
+        return sum(encoder.network.size() for encoder in self._handle.encoders.values())
+
+    def model_dtype(self) -> torch.dtype:
+        """The type of the first encoder's weights."""
+        return next(iter(self._handle.encoders.values())).network.dtype
+
+    def clone(self, **changes: Any) -> Self:
+        """A patcher of a clone of the handle."""
+        made = super().clone(**changes)
+        made._handle = self._handle.clone()
+        return made
+
+    def weight_names(self) -> Mapping[str, str]:
+        """The names that packs know."""
+        return {name: name for name in self._names}
+
+    def weight(self, name: str) -> Tensor:
+        """A weight as its file has it."""
+        key, inner = self._names[name]
+        return self._handle.encoders[key].network.stored(inner)
+
+    def _add(self, patches: Mapping[str, Sequence[WeightPatch]]) -> None:
+        self.patches = self._of_handle()
+        super()._add(patches)
+        added: dict[str, dict[str, Sequence[WeightPatch]]] = {}
+        for outer, changes in patches.items():
+            key, name = self._names[outer]
+            added.setdefault(key, {})[name] = changes
+        self._handle.encoders = self._handle.with_patches(added).encoders
+
+    def patch_model(
+        self,
+        device_to: torch.device | None = None,
+        lowvram_model_memory: int = 0,
+        load_weights: bool = True,
+        force_patch_weights: bool = False,
+    ) -> Any:
+        """Have the patches in the networks, and the networks on a device."""
+        for encoder in self._handle.encoders.values():
+            if load_weights:
+                encoder.network.patch(encoder.patches)
+            if device_to is not None:
+                encoder.network.place(torch.device(device_to))
+        return self.model
+
+    def unpatch_model(
+        self, device_to: torch.device | None = None, unpatch_weights: bool = True
+    ) -> None:
+        """Send the networks home; weights change back when another handle computes."""
+        if device_to is not None:
+            for encoder in self._handle.encoders.values():
+                encoder.network.place(torch.device(device_to))

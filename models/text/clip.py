@@ -1,9 +1,10 @@
-"""Runs a CLIP text encoder on rows of tokens, embeddings among them."""
+"""CLIP text encoders: run on rows of tokens, embeddings among them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +12,60 @@ from torch import Tensor, nn
 from models.errors import InvalidInput
 from models.text.casting import call_in
 from models.text.chunks import Token
+from models.text.encoder import TextEncoder
 
-if TYPE_CHECKING:
-    from transformers import CLIPTextModel
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipEncoder(TextEncoder):
+    """A CLIP text encoder, and which of its outputs a model family is trained on."""
+
+    layer: int = -1  # whose output is used, from the end
+    is_normalised: bool = True  # whether that goes through the final norm
+    is_projected: bool = False  # whether pooled goes through the projection, if there is one
+
+    def run(
+        self,
+        model: Any,
+        rows: Sequence[Sequence[Token]],
+        layer: int | None,
+        is_projected: bool,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `encode_clip`."""
+        chunk_format = self.tokenizer.chunk_format
+        return encode_clip(
+            model,
+            rows,
+            end=chunk_format.end,
+            pad=chunk_format.pad,
+            layer=self.layer if layer is None else layer,
+            is_normalised=self.is_normalised,
+            is_projected=self.is_projected and is_projected,
+            dtype=dtype,
+        )
+
+    def outer_name(self, name: str) -> str:
+        """As CLIPTextModelWithProjection has it: `text_model....` and `text_projection.weight`."""
+        inner = name.removeprefix("text_model.")
+        return inner if inner.startswith("text_projection.") else f"text_model.{inner}"
 
 
 def encode_clip(
-    model: CLIPTextModel,
+    model: nn.Module,
     rows: Sequence[Sequence[Token]],
     *,
     end: int,
     pad: int,
     layer: int = -1,
+    is_normalised: bool = True,
+    is_projected: bool = False,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(hidden [R, T, D], pooled [R, D]) of rows of T tokens, computed in `dtype`, else the model's.
+    """(hidden [R, T, D], pooled [R, P]) of rows of T tokens, computed in `dtype`, else the model's.
 
-    hidden is the output of the `layer`-th transformer layer from the end (-1: the last) after the
-    final norm; pooled is the last layer's at the first end token. Embeddings of another width than
+    hidden is the output of the `layer`-th transformer layer from the end (-1: the last), after the
+    final norm if that is wanted; pooled is the normalised last layer's at the first end token,
+    projected if the model has a projection and that is wanted. Embeddings of another width than
     the model's are dropped, with pads at the end instead. Raises InvalidInput for a layer that the
     model lacks.
     """
@@ -36,10 +73,10 @@ def encode_clip(
     layers = inner.encoder.layers
     if not 1 <= -layer <= len(layers):
         raise InvalidInput(f"the text encoder has {len(layers)} layers, there is no {layer}")
-    fitting = [_fitting(row, inner.embeddings.token_embedding.embedding_dim, pad) for row in rows]
     table = inner.embeddings.token_embedding
+    fitting = [fitting_tokens(row, table.embedding_dim, pad) for row in rows]
     dtype = dtype or table.weight.dtype
-    hidden = torch.stack([_embed(row, table, dtype) for row in fitting])
+    hidden = torch.stack([embed_tokens(row, table, dtype) for row in fitting])
     hidden = hidden + inner.embeddings.position_embedding.weight[: hidden.shape[1]].to(dtype)
     mask = torch.full((hidden.shape[1],) * 2, float("-inf")).triu(1).to(hidden)
     chosen = hidden
@@ -48,16 +85,22 @@ def encode_clip(
         if number == len(layers) + 1 + layer:
             chosen = hidden
     last = call_in(inner.final_layer_norm, dtype, hidden)
-    ends = [_first_end(row, end) for row in fitting]
-    return call_in(inner.final_layer_norm, dtype, chosen), last[torch.arange(len(rows)), ends]
+    pooled = last[torch.arange(len(rows)), [_first_end(row, end) for row in fitting]]
+    projection = getattr(model, "text_projection", None)
+    if is_projected and projection is not None:
+        pooled = call_in(projection, dtype, pooled)
+    if is_normalised:
+        chosen = last if layer == -1 else call_in(inner.final_layer_norm, dtype, chosen)
+    return chosen, pooled
 
 
-def _fitting(row: Sequence[Token], width: int, pad: int) -> list[Token]:
+def fitting_tokens(row: Sequence[Token], width: int, pad: int) -> list[Token]:
+    """The tokens without embeddings of another width, as many as before by pads at the end."""
     kept = [t for t in row if isinstance(t.value, int) or t.value.shape[-1] == width]
     return kept + [Token(pad)] * (len(row) - len(kept))
 
 
-def _embed(row: Sequence[Token], table: nn.Embedding, dtype: torch.dtype) -> Tensor:
+def embed_tokens(row: Sequence[Token], table: nn.Embedding, dtype: torch.dtype) -> Tensor:
     """Vectors [T, D] of tokens: rows of the table, or the embeddings' own."""
     ids = torch.tensor([token.value if isinstance(token.value, int) else 0 for token in row])
     vectors: Tensor = table(ids.to(table.weight.device)).to(dtype)

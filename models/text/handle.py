@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.memory import Policy
-from models.network import Network, Patches, WeightPatch
-from models.protocol.hooks import (
-    HookGroup,
-    WeightHook,
-    merged,
-    parts_of_run,
-    strength_at,
-)
-from models.protocol.text import TextModel, TextPatcher, Tokens, as_chunks, as_tokens
+from models.network import Patches
+from models.protocol.hooks import HookGroup, WeightHook, parts_of_run, strength_at
+from models.protocol.text import TextModel, TextPatcher, Tokenizers
+from models.protocol.tokens import Tokens, as_chunks, as_tokens
 from models.text.chunks import Token
-from models.text.clip import encode_clip
-from models.text.tokenizer import PromptTokenizer
-from models.text.weighting import encode_weighted
-
-if TYPE_CHECKING:
-    from transformers import CLIPTextModel
+from models.text.combination import Combination
+from models.text.encoder import Chunks, TextEncoder
 
 # The value on CONDITIONING sockets: pairs of an encoded prompt [1, T, D] and its options.
 Conditioning = list[list[Any]]
@@ -43,16 +34,16 @@ class TextHooks:
 
 @dataclass(kw_only=True, eq=False)
 class TextHandle:
-    """A reference to a loaded CLIP text encoder and its tokenizer.
+    """The loaded text encoders of a model, in the order of its family.
 
     A node changes nothing but a clone that it made; all clones share the weights.
     """
 
-    network: Network[CLIPTextModel]
-    tokenizer: PromptTokenizer
+    combination: Combination  # the family's way of using them
+    encoders: Mapping[str, TextEncoder]
     policy: Policy
-    layer: int = -1  # which layer's output is used, from the end
-    patches: Patches = field(default_factory=dict)
+    layer: int | None = None  # which layer's output is used, from the end; None: the family's
+    tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
     hooks: TextHooks | None = None
 
     def clone(self, **changes: Any) -> TextHandle:
@@ -63,62 +54,60 @@ class TextHandle:
         return made
 
     def with_layer(self, layer: int) -> TextHandle:
-        """A handle that uses the n-th last layer, written -n."""
+        """A handle that uses the n-th last layer of CLIP encoders, written -n."""
         return self.clone(layer=layer)
 
-    def with_patches(self, patches: Patches) -> TextHandle:
-        """A handle whose weights also have these patches, made after those it has."""
-        merged: dict[str, tuple[WeightPatch, ...]] = {k: tuple(v) for k, v in self.patches.items()}
-        for name, changes in patches.items():
-            merged[name] = (*merged.get(name, ()), *changes)
-        return self.clone(patches=merged)
+    def with_patches(self, patches: Mapping[str, Patches]) -> TextHandle:
+        """A handle whose encoders also have these patches (by encoder), after those they have."""
+        return self.clone(encoders=self._patched(patches))
 
-    def chunks(self, text: str) -> list[list[Token]]:
-        """Chunks of 77 tokens."""
-        return self.tokenizer.tokenize(text)
+    def _patched(self, patches: Mapping[str, Patches]) -> dict[str, TextEncoder]:
+        return {
+            key: encoder.patched(patches[key]) if patches.get(key) else encoder
+            for key, encoder in self.encoders.items()
+        }
+
+    def chunks(self, text: str, *, use_weights: bool = True) -> dict[str, list[list[Token]]]:
+        """A prompt's chunks for each encoder."""
+        return {
+            key: encoder.tokenizer.with_options(self.tokenizer_options).tokenize(text, use_weights)
+            for key, encoder in self.encoders.items()
+        }
 
     def encode_chunks(
-        self, tokens: Sequence[Sequence[Token]], percent: float = 0.0
+        self, chunks: Chunks, percent: float = 0.0, *, is_projected: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """(cond [1, 77 chunks, D], pooled [1, D]) of chunks; float32 on the CPU.
+        """(cond [1, T, D], pooled [1, P]) of chunks; float32 on the CPU.
 
-        Hooks are as strong as at that part of a run.
+        Hooks are as strong as at that part of a run. An encoder without chunks is left out.
+        Raises InvalidInput where the family needs an encoder that has none.
         """
-        self.network.patch(self._patches_at(percent))
-        with self.policy.using(self.network, self.policy.text_device) as model:
-
-            def encode_rows(rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-                chunk_format = self.tokenizer.chunk_format
-                hidden, pooled = encode_clip(
-                    model,
-                    rows,
-                    end=chunk_format.end,
-                    pad=chunk_format.pad,
-                    layer=self.layer,
-                    dtype=self.policy.text_dtype,
+        encoders = self._encoders_at(percent)
+        wanted = self.combination.even({key: chunks[key] for key in encoders if chunks.get(key)})
+        if not wanted and not self.combination.is_partial:
+            raise InvalidInput(
+                f"these tokens are for other text encoders ({', '.join(chunks) or 'none'}) "
+                f"than those of this model ({', '.join(encoders)})"
+            )
+        return self.combination.join(
+            {
+                key: encoders[key].encode(
+                    found, self.policy, layer=self.layer, is_projected=is_projected
                 )
-                return hidden.to("cpu", torch.float32), pooled.to("cpu", torch.float32)
-
-            cond, pooled = encode_weighted(tokens, self.tokenizer.chunk_format, encode_rows)
-        assert pooled is not None
-        return cond, pooled
+                for key, found in wanted.items()
+            }
+        )
 
     def encode_text(self, text: str, options: Mapping[str, Any] | None = None) -> Conditioning:
         """The CONDITIONING of a prompt."""
-        return self._conditioning(self.chunks(text), options)
+        return self.conditioning(self.chunks(text), options)
 
-    def _patches_at(self, percent: float) -> Patches:
-        if self.hooks is None:
-            return self.patches
-        tables = [
-            hook.text_patches(self.network, strength_at(hook.hook_keyframe, percent))
-            for hook in self.hooks.group.hooks
-            if isinstance(hook, WeightHook)
-        ]
-        return merged([self.patches, *tables])
-
-    def _conditioning(
-        self, chunks: Sequence[Sequence[Token]], options: Mapping[str, Any] | None
+    def conditioning(
+        self,
+        chunks: Chunks,
+        options: Mapping[str, Any] | None = None,
+        *,
+        is_projected: bool = True,
     ) -> Conditioning:
         """One entry, or one for each part of the run in which scheduled hooks differ."""
         hooks = self.hooks
@@ -129,10 +118,22 @@ class TextHandle:
         ranges = parts_of_run(hooks.group) if hooks is not None and scheduled else [(0.0, 1.0)]
         entries: Conditioning = []
         for start, end in ranges:
-            cond, pooled = self.encode_chunks(chunks, start)
+            cond, pooled = self.encode_chunks(chunks, start, is_projected=is_projected)
             when = {"clip_start_percent": start, "clip_end_percent": end} if scheduled else {}
             entries.append([cond, {"pooled_output": pooled, **when, **carried}])
         return entries
+
+    def _encoders_at(self, percent: float) -> Mapping[str, TextEncoder]:
+        """The encoders with what hooks change in them at a part of a run."""
+        encoders = self.encoders
+        for hook in self.hooks.group.hooks if self.hooks is not None else ():
+            if isinstance(hook, WeightHook):
+                strength = strength_at(hook.hook_keyframe, percent)
+                encoders = {
+                    key: encoder.patched(hook.text_patches(encoder, strength))
+                    for key, encoder in encoders.items()
+                }
+        return encoders
 
     # As packs know it
 
@@ -144,29 +145,45 @@ class TextHandle:
     @property
     def cond_stage_model(self) -> TextModel:
         """The model inside."""
-        return TextModel(self)
+        return TextModel.of(self)
+
+    @property
+    def tokenizer(self) -> Tokenizers:
+        """The tokenizers of its encoders."""
+        return Tokenizers(self)
 
     @property
     def layer_idx(self) -> int | None:
-        """Which layer speaks; None: the last."""
-        return None if self.layer == -1 else self.layer
+        """Which layer speaks; None: the family's."""
+        return self.layer
 
     def clip_layer(self, layer_idx: int) -> None:
         """Use the n-th last layer, written -n."""
         self.layer = layer_idx
 
     def set_tokenizer_option(self, option_name: str, value: Any) -> None:
-        """Options of tokenizers; the CLIP tokenizer has none."""
+        """Options of tokenizers, such as `t5xxl_min_length`."""
+        self.tokenizer_options = {**self.tokenizer_options, option_name: value}
 
-    def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
+    def tokenize(
+        self,
+        text: str,
+        return_word_ids: bool = False,
+        tokenizer_options: Mapping[str, Any] | None = None,
+        disable_weights: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """``{"l": [[(id or embedding, weight), ...], ...]}``."""
-        return as_tokens(self.chunks(text), return_word_ids)
+        options = {**self.tokenizer_options, **(tokenizer_options or {})}
+        handle = self.clone(tokenizer_options=options)
+        return as_tokens(handle.chunks(text, use_weights=not disable_weights), return_word_ids)
 
     def encode_from_tokens(
         self, tokens: Tokens, return_pooled: bool | str = False, return_dict: bool = False
     ) -> Any:
-        """cond, or (cond, pooled), or a dict of both."""
-        cond, pooled = self.encode_chunks(as_chunks(tokens))
+        """cond, or (cond, pooled), or a dict of both; pooled may be wanted "unprojected"."""
+        projected = return_pooled != "unprojected"
+        cond, pooled = self.encode_chunks(as_chunks(tokens), is_projected=projected)
         if return_dict:
             return {"cond": cond, "pooled_output": pooled}
         return (cond, pooled) if return_pooled else cond
@@ -179,7 +196,7 @@ class TextHandle:
         show_pbar: bool = True,
     ) -> Conditioning:
         """The CONDITIONING of tokens."""
-        return self._conditioning(as_chunks(tokens), add_dict)
+        return self.conditioning(as_chunks(tokens), add_dict, is_projected=not unprojected)
 
     def encode(self, text: str) -> Tensor:
         """The encoded prompt alone."""
@@ -197,7 +214,7 @@ class TextHandle:
         return self.patcher.get_key_patches()
 
     def load_model(self, tokens: Any = None) -> TextPatcher:
-        """The patcher; models.memory loads the network when it computes."""
+        """The patcher; models.memory loads the networks when they compute."""
         return self.patcher
 
     def get_sd(self) -> dict[str, Tensor]:

@@ -1,14 +1,15 @@
-"""Prompts to chunks of tokens, for encoders that use the CLIP vocabulary."""
+"""Prompts to chunks of tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from models.protocol.tokens import as_pairs
 from models.text.chunks import ChunkFormat, Token
 from models.text.embeddings import load_embedding
 from models.text.prompt import Piece, parse_prompt
@@ -29,23 +30,31 @@ class PromptTokenizer:
         pieces = parse_prompt(prompt, use_weights)
         return self.chunk_format.chunks(group for piece in pieces for group in self._groups(piece))
 
+    def with_options(self, options: Mapping[str, Any]) -> PromptTokenizer:
+        """The tokenizer with what options such as `t5xxl_min_length` say about this encoder.
+
+        They say how long the one chunk of an encoder without a fixed length is at least
+        (`min_length`), and how many pads end it at least (`min_padding`).
+        """
+        chunk_format = self.chunk_format
+        if chunk_format.length is not None:
+            return self
+        minimum = options.get(f"{self.encoder}_min_length", chunk_format.minimum)
+        padding = options.get(f"{self.encoder}_min_padding", chunk_format.padding)
+        if (minimum, padding) == (chunk_format.minimum, chunk_format.padding):
+            return self
+        return replace(self, chunk_format=replace(chunk_format, minimum=minimum, padding=padding))
+
     def tokenize_with_weights(
         self, text: str, return_word_ids: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
-        """As packs know tokens: ``{"l": [[(id or embedding, weight), ...], ...]}``."""
-        from models.protocol.text import as_tokens
-
-        return as_tokens(self.tokenize(text), return_word_ids)
+    ) -> list[list[tuple[Any, ...]]]:
+        """As packs know tokens: ``[[(id or embedding, weight), ...], ...]``."""
+        return as_pairs(self.tokenize(text), return_word_ids)
 
     @property
     def embedding_directory(self) -> list[str]:
         """The folders of embeddings."""
         return [str(folder) for folder in self.embedding_folders]
-
-    @property
-    def clip_l(self) -> PromptTokenizer:
-        """The tokenizer of the one encoder."""
-        return self
 
     def _groups(self, piece: Piece) -> Iterator[list[Token]]:
         if not piece.is_embedding:

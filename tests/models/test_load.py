@@ -46,7 +46,7 @@ def test_the_configuration_follows_from_the_shapes(
     assert loaded.vae is not None and loaded.text is not None
     assert loaded.vae.network.module.config.block_out_channels == tiny.vae_channels
     assert loaded.vae.downscale == 2 ** (len(tiny.vae_channels) - 1)
-    assert loaded.text.network.module.config.num_hidden_layers == tiny.text_layers
+    assert loaded.text.encoders["l"].network.module.config.num_hidden_layers == tiny.text_layers
     cond, pooled = loaded.text.encode_chunks(loaded.text.chunks("a cat"))
     assert cond.shape == (1, 77, tiny.context) and pooled.shape == (1, tiny.context)
     x = torch.randn(2, tiny.in_channels, 8, 8)

@@ -110,7 +110,7 @@ def test_everything_else_leaves_the_device_first(
     policy, loaded = load(tiny_file)
     assert loaded.text is not None
     loaded.text.encode_text("a cat")
-    other = loaded.text.networks[0] if hasattr(loaded.text, "networks") else loaded.text.network
+    other = loaded.text.encoders["l"].network
     size = loaded.model.network.size()
     limited = Limited(policy, loaded)
     torch.testing.assert_close(predicted(loaded), expected)

@@ -15,6 +15,7 @@ from executor.folders import Folders
 from models.load import Checkpoint, load_checkpoint
 from models.lora import load_lora
 from models.memory import Policy
+from models.text.handle import TextHandle
 from nodes.layered_merging import ModelMergeSD1
 from nodes.loaders import CheckpointLoaderSimple, LoraLoader, LoraLoaderModelOnly, VAELoader
 from nodes.model_merging import (
@@ -83,14 +84,23 @@ def test_a_difference_that_is_added_again_gives_the_model(
     assert torch.allclose(merged(again), merged(other.model), atol=2e-3)
 
 
+def merged_text(text: TextHandle) -> Tensor:
+    encoder = text.encoders["l"]
+    return encoder.network.merged(TEXT, encoder.patches.get(TEXT, ())).float()
+
+
 def test_text_encoders_are_mixed(tiny: Checkpoint, other: Checkpoint) -> None:
     assert tiny.text is not None and other.text is not None
-    a, b = (c.text.network.stored(TEXT).float() for c in (tiny, other) if c.text is not None)
+    a, b = (
+        c.text.encoders["l"].network.stored(TEXT).float()
+        for c in (tiny, other)
+        if c.text is not None
+    )
     (mixed,) = CLIPMergeSimple().run(tiny.text, other.text, 0.25)
-    assert torch.allclose(merged(mixed, TEXT), 0.25 * a + 0.75 * b, atol=1e-3)
+    assert torch.allclose(merged_text(mixed), 0.25 * a + 0.75 * b, atol=1e-3)
     (difference,) = CLIPMergeSubtract().run(other.text, tiny.text, 1.0)
     (again,) = CLIPMergeAdd().run(tiny.text, difference)
-    assert torch.allclose(merged(again, TEXT), b, atol=2e-3)
+    assert torch.allclose(merged_text(again), b, atol=2e-3)
 
 
 def test_a_saved_checkpoint_has_the_keys_of_the_original(
@@ -152,7 +162,7 @@ def test_an_extracted_lora_gives_the_difference_again(
         other.model, other.text, "l_00001_.safetensors", 1.0, 1.0
     )
     assert torch.allclose(merged(changed), merged(other.model) + delta, atol=5e-3)
-    assert text_changed is not None and text_changed.patches
+    assert text_changed is not None and text_changed.encoders["l"].patches
     (only,) = LoraLoaderModelOnly().run(other.model, "l_00001_.safetensors", 1.0)
     assert torch.equal(merged(only), merged(changed))
     assert wanted.patches

@@ -21,6 +21,7 @@ from executor.folders import Folders
 from models.load import Checkpoint, load_checkpoint
 from models.memory import Policy, choose_policy
 from models.sampling.samplers import SAMPLERS
+from models.text.combinations import TextFolders
 from nodes.context import CURRENT, NodeContext, Services
 from nodes.registry import NODE_CLASSES
 from tests.nodes.context import RecordingReporter
@@ -45,8 +46,10 @@ class Workflow:
         """A loaded checkpoint of the parity set."""
         if self._loaded is None or self._loaded[0] != name:
             self._loaded = None
-            embeddings = checkpoint("parity_emb.safetensors", self.cache).parent
-            loaded = load_checkpoint(checkpoint(name, self.cache), self.policy, [embeddings])
+            folders = TextFolders(
+                embeddings=(checkpoint("parity_emb.safetensors", self.cache).parent,)
+            )
+            loaded = load_checkpoint(checkpoint(name, self.cache), self.policy, folders)
             self._loaded = (name, loaded)
         return self._loaded[1]
 

@@ -23,7 +23,7 @@ KINDS = [
     *("gligen", "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks"),
     *("photomaker", "classifiers", "model_patches", "audio_encoders"),
     *("background_removal", "frame_interpolation", "geometry_estimation", "optical_flow"),
-    *("detection", "datasets", "fonts"),
+    *("detection", "datasets", "fonts", "tokenizers"),
 ]
 
 

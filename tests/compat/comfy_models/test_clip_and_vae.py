@@ -143,6 +143,6 @@ def test_patchers_of_clip_and_vae_can_be_loaded(clip: TextHandle, vae: VaeHandle
     from comfy import model_management
 
     model_management.load_models_gpu([clip.patcher, vae.patcher])
-    assert clip.patcher.model_size() == clip.network.size()
+    assert clip.patcher.model_size() == clip.encoders["l"].network.size()
     assert vae.patcher.current_device == torch.device("cpu")
     assert vae.patcher.model is vae.first_stage_model

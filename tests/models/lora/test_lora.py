@@ -121,7 +121,10 @@ def test_a_lora_on_the_text_encoder_changes_the_conditioning(
     lora = load_lora(tmp_path / "l.safetensors")
     _, text = apply_lora(lora, tiny.model, tiny.text, strength_model=1.0, strength_text=1.0)
     assert text is not None and tiny.text is not None
-    assert set(text.patches) == {"encoder.layers.0.mlp.fc1.weight", "encoder.layers.0.mlp.fc1.bias"}
+    assert set(text.encoders["l"].patches) == {
+        "encoder.layers.0.mlp.fc1.weight",
+        "encoder.layers.0.mlp.fc1.bias",
+    }
     chunks = text.chunks("a cat")
     assert not torch.allclose(text.encode_chunks(chunks)[0], tiny.text.encode_chunks(chunks)[0])
 

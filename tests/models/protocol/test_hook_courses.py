@@ -21,6 +21,8 @@ from models.protocol.hooks import (
     parts_of_run,
     strength_at,
 )
+from models.text.encoder import TextEncoder
+from models.text.handle import TextHandle
 from models.unet_patches.attention_scale import ScaledWeight
 
 
@@ -106,7 +108,7 @@ class Source:
     def model_patches(self, network: Network[Any], strength: float) -> Patches:
         return {"model": [ScaledWeight(strength)]}
 
-    def text_patches(self, network: Network[Any], strength: float) -> Patches:
+    def text_patches(self, encoder: TextEncoder, strength: float) -> Patches:
         return {"text": [ScaledWeight(strength)]}
 
 
@@ -118,8 +120,16 @@ def test_patches_of_a_strength_are_made_once_for_each_network() -> None:
     assert hook.clone().model_patches(first, 0.5) is made  # type: ignore[attr-defined]
     assert hook.model_patches(second, 0.5) is not made
     assert hook.model_patches(first, 0.25) == {"model": [ScaledWeight(0.5)]}
-    assert hook.text_patches(first, 0.5) == {"text": [ScaledWeight(1.5)]}
     assert WeightHook().model_patches(first, 1.0) == {}
+
+
+def test_patches_of_text_encoders_have_a_strength_of_their_own(text: TextHandle) -> None:
+    encoder = text.encoders["l"]
+    hook = WeightHook(2.0, 3.0, Source())
+    made = hook.text_patches(encoder, 0.5)
+    assert made == {"text": [ScaledWeight(1.5)]}
+    assert hook.text_patches(encoder, 0.5) is made
+    assert hook.text_patches(encoder.patched({}), 0.5) is made
 
 
 def test_a_copy_of_a_hook_is_the_same_hook() -> None:

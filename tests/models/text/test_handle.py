@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def test_a_long_prompt_makes_several_chunks(text: TextHandle) -> None:
 
 def test_the_output_is_that_of_transformers_own_forward(text: TextHandle) -> None:
     chunks = text.chunks("a photo of a cat")
-    ids = torch.tensor([[int(token.value) for token in chunk] for chunk in chunks])
+    ids = torch.tensor([[int(token.value) for token in chunk] for chunk in chunks["l"]])
     with torch.no_grad():
-        output = copy.deepcopy(text.network.module).float()(input_ids=ids)
+        output = copy.deepcopy(text.encoders["l"].network.module).float()(input_ids=ids)
     cond, pooled = text.encode_chunks(chunks)
     assert torch.allclose(cond, output.last_hidden_state, atol=1e-5)
     assert torch.allclose(pooled, output.pooler_output, atol=1e-5)
@@ -55,21 +56,17 @@ def test_an_earlier_layer_can_be_chosen(text: TextHandle) -> None:
 
 
 def test_embeddings_of_another_width_are_dropped(text: TextHandle) -> None:
-    cat = text.chunks("cat")[0]
+    cat = text.chunks("cat")["l"][0]
     wrong = [cat[0], Token(torch.zeros(5)), *cat[1:-1]]
-    assert torch.equal(text.encode_chunks([wrong])[0], text.encode_chunks([cat])[0])
+    assert torch.equal(text.encode_chunks({"l": [wrong]})[0], text.encode_chunks({"l": [cat]})[0])
 
 
 def test_embeddings_take_the_place_of_a_token(text: TextHandle, tmp_path: Path) -> None:
-    row = text.network.module.get_input_embeddings().weight[2368]  # the token "cat"
+    row = text.encoders["l"].network.module.get_input_embeddings().weight[2368]  # the token "cat"
     save_file({"emb_params": row[None].clone()}, tmp_path / "feline.safetensors")
-    handle = text.clone(
-        tokenizer=type(text.tokenizer)(
-            encoder="clip_l",
-            chunk_format=text.tokenizer.chunk_format,
-            embedding_folders=(tmp_path,),
-        )
-    )
+    encoder = text.encoders["l"]
+    tokenizer = replace(encoder.tokenizer, embedding_folders=(tmp_path,))
+    handle = text.clone(encoders={"l": replace(encoder, tokenizer=tokenizer)})
     assert torch.equal(
         handle.encode_chunks(handle.chunks("a embedding:feline"))[0],
         text.encode_chunks(text.chunks("a cat"))[0],

@@ -39,7 +39,7 @@ def test_kinds_come_in_the_documented_order(folders: Folders) -> None:
         "checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models",
     ]  # fmt: skip
     assert list(folders.models)[19:21] == ["model_patches", "audio_encoders"]
-    assert list(folders.models)[-2:] == ["datasets", "fonts"]
+    assert list(folders.models)[-3:] == ["datasets", "fonts", "tokenizers"]
 
 
 def test_making_creates_every_missing_folder_and_keeps_files(tmp_path: Path) -> None:
