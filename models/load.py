@@ -19,7 +19,7 @@ from models.families.family import Family
 from models.families.ldm_vae import build_vae
 from models.handle import ModelHandle
 from models.memory import Policy
-from models.network import Network
+from models.network import Network, Storage
 from models.previews import LatentColours
 from models.text.combinations import SD1, TextFolders, text_of_checkpoint, text_of_parts
 from models.text.handle import TextHandle
@@ -142,13 +142,13 @@ def _pipeline_metadata(folder: Path) -> dict[str, str]:
     return {CONFIG_KEY: json.dumps(said)}
 
 
-def unet_of(weights: Weights, policy: Policy, rounding: torch.dtype | None = None) -> ModelHandle:
-    """The diffusion model of an opened file; `rounding` is a type that its weights go through."""
+def unet_of(weights: Weights, policy: Policy, storage: torch.dtype | None = None) -> ModelHandle:
+    """The diffusion model of an opened file; its weights are kept in `storage` if that is given."""
     weights = with_original_names(weights)
     family = recognise(weights)
     network = _denoiser(weights, family, policy)
-    if rounding is not None:
-        network.round_to(rounding)
+    if storage is not None:
+        network.keep_as(Storage(narrow_to=storage))
     return _model_handle(network, weights, family, policy, None)
 
 

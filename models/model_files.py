@@ -52,7 +52,7 @@ def text_tensors(encoder: TextEncoder) -> dict[str, Tensor]:
 def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
     """The weights of an autoencoder by their original names."""
     network = vae.network
-    stored = {name: network.stored(name) for name in network.names()}
+    stored = {name: network.merged(name, ()) for name in network.names()}
     return with_original_names(Weights(path=Path("vae"), tensors=stored)).tensors
 
 

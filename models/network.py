@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +15,19 @@ from models.errors import CheckpointUnreadable
 from models.mapping import release_pages
 from models.offload import stop_streaming, stream_weights
 from models.parts import Part
+from models.stored import (
+    AS_COMPUTED,
+    Storage,
+    StoredTensor,
+    WeightPatch,
+    merged,
+    release,
+    values_of,
+)
+
+__all__ = ["Network", "Patches", "Storage", "WeightPatch", "assemble"]
 
 N = TypeVar("N", bound=nn.Module)
-
-
-class WeightPatch(Protocol):
-    """A change of one weight, such as a LoRA's."""
-
-    def apply(self, weight: Tensor) -> Tensor:
-        """The changed weight; `weight` is float32 and not to be written to."""
-
 
 # Weight name -> changes, in the order in which they are made.
 Patches = Mapping[str, Sequence[WeightPatch]]
@@ -48,8 +51,10 @@ class Network(Generic[N]):
         dtype: torch.dtype,
         originals: Mapping[str, str] | None = None,
         parts: Mapping[str, Part] | None = None,
+        storage: Storage = AS_COMPUTED,
     ) -> None:
         self.module = module
+        self.storage = storage
         self._originals = originals or {}
         self.parts = parts or {}  # parameter name -> what it is of a weight; others are whole ones
         self._parameters: dict[str, list[tuple[str, Part]]] = {}  # weight name -> these
@@ -65,14 +70,10 @@ class Network(Generic[N]):
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
         # What models.protocol shows of it: handles share it, and it goes with the last of them.
         self.view: weakref.ref[nn.Module] | None = None
-        self._rounding: torch.dtype | None = None
 
-    def round_to(self, dtype: torch.dtype) -> None:
-        """Have weights with the precision of another type, such as float8, and compute as before.
-
-        The result is that of weights which are kept in that type; what they take up stays the same.
-        """
-        self._rounding = dtype
+    def keep_as(self, storage: Storage) -> None:
+        """Have the weights kept in another way; they are read again."""
+        self.storage = storage
         self._read_again()
 
     def compute_in(self, dtype: torch.dtype | None) -> None:
@@ -114,7 +115,7 @@ class Network(Generic[N]):
                 _assign(self.module, parameter, part.of(weight))
         self.module.to(HOME)
         for weight in self._source.values():
-            release_pages(weight)
+            release(weight)
 
     def stream(self, device: torch.device, budget: int) -> None:
         """Compute on a device on which up to `budget` bytes of weights stay; others come and go."""
@@ -165,36 +166,23 @@ class Network(Generic[N]):
 
     def _weight(self, name: str) -> Tensor:
         """A weight as it should be now, on the CPU: the file's, converted, and patched."""
-        tensor = self._source[name]
         changes = self._patched.get(name, ())
-        if changes:
-            # Merged in float32 and rounded once to the type of computation.
-            value = tensor.float()
-            if value is not tensor:
-                release_pages(tensor)
-            for change in changes:
-                value = change.apply(value)
-            tensor = value
-        if self._rounding is not None and tensor.is_floating_point():
-            tensor = tensor.to(self._rounding)
-        return _convert(tensor, self.dtype)
+        return _convert(self.storage.held(self._source[name], self.dtype, changes), self.dtype)
 
     def merged(self, name: str, changes: Sequence[WeightPatch]) -> Tensor:
-        """A weight with changes, in the type of the file."""
+        """A weight with changes, in a type that files have: the stored one if that is precise.
+
+        A change of a weight in fewer than 16 bits, and one in blocks or with scales, gives float16.
+        """
         stored = self._source[name]
-        if not changes:
+        if not changes and not isinstance(stored, StoredTensor):
             return stored
-        value = stored.float()
-        for change in changes:
-            value = change.apply(value)
-        return value.to(stored.dtype)
+        precise = stored.itemsize > 1 and not isinstance(stored, StoredTensor)
+        return merged(stored, changes).to(stored.dtype if precise else torch.float16)
 
     def size(self) -> int:
         """Bytes of all weights, once they are in memory."""
-        return sum(
-            weight.numel() * (self.dtype if weight.is_floating_point() else weight.dtype).itemsize
-            for weight in self._source.values()
-        )
+        return sum(self.storage.held_bytes(weight, self.dtype) for weight in self._source.values())
 
     def bytes_on(self, device: torch.device) -> int:
         """Bytes of weights that are in a device's memory."""
@@ -233,12 +221,14 @@ def assemble(
     path: Path,
     originals: Mapping[str, str] | None = None,
     parts: Mapping[str, Part] | None = None,
+    storage: Storage = AS_COMPUTED,
 ) -> Network[N]:
     """The network that `factory` makes, with `tensors` (under the network's own names); it rests.
 
     When it is placed, tensors that already have the type stay mapped to their file. Others are
     converted one by one: what is held beyond the result is pages of the file, which the system can
-    drop at any time.
+    drop at any time. Those in fewer bits stay so (see Storage), and are decoded layer by layer in
+    each computation.
     `originals` tells what the tensors were called in the file, where that differs; `parts` which
     parameters are parts of tensors with names of their own.
     Raises CheckpointUnreadable when a tensor is missing or has another shape.
@@ -253,7 +243,7 @@ def assemble(
     parameters = {name: part.of(source[part.weight]) for name, part in found.items()}
     module.load_state_dict(parameters, assign=True)
     used = {name: part for name, part in parts.items() if name in wanted}
-    return Network(module.eval().requires_grad_(False), source, dtype, originals, used)
+    return Network(module.eval().requires_grad_(False), source, dtype, originals, used, storage)
 
 
 def _check(
@@ -275,6 +265,8 @@ def _check(
 
 def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """A tensor in a type; pages of the file that it came from are given back if it is a copy."""
+    if isinstance(tensor, StoredTensor):
+        return tensor if tensor.dtype == dtype else values_of(tensor, dtype)
     if not tensor.is_floating_point() or tensor.dtype == dtype:
         return tensor
     if tensor.ndim == 4:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import torch
 from models.errors import CheckpointUnreadable, UnsafeCheckpoint
 from models.mapping import map_file
 from models.safetensors_header import read_header
+from models.stored.scales import with_scales
 
 SAFETENSORS_SUFFIXES: Final = frozenset({".safetensors", ".sft"})
 CONFIG_KEY: Final = "darkroom.config"
@@ -71,13 +72,16 @@ def open_weights(path: Path) -> Weights:
     """The tensors of a model file. Raises CheckpointUnreadable or UnsafeCheckpoint.
 
     `.safetensors` and `.sft` are checked, then mapped. Every other file must be one that
-    `torch.load(weights_only=True)` accepts, which builds tensors only.
+    `torch.load(weights_only=True)` accepts, which builds tensors only. Weights that come with
+    scales are tensors of the products (models.stored).
     """
     if not path.is_file():
         raise CheckpointUnreadable(path, "there is no such file", "Check the name.")
     if path.suffix.lower() in SAFETENSORS_SUFFIXES:
-        return _open_safetensors(path)
-    return _open_pickle(path)
+        opened = _open_safetensors(path)
+    else:
+        opened = _open_pickle(path)
+    return replace(opened, tensors=with_scales(path, opened.tensors))
 
 
 def _open_safetensors(path: Path) -> Weights:

@@ -51,10 +51,10 @@ class UNETLoader(Node):
     RETURN_TYPES = ("MODEL",)
 
     def run(self, unet_name: str, weight_dtype: str) -> tuple[ModelHandle]:
-        """The float8 types have weights rounded to them; the network computes as ever."""
+        """Of a float8 type are the weights that are kept; the network computes as ever."""
         path = self.context.folders.full_path("diffusion_models", unet_name)
-        rounding = _WEIGHT_DTYPES.get(weight_dtype)
-        return (unet_of(open_weights(path), self.context.policy, rounding),)
+        storage = _WEIGHT_DTYPES.get(weight_dtype)
+        return (unet_of(open_weights(path), self.context.policy, storage),)
 
 
 class CLIPLoader(Node):

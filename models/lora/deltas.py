@@ -20,14 +20,15 @@ Delta = tuple[Tensor, int | None]  # with the rank that alpha is divided by
 def scaled_delta(parts: Parts, weight: Tensor | None = None) -> Tensor:
     """``scale delta`` in float32; scale is alpha / rank, or 1 without alpha or without a rank.
 
-    GLoRA's depends on the `weight` that it is for.
+    GLoRA's depends on the `weight` that it is for. Computed where the weight is, if one is given.
     """
     kind = next(kind for kind in _DELTAS if has(parts, kind))
-    as_floats = {name: tensor.float() for name, tensor in parts.items()}
+    device = None if weight is None else weight.device
+    as_floats = {name: tensor.to(device, torch.float32) for name, tensor in parts.items()}
     delta, rank = _DELTAS[kind](as_floats, weight)
     if rank is None or "alpha" not in parts:
         return delta
-    return delta * (parts["alpha"].float() / rank)
+    return delta * (as_floats["alpha"] / rank)
 
 
 def has(parts: Parts, kind: str) -> bool:

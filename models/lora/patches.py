@@ -6,7 +6,9 @@ has merged already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -31,6 +33,17 @@ class _SameTensors:
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def to(self, device: torch.device) -> Self:
+        """The same change with its tensors on a device: for weights that are patched when read."""
+        moved = {name: _moved(value, device) for name, value in vars(self).items()}
+        return type(self)(**moved)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Mapping):
+        return {name: tensor.to(device) for name, tensor in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value
+
 
 @dataclass(frozen=True, eq=False)
 class DeltaPatch(_SameTensors):
@@ -45,6 +58,12 @@ class DeltaPatch(_SameTensors):
         if "dora" not in self.parts:
             return weight + self.strength * delta
         return weight + self.strength * (_dora(weight, delta, self.parts["dora"]) - weight)
+
+    def of_rows(self, start: int, stop: int) -> DeltaPatch | None:
+        """The change of some rows of the weight; None where it cannot be had from some parts."""
+        if not set(self.parts) <= {"up", "down", "alpha", "diff_b"}:
+            return None
+        return replace(self, parts={**self.parts, "up": self.parts["up"][start:stop]})
 
 
 @dataclass(frozen=True, eq=False)

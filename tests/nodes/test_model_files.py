@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from executor.folders import Folders
+from models.devices import HOME
 from models.load import Checkpoint, load_checkpoint
 from models.lora import load_lora
 from models.memory import Policy
@@ -139,6 +140,7 @@ def test_parts_that_were_saved_load_again(folders: Folders, tiny: Checkpoint) ->
 def test_weights_go_through_float8(folders: Folders, tiny: Checkpoint) -> None:
     ModelSave().run(tiny.model, "diffusion_models/m")
     (model,) = UNETLoader().run("m_00001_.safetensors", "fp8_e4m3fn")
+    model.network.place(HOME)
     weight = next(
         p for n, p in model.network.module.named_parameters() if n.endswith("to_q.weight")
     )

@@ -1,0 +1,9 @@
+"""Weights that are kept in fewer bits than they are computed in; see README.md of models."""
+
+from models.stored.changed import WeightPatch
+from models.stored.holding import AS_COMPUTED, Storage, merged
+from models.stored.tensor import StoredTensor, release, values_of
+
+__all__ = [
+    "AS_COMPUTED", "Storage", "StoredTensor", "WeightPatch", "merged", "release", "values_of",
+]  # fmt: skip
