@@ -80,7 +80,8 @@ def model_metadata(
     metadata: dict[str, str] = {}
     if model is not None:
         is_velocity = model.schedule.prediction == VELOCITY
-        metadata["modelspec.predict_key"] = "v" if is_velocity else "epsilon"
+        if not model.schedule.is_flow:
+            metadata["modelspec.predict_key"] = "v" if is_velocity else "epsilon"
         found["unet"] = {
             **model.model.diffusion_model.stated(),
             "prediction_type": "v_prediction" if is_velocity else "epsilon",

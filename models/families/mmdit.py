@@ -16,6 +16,7 @@ import torch
 from models.errors import CheckpointUnreadable, UnsupportedLayout
 from models.network import Network, assemble
 from models.parts import Part, joined, parts_of_conversion
+from models.protocol.mmdit import HEAD_WIDTH
 from models.weights import Weights
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "model.diffusion_model."
 MARK: Final = "joint_blocks.0.context_block.attn.qkv.weight"
 DIFFUSERS_MARKS: Final = ("pos_embed.proj.weight", "transformer_blocks.0.attn.add_q_proj.weight")
-
-_HEAD: Final = 64  # width of an attention head in all published networks
 
 _TOP: Final = {
     "x_embedder.proj": ("pos_embed.proj",),
@@ -71,7 +70,7 @@ def mmdit_config(mmdit: Weights) -> dict[str, object]:
     side = math.isqrt(positions)
     if side * side != positions:
         raise UnsupportedLayout(mmdit.path, f"its table of {positions} positions is not square")
-    heads = mmdit.config("unet").get("num_attention_heads", max(width // _HEAD, 1))
+    heads = mmdit.config("unet").get("num_attention_heads", max(width // HEAD_WIDTH, 1))
     if width % heads:
         raise UnsupportedLayout(mmdit.path, f"{heads} heads do not divide its width of {width}")
     projection, context = _shape(mmdit, "context_embedder.weight", 2)

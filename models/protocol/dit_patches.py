@@ -61,7 +61,7 @@ def replaced_joint_blocks(
         for index, block in enumerate(blocks):
             function = replacements.get(("double_block", index))
             if function is not None:
-                told = options | {"block": ("double_block", index)}
+                told = options | {"block": ("double_block", index), "block_index": index}
                 undo.enter_context(replaced_forward(block, _joint(block.forward, function, told)))
         yield
 

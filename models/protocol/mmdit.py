@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 from torch.nn import functional
@@ -19,6 +19,8 @@ from models.protocol.dit_patches import (
     patched_attention,
     replaced_joint_blocks,
 )
+
+HEAD_WIDTH: Final = 64  # of all published networks
 
 if TYPE_CHECKING:
     from diffusers import SD3Transformer2DModel
@@ -115,8 +117,10 @@ class MMDiT(Denoiser):
         }
 
     def stated(self) -> dict[str, Any]:
-        """Nothing: shapes tell it all."""
-        return {}
+        """Heads, if these have not the usual width."""
+        config = self.network.module.config
+        is_usual = config.attention_head_dim == HEAD_WIDTH
+        return {} if is_usual else {"num_attention_heads": config.num_attention_heads}
 
 
 def whole_patches(x: Tensor, size: int) -> Tensor:

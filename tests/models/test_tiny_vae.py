@@ -28,18 +28,20 @@ from tests.nodes.context import node_context
 __all__ = ["policy", "tiny", "tiny_file"]
 
 
-def save_halves(folder: Path, *halves: str) -> AutoencoderTiny:
+def save_halves(
+    folder: Path, *halves: str, name: str = "taesd", channels: int = 4
+) -> AutoencoderTiny:
     """Write a tiny autoencoder as its authors do: a file a half, with a layer more before."""
     torch.manual_seed(1)
-    module = AutoencoderTiny().eval()
+    module = AutoencoderTiny(latent_channels=channels).eval()
     for half in halves:
         prefix, shift = f"{half}.layers.", 1 if half == "decoder" else 0
         tensors = {}
-        for name, tensor in module.state_dict().items():
-            if name.startswith(prefix):
-                number, _, rest = name.removeprefix(prefix).partition(".")
+        for layer, tensor in module.state_dict().items():
+            if layer.startswith(prefix):
+                number, _, rest = layer.removeprefix(prefix).partition(".")
                 tensors[f"{int(number) + shift}.{rest}"] = tensor.contiguous()
-        save_file(tensors, folder / f"taesd_{half}.safetensors")
+        save_file(tensors, folder / f"{name}_{half}.safetensors")
     return module
 
 
@@ -49,17 +51,25 @@ def folders(tmp_path: Path, policy: Policy) -> Iterator[Folders]:
         yield made
 
 
-def test_a_tiny_autoencoder_scales_its_latents(folders: Folders) -> None:
-    module = save_halves(folders.models_root / "vae_approx", "encoder", "decoder")
-    (vae,) = VAELoader().run("taesd")
+@pytest.mark.parametrize(
+    ("name", "channels", "scale", "shift"),
+    [("taesd", 4, 0.18215, 0.0), ("taesd3", 16, 1.5305, 0.0609), ("taef1", 16, 0.3611, 0.1159)],
+)
+def test_a_tiny_autoencoder_scales_its_latents(
+    name: str, channels: int, scale: float, shift: float, folders: Folders
+) -> None:
+    approx = folders.models_root / "vae_approx"
+    module = save_halves(approx, "encoder", "decoder", name=name, channels=channels)
+    (vae,) = VAELoader().run(name)
     assert isinstance(vae, VaeHandle)
-    latent, picture = torch.randn(1, 4, 3, 4), torch.rand(1, 16, 24, 3)
+    assert vae.latent_channels == channels
+    latent, picture = torch.randn(1, channels, 3, 4), torch.rand(1, 16, 24, 3)
     with torch.no_grad():
-        decoded = module.decode(latent * 0.18215).sample
+        decoded = module.decode((latent - shift) * scale).sample
         encoded = module.encode(picture.movedim(-1, 1) * 2 - 1).latents
     expected = ((decoded + 1) / 2).clamp(0, 1).movedim(1, -1)
     assert torch.allclose(vae.decode(latent), expected, atol=1e-4)
-    assert torch.allclose(vae.encode(picture), encoded / 0.18215, atol=1e-3)
+    assert torch.allclose(vae.encode(picture), encoded / scale + shift, atol=1e-3)
 
 
 def test_it_is_offered_when_both_halves_are_there(folders: Folders) -> None:
