@@ -10,7 +10,7 @@ from typing import Final
 
 from torch import Tensor
 
-from models.families import mmdit
+from models.families import flux_transformer, mmdit
 from models.weights import Weights
 
 UNET_PREFIX: Final = "model.diffusion_model."
@@ -72,6 +72,8 @@ def with_original_names(weights: Weights) -> Weights:
         return replace(weights, tensors=_vae(weights.tensors))
     if all(name in weights.tensors for name in mmdit.DIFFUSERS_MARKS):
         return mmdit.in_original_layout(weights)
+    if all(name in weights.tensors for name in flux_transformer.DIFFUSERS_MARKS):
+        return flux_transformer.in_original_layout(weights)
     return weights
 
 

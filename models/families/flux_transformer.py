@@ -6,15 +6,17 @@ have there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import torch
+from torch import Tensor
 
 from models.errors import UnsupportedLayout
 from models.network import Network, assemble
-from models.parts import Part, Rows
+from models.parts import Part, Rows, joined
 from models.weights import Weights
 
 if TYPE_CHECKING:
@@ -149,6 +151,20 @@ def _cut(original: str, count: int, width: int, rows: int) -> list[Rows | None]:
         return [None]
     bounds = [*(width * index for index in range(count)), rows]
     return [((start, stop),) for start, stop in pairwise(bounds)]
+
+
+def in_original_layout(weights: Weights) -> Weights:
+    """A transformer in the layout of diffusers with its original names."""
+    double = weights.count("transformer_blocks.{}.")
+    table = layers(double, weights.count("single_transformer_blocks.{}."))
+    tensors = joined(weights.tensors, table, _SWAPPED)
+    return replace(weights, tensors=dict(_with_scales(tensors)))
+
+
+def _with_scales(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """What norms of queries and keys have is a `scale` originally."""
+    for name, tensor in tensors.items():
+        yield name.replace("_norm.weight", "_norm.scale"), tensor
 
 
 def _matrix(weights: Weights, name: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ SUFFIXES: Final = {
     ".lora_A.weight": "down",
     ".lora_B.default.weight": "up",  # PEFT, with the name of the adapter
     ".lora_A.default.weight": "down",
+    ".lora_B.bias": "diff_b",  # of Black Forest Labs
     ".lora_B": "up",
     ".lora_A": "down",
     "_lora.up.weight": "up",  # diffusers' attention processors
@@ -53,6 +54,8 @@ SUFFIXES: Final = {
             "lokr_t1", "lokr_t2",
         )
     },
+    ".up.weight": "up",  # XLabs
+    ".down.weight": "down",
 }  # fmt: skip
 
 Parts = Mapping[str, Tensor]

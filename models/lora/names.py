@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from models.network import Network
 from models.parts import Part
 
+# XLabs' names of what it changes in blocks of Flux -> the layers.
+_XLABS_DOUBLE: Final = {
+    "qkv_lora1": "img_attn.qkv",
+    "qkv_lora2": "txt_attn.qkv",
+    "proj_lora1": "img_attn.proj",
+    "proj_lora2": "txt_attn.proj",
+}
+_XLABS_SINGLE: Final = {"qkv": "linear1", "proj": "linear2"}  # `_lora` counts as a suffix
+
 if TYPE_CHECKING:
     from models.text.encoder import TextEncoder
 
@@ -64,13 +73,13 @@ def layers(network: Network[Any]) -> list[str]:
 
 
 def part_names(network: Network[Any]) -> dict[str, Part]:
-    """Names that files use for layers as diffusers has them -> what these are of layers.
+    """Names that files use for layers as diffusers or XLabs has them -> what these are of layers.
 
     Only for networks some of whose parameters are parts of weights (see models.parts).
     """
-    names: dict[str, Part] = {}
+    names = _xlabs_names(network)
     for parameter, part in network.parts.items():
-        if not parameter.endswith(".weight"):
+        if not parameter.endswith(".weight") or not part.weight.endswith(".weight"):
             continue
         layer = parameter.removesuffix(".weight")
         target = Part(part.weight.removesuffix(".weight"), part.rows)
@@ -79,4 +88,21 @@ def part_names(network: Network[Any]) -> dict[str, Part]:
             names[prefix + flat] = target
         for prefix in ("transformer.", "diffusion_model.", "base_model.model.", ""):
             names[prefix + layer] = target
+    return names
+
+
+def _xlabs_names(network: Network[Any]) -> dict[str, Part]:
+    """Names of attention processors in blocks of Flux."""
+    names: dict[str, Part] = {}
+    for layer in layers(network):
+        kind, _, rest = layer.partition(".")
+        number, _, inner = rest.partition(".")
+        table = {"double_blocks": _XLABS_DOUBLE, "single_blocks": _XLABS_SINGLE}.get(kind, {})
+        for name, changed in table.items():
+            if changed == inner:
+                rows = None
+                if name == "qkv":  # of what else the layer computes, it knows nothing
+                    rows = ((0, 3 * network.shape(f"{kind}.{number}.linear2.weight")[0]),)
+                for prefix in ("", "diffusion_model."):
+                    names[f"{prefix}{kind}.{number}.processor.{name}"] = Part(layer, rows)
     return names

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable
 from models.network import Network, assemble
 from models.parts import Part, parts_of_conversion
@@ -86,6 +87,7 @@ def test_a_patch_of_a_weight_changes_each_of_its_parts_and_is_undone(
     network: Network[Split], file: dict[str, Tensor]
 ) -> None:
     names = ("qk.weight", "last.bias")
+    network.place(HOME)
     network.patch({name: [Number()] for name in names})
     assert is_converted(network, file | {name: Number().apply(file[name]) for name in names})
     network.patch({})
@@ -95,6 +97,7 @@ def test_a_patch_of_a_weight_changes_each_of_its_parts_and_is_undone(
 def test_parts_are_read_again_in_another_type(
     network: Network[Split], file: dict[str, Tensor]
 ) -> None:
+    network.place(HOME)
     network.compute_in(torch.float16)
     assert network.module.k.weight.dtype == torch.float16
     network.compute_in(None)

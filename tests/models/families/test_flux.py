@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable, UnsupportedLayout
 from models.families.flux import FAMILY
 from models.families.flux_transformer import build_transformer, transformer_config
-from models.load import recognise
+from models.load import recognise, unet_of
+from models.lora import DeltaPatch
+from models.model_files import checkpoint_tensors, model_metadata
 from models.sampling.schedule import FlowSchedule, FluxSchedule
 from models.weights import Weights
-from tests.models.tiny_flux import TinyFlux
+from tests.models.tiny_flux import TinyFlux, inputs
 
 
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model.", "diffusion_model."])
@@ -58,6 +61,36 @@ def test_times_are_bent_unless_the_network_takes_no_guidance() -> None:
     assert isinstance(schnell, FlowSchedule)
     assert float(schnell.timestep(torch.tensor(0.25))) == 0.25
     assert schnell.percent_to_sigma(0.5) == 0.5
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+@pytest.mark.parametrize("guidance", [True, False])
+def test_a_file_in_the_layout_of_diffusers_is_the_same_network(prefix: str, guidance: bool) -> None:
+    model = TinyFlux(guidance=guidance)
+    handle = model.handle()
+    handle.network.place(HOME)
+    saved = {prefix + k: t.half() for k, t in handle.network.module.state_dict().items()}
+    other = unet_of(Weights(path=Path("f"), tensors=saved), handle.policy)
+    assert other.family is FAMILY
+    assert set(other.network.names()) == set(handle.network.names()) == set(model.tensors())
+    for name in other.network.names():
+        assert torch.equal(other.network.stored(name), handle.network.stored(name)), name
+    assert torch.equal(*(m.model.diffusion_model(**inputs(model)) for m in (handle, other)))
+
+
+def test_a_model_is_saved_under_the_names_of_its_authors() -> None:
+    model = TinyFlux()
+    handle = model.handle()
+    name = "single_blocks.0.linear1.weight"
+    patched = handle.with_patches({name: [DeltaPatch({"diff": torch.ones(448, 64)}, 2.0)]})
+    saved = checkpoint_tensors(patched)
+    expected = model.tensors("model.diffusion_model.")
+    assert saved.keys() == expected.keys()
+    changed = "model.diffusion_model." + name
+    assert torch.allclose(saved[changed], expected[changed] + 2, atol=4e-3)
+    same = [key for key in saved if key != changed]
+    assert all(torch.equal(saved[key], expected[key]) for key in same)
+    assert "darkroom.config" not in model_metadata(handle)
 
 
 def test_heads_that_do_not_fit_are_reported() -> None:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable
 from models.load import Checkpoint
 from models.lora import DeltaPatch, RotationPatch, apply_lora, load_lora, scaled_delta
@@ -77,6 +78,7 @@ def test_a_file_that_has_not_changed_touches_no_weight_again(
     path = tmp_path / "l.safetensors"
     save_file({f"{NAME}.diff": torch.ones(16, 16)}, path)
     network = tiny.model.network
+    network.place(HOME)
     layer = network.module.get_submodule(
         "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
     )

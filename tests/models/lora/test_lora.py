@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable
 from models.load import Checkpoint
 from models.lora import apply_lora, load_lora, scaled_delta, unet_names
@@ -21,6 +22,7 @@ def patched(tiny: Checkpoint, tensors: dict[str, Tensor], tmp_path: Path) -> Ten
     save_file({k: v.contiguous() for k, v in tensors.items()}, tmp_path / "l.safetensors")
     lora = load_lora(tmp_path / "l.safetensors")
     model, _ = apply_lora(lora, tiny.model, tiny.text, strength_model=0.5, strength_text=0.0)
+    model.network.place(HOME)
     model.network.patch(model.patches)
     try:
         weight: Tensor = model.network.module.get_submodule(LAYER).weight.clone()

@@ -10,6 +10,7 @@ from comfy import lora as packs
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.devices import HOME
 from models.errors import CheckpointUnreadable
 from models.handle import ModelHandle
 from models.load import unet_of
@@ -49,6 +50,7 @@ def changes(model: ModelHandle, tensors: dict[str, Tensor], path: Path) -> dict[
     """What a file changes in parameters of the network, by their names there."""
     save_file(tensors, path)
     patched, _ = apply_lora(load_lora(path), model, None, strength_model=0.5, strength_text=0.0)
+    model.network.place(HOME)
     before = {name: tensor.clone() for name, tensor in model.network.module.state_dict().items()}
     model.network.patch(patched.patches)
     after = {name: tensor.clone() for name, tensor in model.network.module.state_dict().items()}
@@ -129,6 +131,7 @@ def test_packs_find_parts_as_weights_with_offsets(model: ModelHandle) -> None:
     tensors[f"transformer.{BLOCK}.attn.to_k.diff_b"] = torch.ones(WIDTH)
     made = model.clone()
     assert len(made.add_patches(packs.load_lora(tensors, keys))) == 2
+    made.network.place(HOME)
     made.network.patch(made.patches)
     changed = made.network.module.transformer_blocks[1].attn.to_k.weight.clone()
     made.network.patch({})

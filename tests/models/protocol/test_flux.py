@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -179,16 +178,6 @@ def test_attention_can_be_overridden(handle: ModelHandle) -> None:
     actual = network(handle)(**inputs(TINY), transformer_options=options)
     assert close(actual, network(handle)(**inputs(TINY)))
     assert calls == [2, 2, 2, 2]
-
-
-def test_patches_for_other_networks_are_reported_once(
-    handle: ModelHandle, caplog: pytest.LogCaptureFixture
-) -> None:
-    options = {"patches": {"input_block_patch": [lambda h, o: h]}}
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            network(handle)(**inputs(TINY), transformer_options=options)
-    assert sum("input_block_patch" in record.message for record in caplog.records) <= 1
 
 
 def test_what_a_call_lacks_is_said(handle: ModelHandle) -> None:
