@@ -59,7 +59,8 @@ def perpendicular_negative(
     directions are seen from the neutral prediction. The whole batch counts as one vector.
     """
     wanted, unwanted = positive - neutral, negative - neutral
-    overlap = (wanted * unwanted).sum() / wanted.norm() ** 2
+    # Equal prompts want nothing: then all of the negative one is new.
+    overlap = (wanted * unwanted).sum() / (wanted.norm() ** 2).clamp(min=1e-30)
     guided: Tensor = neutral + cfg * (wanted - neg_scale * (unwanted - overlap * wanted))
     return guided
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.protocol.replaced import current
-from models.protocol.sampling import fit_channels, sample
+from models.protocol.sampling import fitted, sample
 from models.sampling.run import Progress
 
 Latent = Mapping[str, Any]  # a LATENT value
@@ -114,8 +114,7 @@ def sample_with_prompts(
 
 
 def _fitted(patcher: Any, latent: Latent) -> dict[str, Any]:
-    fit = current("comfy.sample.fix_empty_latent_channels", fit_channels)
-    return {**latent, "samples": fit(patcher, latent["samples"])}
+    return {**latent, "samples": fitted(patcher, latent["samples"])}
 
 
 def _finished(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.handle import ModelHandle
 from models.protocol.guider import CFGGuider
 from models.protocol.k_samplers import sampler_object
@@ -244,6 +245,22 @@ def fit_channels(model: Any, latent: Tensor) -> Tensor:
     return latent.new_zeros(latent.shape[0], channels, *latent.shape[2:])
 
 
+def fitted(model: Any, latent: Tensor) -> Tensor:
+    """A latent [B, C, ...] as a model takes it. Raises InvalidInput for one of another model."""
+    samples: Tensor = current("comfy.sample.fix_empty_latent_channels", fit_channels)(model, latent)
+    # Models of packs may take anything.
+    if isinstance(model, ModelHandle):
+        space = model.model.latent_format
+        if samples.ndim != space.latent_dimensions + 2 or samples.shape[1] != space.channels:
+            raise InvalidInput(
+                f"this model takes latents of {space.channels} channels in "
+                f"{space.latent_dimensions} dimensions, and was given one of the shape "
+                f"{list(samples.shape)}: begin with an empty latent of its kind, or encode with "
+                "its VAE"
+            )
+    return samples
+
+
 def sample_latent(
     model: Any, latent: Mapping[str, Any], *, seed: int, **options: Any
 ) -> dict[str, Any]:
@@ -251,13 +268,12 @@ def sample_latent(
 
     A handle of ours that nobody changed takes the short way; both give the same latent.
     """
+    samples = fitted(model, latent["samples"])
     conds = (*options["positive"], *options["negative"])
     ours = isinstance(model, ModelHandle) and not model.is_customised and not is_any_replaced()
     known = options["sampler_name"] in SAMPLERS and options["scheduler"] in SCHEDULERS
     if ours and known and not any(_is_customised(cond) for _, cond in conds):
-        return plain.sample_latent(model, latent, seed=seed, **options)
-    fit = current("comfy.sample.fix_empty_latent_channels", fit_channels)
-    samples = fit(model, latent["samples"])
+        return plain.sample_latent(model, {**latent, "samples": samples}, seed=seed, **options)
     if options.get("disable_noise"):
         noise = torch.zeros_like(samples)
     else:

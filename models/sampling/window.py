@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
+
 FEATHER = 8  # the most rows over which an inner edge fades
 
 
@@ -23,17 +25,21 @@ class Window:
         """From a CONDITIONING `area`: sizes then offsets, or "percentage" and fractions.
 
         space is the latent's size without batch and channels; the box is cut to it. None if
-        nothing is left.
+        nothing is left. Raises InvalidInput for a box with more dimensions than the latent.
         """
+        dims = len(area[1:] if area[0] == "percentage" else area) // 2
+        if dims > len(space):
+            raise InvalidInput(
+                f"an area of {dims} dimensions limits a conditioning, and the latent has "
+                f"{len(space)}: areas of films are for models of films"
+            )
         if area[0] == "percentage":
             fractions = [float(value) for value in area[1:]]
-            dims = len(fractions) // 2
             sides = list(space[-dims:])
             numbers = [round(f * side) for f, side in zip(fractions, sides * 2, strict=True)]
             sizes = [max(1, size) for size in numbers[:dims]]
         else:
             numbers = [int(value) for value in area]
-            dims = len(numbers) // 2
             sizes = numbers[:dims]
         offsets = numbers[dims:]
         return cls(tuple(sizes), tuple(offsets)).cut(space)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.guidance.frequencies import scale_frequencies
 from models.guidance.noise_scale import rescaled_score, scaled_epsilon
-from models.guidance.projected import AdaptiveProjection, split
+from models.guidance.projected import AdaptiveProjection, perpendicular_negative, split
 from models.guidance.rescaled import limited_length
 
 
@@ -26,6 +26,12 @@ def test_guidance_longer_than_the_limit_is_cut_to_it_item_by_item() -> None:
     # Guided: 3 and 1 everywhere; the norms of positive are 2, so 4 is the limit of the norm.
     assert limited[0].flatten().tolist() == pytest.approx([2.0] * 4)
     assert limited[1].flatten().tolist() == pytest.approx([1.0] * 4)
+
+
+def test_equal_prompts_are_guided_away_from_nothing() -> None:
+    same = normal(1, 1, 4, 3, 3)
+    guided = perpendicular_negative(same, same, same, cfg=7.0, neg_scale=1.0)
+    assert torch.equal(guided, same)
 
 
 def test_epsilon_scaling_divides_the_noise() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.handle import ModelHandle
 from models.load import Checkpoint
 from models.protocol.sampling import sample_latent
@@ -78,3 +80,21 @@ def test_both_ways_agree_for_every_scheduler(tiny: Checkpoint, name: str) -> Non
 )
 def test_both_ways_agree_whatever_is_asked(tiny: Checkpoint, changes: dict[str, Any]) -> None:
     assert torch.allclose(run(hooked(tiny.model), **changes), run(tiny.model, **changes), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [lambda model: model, hooked])
+@pytest.mark.parametrize("shape", [(1, 16, 8, 8), (1, 4, 3, 8, 8), (1, 4, 8)])
+def test_a_latent_of_another_model_is_refused(
+    tiny: Checkpoint, change: Callable[[ModelHandle], ModelHandle], shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidInput, match=r"4 channels in 2 dimensions.*\[1, "):
+        run(change(tiny.model), {"samples": torch.ones(shape)})
+
+
+@pytest.mark.parametrize("area", [(2, 4, 4, 0, 0, 0), ("percentage", 1, 0.5, 0.5, 0, 0, 0)])
+def test_an_area_of_a_film_is_refused_for_pictures(
+    tiny: Checkpoint, area: tuple[float | str, ...]
+) -> None:
+    for model in (tiny.model, hooked(tiny.model)):
+        with pytest.raises(InvalidInput, match="3 dimensions"):
+            run(model, positive=prompt(1, area=area))
