@@ -11,7 +11,9 @@ from torch import Tensor
 from models.control.adapter import T2IAdapter
 from models.control.control_lora import ControlLora
 from models.control.controlnet import ControlNet
+from models.control.mmdit import SD3ControlNet
 from models.errors import PartMissing
+from models.families import mmdit_control
 from models.families.diffusers_names import with_original_names
 from models.families.ldm_control import (
     PREFIX,
@@ -38,6 +40,8 @@ def control_of(weights: Weights, policy: Policy, model: Any = None) -> ControlBa
     pooled = weights.path.stem.endswith(("_shuffle", "_shuffle_fp16"))
     if "lora_controlnet" in weights.tensors:
         return ControlLora(weights, policy, global_average_pooling=pooled)
+    if mmdit_control.MARK in weights.tensors:
+        return SD3ControlNet(weights, policy)
     adapter = weights.below("adapter.")
     if is_adapter(adapter if adapter.tensors else weights):
         named = adapter_names(adapter if adapter.tensors else weights)

@@ -66,10 +66,7 @@ def mmdit_of(weights: Weights) -> Weights:
 def mmdit_config(mmdit: Weights) -> dict[str, object]:
     """Arguments of SD3Transformer2DModel for the tensors of a transformer (original names)."""
     width, channels, patch, _ = _shape(mmdit, "x_embedder.proj.weight", 4)
-    positions = _shape(mmdit, "pos_embed", 3)[1]
-    side = math.isqrt(positions)
-    if side * side != positions:
-        raise UnsupportedLayout(mmdit.path, f"its table of {positions} positions is not square")
+    side = table_side(mmdit, "pos_embed")
     heads = mmdit.config("unet").get("num_attention_heads", max(width // HEAD_WIDTH, 1))
     if width % heads:
         raise UnsupportedLayout(mmdit.path, f"{heads} heads do not divide its width of {width}")
@@ -90,6 +87,15 @@ def mmdit_config(mmdit: Weights) -> dict[str, object]:
         "dual_attention_layers": dual_layers(mmdit),
         "qk_norm": "rms_norm" if is_normed else None,
     }
+
+
+def table_side(weights: Weights, name: str) -> int:
+    """How many positions a table has along each side."""
+    positions = _shape(weights, name, 3)[1]
+    side = math.isqrt(positions)
+    if side * side != positions:
+        raise UnsupportedLayout(weights.path, f"its table of {positions} positions is not square")
+    return side
 
 
 def dual_layers(mmdit: Weights) -> tuple[int, ...]:
