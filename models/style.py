@@ -5,14 +5,16 @@ T2I-Adapter's style model (Mou et al. 2023) and Flux Redux.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.conditioning import Conditioning
 from models.errors import PartMissing
 from models.weights import Weights, open_weights
 
@@ -97,3 +99,30 @@ def load_style_model(path: Path) -> StyleModel:
     if "redux_down.weight" in weights.tensors:
         return Redux(weights)
     raise PartMissing(path, "style model")
+
+
+def with_style(
+    conditioning: Sequence[Sequence[Any]],
+    tokens: Tensor,
+    strength: float,
+    kind: Literal["multiply", "attn_bias"],
+) -> Conditioning:
+    """Every entry with tokens [B, T, D] of pictures after its own; pictures follow one another.
+
+    The strength is multiplied with the tokens, or with the attention that they get: the logarithm
+    of it is then the option `attention_bias` [1, all tokens], which models may read.
+    """
+    style = tokens.flatten(0, 1).unsqueeze(0)
+    if kind == "multiply":
+        style = style * strength
+    styled: Conditioning = []
+    for context, known in conditioning:
+        more = style.to(context).expand(len(context), -1, -1)
+        options = dict(known)
+        before = options.get("attention_bias")
+        if kind == "attn_bias" and strength != 1.0:
+            bias = math.log(strength) if strength > 0 else -math.inf
+            own = context.new_zeros(1, context.shape[1]) if before is None else before
+            options["attention_bias"] = torch.cat([own, own.new_full((1, style.shape[1]), bias)], 1)
+        styled.append([torch.cat([context, more], dim=1), options])
+    return styled

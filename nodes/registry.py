@@ -16,6 +16,7 @@ _MODULES: Final = (
     "model_sampling",
     "loaders",
     "part_loaders",
+    "style_models",
     "controls",
     "model_merging",
     "layered_merging",

@@ -53,8 +53,11 @@ class Flux(BaseModel):
         if references:
             found["ref_latents"] = CONDList([self.process_latent_in(r) for r in references])
             found["ref_latents_method"] = CONDConstant(kwargs.get("reference_latents_method"))
-        if kwargs.get("attention_bias") is not None:
-            found["attention_bias"] = CONDRegular(kwargs["attention_bias"])
+        bias = kwargs.get("attention_bias")
+        if bias is not None and "c_crossattn" in found:
+            # The tokens that were added after it was made have none.
+            missing = found["c_crossattn"].cond.shape[1] - bias.shape[1]
+            found["attention_bias"] = CONDRegular(functional.pad(bias, (0, missing)))
         return found
 
     def encode_adm(self, **kwargs: Any) -> Tensor:
