@@ -121,3 +121,29 @@ class ConditioningStableAudio(SchemaNode):
         """Both sides of the run get them."""
         said = {"seconds_start": seconds_start, "seconds_total": seconds_total}
         return with_options(positive, said), with_options(negative, said)
+
+
+class PiDConditioning(SchemaNode):
+    """Gives PiD's decoder the latent that it makes a picture of."""
+
+    DISPLAY_NAME = "PiD Conditioning"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_pid"
+    CATEGORY = "advanced/conditioning"
+    REQUIRED = inputs(
+        positive=("CONDITIONING",),
+        latent=("LATENT",),
+        latent_format=(["flux", "sd3", "sdxl", "qwenimage"], {"default": "flux"}),
+        degrade_sigma=("FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.01}),
+    )
+    RETURN_TYPES = ("CONDITIONING",)
+
+    def run(
+        self, positive: Conditioning, latent: Latent, latent_format: str, degrade_sigma: float
+    ) -> tuple[Conditioning]:
+        """The options `pid_latent`, `pid_latent_format` and `pid_degrade_sigma`."""
+        options = {
+            "pid_latent": latent["samples"],
+            "pid_latent_format": latent_format,
+            "pid_degrade_sigma": degrade_sigma,
+        }
+        return (with_options(positive, options),)

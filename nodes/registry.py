@@ -50,6 +50,7 @@ _MODULES: Final = (
     "colors",
     "video_latents",
     "video_pictures",
+    "predictions",
     "painter",
     "bounding_boxes",
     "upscale_conditioning",

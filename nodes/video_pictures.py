@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from nodes.base import inputs
 from nodes.schema import SchemaNode
+from nodes.tensors.colors import transfer, with_bands_of, with_statistics_of
 from nodes.tensors.compression import compressed
 
 
@@ -45,3 +46,37 @@ class SeedVR2Preprocess(SchemaNode):
         padded = functional.pad(colors, (0, 0, 0, -width % 16, 0, -height % 16))
         missing = (1 - count) % 4
         return (torch.cat((padded, padded[-1:].expand(missing, -1, -1, -1))),)
+
+
+class SeedVR2PostProcessing(SchemaNode):
+    """Gives pictures that were restored the size and the colours that they had before."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_seedvr"
+    CATEGORY = "image"
+    REQUIRED = inputs(
+        images=("IMAGE",),
+        original_resized_images=("IMAGE",),
+        color_correction_method=(["lab", "wavelet", "adain", "none"], {"default": "lab"}),
+    )
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("images",)
+
+    def run(
+        self, images: Tensor, original_resized_images: Tensor, color_correction_method: str
+    ) -> tuple[Tensor]:
+        """As many pictures as both have, with even sides; alpha is that of the originals."""
+        count, height, width = (
+            min(a, b)
+            for a, b in zip(images.shape[:3], original_resized_images.shape[:3], strict=True)
+        )
+        common = (slice(count), slice(height // 2 * 2), slice(width // 2 * 2))
+        colors, original = images[common][..., :3], original_resized_images[common]
+        reference = original[..., :3]
+        match color_correction_method:
+            case "lab":
+                colors = transfer(colors, reference, "reinhard_lab", 1.0, None)
+            case "wavelet":
+                colors = with_bands_of(reference, colors).clamp(0, 1)
+            case "adain":
+                colors = with_statistics_of(reference, colors).clamp(0, 1)
+        return (torch.cat([colors, original[..., 3:]], dim=-1),)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _HEX = re.compile(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?")
 
@@ -119,6 +120,39 @@ def _transfer(
     lab = _lab(image)
     matched = match(lab.reshape(-1, 3), _lab(source).reshape(-1, 3), _lab(reference).reshape(-1, 3))
     return _rgb(torch.lerp(lab, matched.reshape(lab.shape), strength))
+
+
+def with_statistics_of(reference: Tensor, images: Tensor) -> Tensor:
+    """Pictures [B, H, W, 3] with the mean and deviation that each channel of others has.
+
+    X. Huang and S. Belongie, "Arbitrary style transfer with adaptive instance normalization", 2017.
+    """
+    (mean, deviation), (wanted_mean, wanted) = (
+        (x.mean(dim=(1, 2), keepdim=True), x.std(dim=(1, 2), keepdim=True))
+        for x in (images, reference)
+    )
+    return (images - mean) / deviation.clamp(min=1e-6) * wanted + wanted_mean
+
+
+def with_bands_of(reference: Tensor, images: Tensor, levels: int = 5) -> Tensor:
+    """Pictures [B, H, W, 3] whose lowest band is that of others.
+
+    The transform "a trous" (M. Holschneider et al., 1989) with the filter (1, 2, 1) / 4.
+    """
+    return images - _lowest_band(images, levels) + _lowest_band(reference, levels)
+
+
+def _lowest_band(images: Tensor, levels: int) -> Tensor:
+    band = images.movedim(-1, 1)
+    row = band.new_tensor([0.25, 0.5, 0.25])
+    for level in range(levels):
+        step = 2**level
+        for kernel in (row[None, :], row[:, None]):
+            pad = [step if size > 1 else 0 for size in (kernel.shape[1], kernel.shape[0])]
+            padded = functional.pad(band, (pad[0], pad[0], pad[1], pad[1]), mode="replicate")
+            weight = kernel.expand(band.shape[1], 1, -1, -1)
+            band = functional.conv2d(padded, weight, dilation=step, groups=band.shape[1])
+    return band.movedim(1, -1)
 
 
 def _lab(image: Tensor) -> Tensor:

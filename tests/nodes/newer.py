@@ -206,6 +206,15 @@ CLASSES: Final[Mapping[str, str]] = {
         ": dyn{still images/animated[fps: FLOAT=6.0(0.01..1000.0 step 0.01)]}]}) -> image"
         "s: IMAGE"
     ),
+    "MarigoldV2PostProcess": "(image: IMAGE; prediction: {depth/normals/albedo}) -> IMAGE",
+    "SeedVR2PostProcessing": (
+        "(images: IMAGE; original_resized_images: IMAGE; "
+        "color_correction_method: {lab/wavelet/adain/none}=lab) -> images: IMAGE"
+    ),
+    "PiDConditioning": (
+        "(positive: CONDITIONING; latent: LATENT; latent_format: {flux/sd3/sdxl/qwenimage}=flux; "
+        "degrade_sigma: FLOAT=0.0(0.0..1.0 step 0.01)) -> CONDITIONING"
+    ),
     "StartLoop": (
         "(mode: dyn{simple[num_iterations: INT=4(0..)]/For[start_iteration_index: INT=0; "
         "max_iteration: INT=4; step: INT=1(1..)]/List[list: *]}; cache_iterations: BOOLEAN=False "
