@@ -119,6 +119,8 @@ def _open(source: Content, name: str, most_pixels: int) -> Image.Image:
         raise ImageTooLarge(name, most_pixels) from None
     except UnidentifiedImageError:
         raise NotAPicture(name) from None
+    except RuntimeError as error:  # what the decoder of JPEG XL raises
+        raise DamagedPicture(name, str(error).partition(".")[0]) from error
     if image.width * image.height > most_pixels:
         image.close()
         raise ImageTooLarge(name, most_pixels)
