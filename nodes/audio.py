@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from nodes.base import inputs
+from nodes.decoded_media import Allowance
 from nodes.schema import SchemaNode
-from nodes.sound_files import Sound, resample
+from nodes.sound_files import Sound, needed, resample, same_channels
 
 _COMBINATIONS: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "add": torch.add,
@@ -37,7 +38,8 @@ class EmptyAudio(_AudioNode):
     )
 
     def run(self, duration: float, sample_rate: int, channels: int) -> tuple[Sound]:
-        """`duration` is in seconds."""
+        """`duration` is in seconds. Raises MediaTooLarge."""
+        Allowance("this silence").take(round(duration * sample_rate) * channels * 4)
         waveform = torch.zeros(1, channels, round(duration * sample_rate))
         return ({"waveform": waveform, "sample_rate": sample_rate},)
 
@@ -57,7 +59,7 @@ class TrimAudioDuration(_AudioNode):
 
     def run(self, audio: Sound, start_index: float, duration: float) -> tuple[Sound]:
         """Seconds; a negative start counts from the end. Raises ValueError for an empty part."""
-        waveform, rate = audio["waveform"], audio["sample_rate"]
+        waveform, rate = needed(audio)["waveform"], audio["sample_rate"]
         length = waveform.shape[-1]
         start = round(start_index * rate) + (length if start_index < 0 else 0)
         start = max(0, start)
@@ -80,7 +82,7 @@ class SplitAudioChannels(_AudioNode):
 
     def run(self, audio: Sound) -> tuple[Sound, Sound]:
         """Raises ValueError for a sound that has not two channels."""
-        waveform, rate = audio["waveform"], audio["sample_rate"]
+        waveform, rate = needed(audio)["waveform"], audio["sample_rate"]
         if waveform.shape[1] != 2:
             raise ValueError(
                 f"only stereo can be split; this sound has {waveform.shape[1]} channel"
@@ -116,7 +118,7 @@ class AudioConcat(_AudioNode):
     def run(self, audio1: Sound, audio2: Sound, direction: str) -> tuple[Sound]:
         """The second after or before the first, at the higher of their rates."""
         first, second, rate = _same_rate(audio1, audio2)
-        first, second = _same_channels(first, second)
+        first, second = same_channels((first, second))
         parts = (first, second) if direction == "after" else (second, first)
         return ({"waveform": torch.cat(parts, dim=-1), "sample_rate": rate},)
 
@@ -130,7 +132,7 @@ class AudioMerge(_AudioNode):
     def run(self, audio1: Sound, audio2: Sound, merge_method: str) -> tuple[Sound]:
         """As long as the first. What would be louder than 1 is turned down as a whole."""
         first, second, rate = _same_rate(audio1, audio2)
-        first, second = _same_channels(first, second)
+        first, second = same_channels((first, second))
         length = first.shape[-1]
         missing = max(0, length - second.shape[-1])
         second = torch.nn.functional.pad(second[..., :length], (0, missing))
@@ -148,20 +150,14 @@ class AudioAdjustVolume(_AudioNode):
     def run(self, audio: Sound, volume: int) -> tuple[Sound]:
         """`volume` is in decibels; 0 changes nothing."""
         gain = 10 ** (volume / 20)
-        return ({"waveform": audio["waveform"] * gain, "sample_rate": audio["sample_rate"]},)
+        return (
+            {"waveform": needed(audio)["waveform"] * gain, "sample_rate": audio["sample_rate"]},
+        )
 
 
 def _same_rate(first: Sound, second: Sound) -> tuple[Tensor, Tensor, int]:
     """Both at the higher of their rates."""
+    first, second = needed(first), needed(second)
     rate = max(first["sample_rate"], second["sample_rate"])
     one, other = (resample(x["waveform"], x["sample_rate"], rate) for x in (first, second))
     return one, other, rate
-
-
-def _same_channels(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with as many channels as the one with more; the channel of a mono sound is repeated."""
-    count = max(first.shape[1], second.shape[1])
-    for channels in (first.shape[1], second.shape[1]):
-        if channels not in (1, count):
-            raise ValueError(f"sounds with {channels} and {count} channels cannot be combined")
-    return first.expand(-1, count, -1), second.expand(-1, count, -1)

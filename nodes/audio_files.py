@@ -11,7 +11,7 @@ from nodes.saved_files import target_for, temp_prefix
 from nodes.saved_images import metadata_of
 from nodes.saved_sounds import save_sounds
 from nodes.schema import DynamicNode, SchemaNode, opening
-from nodes.sound_files import Sound, read_sound
+from nodes.sound_files import Sound, needed, read_sound
 
 _MODULE: Final = "comfy_extras.nodes_audio"
 _PREFIX: Final = ("STRING", {"default": "audio/ComfyUI", "multiline": False})
@@ -78,7 +78,7 @@ class _SoundWriter(SchemaNode):
         context = self.context
         saved = save_sounds(
             target_for(context, prefix, file_type),
-            audio,
+            needed(audio),
             format,
             quality=quality,
             metadata=metadata_of(context.settings, prompt, extra_pnginfo),

@@ -77,7 +77,7 @@ def read_image(
             masks.append(_mask_of(upright))
             if file.format in _FIRST_FRAME_ONLY:
                 break
-    return torch.stack(images), torch.stack(masks)
+    return torch.stack(images), torch.stack(_same_sides(masks, images[0]))
 
 
 def read_mask(
@@ -157,6 +157,15 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def _mask_of(picture: Image.Image) -> Tensor:
-    if "A" in picture.getbands():
-        return 1 - _channels(picture.getchannel("A"))
+    if picture.getbands()[-1].lower() == "a":  # LAB has a channel of that name in the middle
+        return 1 - _channels(picture.getchannel(picture.getbands()[-1]))
     return torch.zeros(_NO_MASK_SIDE, _NO_MASK_SIDE)
+
+
+def _same_sides(masks: list[Tensor], image: Tensor) -> list[Tensor]:
+    """Masks of all frames, where some frames are opaque and others are not."""
+    sides = {mask.shape for mask in masks}
+    if len(sides) == 1:
+        return masks
+    opaque = torch.zeros(image.shape[:2])
+    return [mask if mask.shape == opaque.shape and mask.any() else opaque for mask in masks]

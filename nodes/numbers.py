@@ -59,9 +59,16 @@ class ComfyNumberConvert(SchemaNode):
     def run(self, value: str | float) -> tuple[float, int]:
         """The whole number is cut towards 0. Raises ValueError for what is no finite number."""
         number = _number(value) if isinstance(value, str) else value
-        if not math.isfinite(number):
-            raise ValueError(f"{value!r} is no finite number")
-        return float(number), int(number)
+        try:
+            return float(number), int(number)
+        except (OverflowError, ValueError):
+            raise ValueError(f"{_shown(value)} is no finite number, or is too large") from None
+
+
+def _shown(value: str | float) -> str:
+    if isinstance(value, int):
+        return f"a whole number of {value.bit_length()} bits"
+    return repr(value[:100] if isinstance(value, str) else value)
 
 
 def _number(text: str) -> float:

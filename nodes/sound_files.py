@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -21,6 +21,13 @@ class Sound(TypedDict):
 
     waveform: Tensor  # [B, C, T] in -1..1
     sample_rate: int
+
+
+class SoundMissing(ValueError):
+    """There is no sound where one is needed: the video that it would come from has none."""
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((self.__doc__ or "").split()).rstrip("."))
 
 
 class NoSound(ValueError):
@@ -139,6 +146,29 @@ def _ratio(rate: int, new_rate: int) -> Fraction:
     if ratio.numerator * ratio.denominator <= _MOST_PLACES:
         return ratio
     return ratio.limit_denominator(math.isqrt(int(_MOST_PLACES / ratio)))
+
+
+def needed(sound: Sound | None) -> Sound:
+    """The sound, where a link may bring none. Raises SoundMissing."""
+    if sound is None:
+        raise SoundMissing
+    return sound
+
+
+def same_channels(sounds: Sequence[Tensor]) -> list[Tensor]:
+    """Sounds [B, C, T] of one number of channels and sounds.
+
+    Mono ones get the channels of the others, single ones the sounds of the others. Raises
+    ValueError for other numbers.
+    """
+    counts = [max(sound.shape[axis] for sound in sounds) for axis in (0, 1)]
+    for axis, what in enumerate(("sounds", "channels")):
+        for sound in sounds:
+            if sound.shape[axis] not in (1, counts[axis]):
+                raise ValueError(
+                    f"{sound.shape[axis]} and {counts[axis]} {what} cannot be combined"
+                )
+    return [sound.expand(*counts, -1) for sound in sounds]
 
 
 def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:

@@ -137,6 +137,13 @@ class StringCompare(_StringNode):
         return (_COMPARISONS[mode](string_a, string_b),)
 
 
+class BadPattern(ValueError):
+    """A regular expression, or what is to stand in its place, cannot be read."""
+
+    def __init__(self, kind: str, text: str, reason: Exception) -> None:
+        super().__init__(f"the {kind} {text[:200]!r} cannot be read: {reason}")
+
+
 def _flags(case_insensitive: bool, multiline: bool, dotall: bool) -> re.RegexFlag:
     return (
         (re.IGNORECASE if case_insensitive else re.NOFLAG)
@@ -236,6 +243,13 @@ class RegexReplace(_StringNode):
         dotall: bool = False,
         count: int = 0,
     ) -> tuple[str]:
-        """At most `count` times, 0: always. Raises re.error for a pattern that cannot be read."""
+        """At most `count` times, 0: always. Raises BadPattern."""
         flags = _flags(case_insensitive, multiline, dotall)
-        return (re.sub(regex_pattern, replace, string, count=count, flags=flags),)
+        try:
+            pattern = re.compile(regex_pattern, flags)
+        except re.error as error:
+            raise BadPattern("pattern", regex_pattern, error) from error
+        try:
+            return (pattern.sub(replace, string, count=count),)
+        except (re.error, IndexError) as error:
+            raise BadPattern("replacement", replace, error) from error

@@ -57,7 +57,7 @@ class ConvertArrayToString(_StructureNode):
 
     def run(self, array: Sequence[Any], indent: int) -> tuple[str]:
         """0 is all in one line."""
-        return (json.dumps(array, ensure_ascii=False, indent=indent or None),)
+        return (_json(array, indent),)
 
 
 class ConvertDictionaryToString(_StructureNode):
@@ -68,7 +68,14 @@ class ConvertDictionaryToString(_StructureNode):
 
     def run(self, dictionary: Mapping[str, Any], indent: int) -> tuple[str]:
         """0 is all in one line."""
-        return (json.dumps(dictionary, ensure_ascii=False, indent=indent or None),)
+        return (_json(dictionary, indent),)
+
+
+def _json(value: Any, indent: int) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent or None)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"this cannot be written as JSON: {error}") from error
 
 
 class StringFormat(DynamicNode):

@@ -106,7 +106,7 @@ def encode_video(
             stream.options = {"crf": str(round(form.crf))}
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         sound_stream: Any = None
-        if sound is not None:
+        if sound is not None and sound["waveform"].numel():
             rate_hz = fitting_rate(int(sound["sample_rate"]), form.sound)
             waveform = sound["waveform"][0][:2].detach().float().cpu()
             waveform = resample(waveform, int(sound["sample_rate"]), rate_hz)

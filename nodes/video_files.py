@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from nodes.decoded_media import Allowance
-from nodes.sound_files import decode_samples, resample
+from nodes.sound_files import decode_samples, resample, same_channels
+from nodes.tensors.pictures import batch
 from nodes.video_encoding import copy_streams, encode_video
 
 Source: TypeAlias = str | Path | io.BytesIO
@@ -150,7 +151,7 @@ class VideoFromComponents(VideoInput):
 
 
 class VideoFromList(VideoFromComponents):
-    """A video made of others that follow each other; the first gives rate and sound rate."""
+    """A video made of others that follow each other; the first gives sides and rates."""
 
     def __init__(self, videos: Sequence[VideoInput]) -> None:
         parts = [video.get_components() for video in videos]
@@ -161,8 +162,8 @@ class VideoFromList(VideoFromComponents):
         if all(sound is not None for sound in sounds):
             rate = sounds[0]["sample_rate"]
             pieces = [resample(sound["waveform"], sound["sample_rate"], rate) for sound in sounds]
-            audio = {"waveform": torch.cat(pieces, dim=-1), "sample_rate": rate}
-        images = torch.cat([part.images for part in parts])
+            audio = {"waveform": torch.cat(same_channels(pieces), dim=-1), "sample_rate": rate}
+        images = batch([part.images for part in parts])
         super().__init__(VideoComponents(images, parts[0].frame_rate, audio))
 
 

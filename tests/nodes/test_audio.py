@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from nodes.audio_files import (
     SaveAudioMP3,
     SaveAudioOpus,
 )
-from nodes.sound_files import NoSound, Sound, resample
+from nodes.decoded_media import MediaTooLarge
+from nodes.sound_files import NoSound, Sound, SoundMissing, resample
 from tests.nodes.context import node_context
 
 RATE = 8000
@@ -56,6 +58,34 @@ def test_silence_lasts_as_long_as_asked_for() -> None:
     (sound,) = EmptyAudio().run(0.25, 1000, 2)
     assert sound["waveform"].shape == (1, 2, 250)
     assert sound["sample_rate"] == 1000
+
+
+def test_silence_that_no_memory_holds_is_refused() -> None:
+    with pytest.raises(MediaTooLarge, match="'this silence'"):
+        EmptyAudio().run(1e12, 192000, 2)
+
+
+def test_where_a_video_has_no_sound_the_nodes_for_sounds_say_so(tmp_path: Path) -> None:
+    silent: Any = None
+    calls: list[Callable[[], object]] = [
+        lambda: AudioAdjustVolume().run(silent, 1),
+        lambda: AudioConcat().run(level(1, 2), silent, "after"),
+        lambda: TrimAudioDuration().run(silent, 0.0, 1.0),
+        lambda: SaveAudio().run(silent),
+    ]
+    with node_context(tmp_path):
+        for call in calls:
+            with pytest.raises(SoundMissing, match="no sound where one is needed"):
+                call()
+
+
+def test_a_single_sound_is_combined_with_each_of_several() -> None:
+    both: Sound = {"waveform": torch.arange(4.0).reshape(2, 1, 2), "sample_rate": RATE}
+    (sound,) = AudioConcat().run(both, level(9, 1), "after")
+    assert sound["waveform"].tolist() == [[[0, 1, 9]], [[2, 3, 9]]]
+    three: Sound = {"waveform": torch.zeros(3, 1, 2), "sample_rate": RATE}
+    with pytest.raises(ValueError, match="2 and 3 sounds cannot be combined"):
+        AudioConcat().run(both, three, "after")
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,16 @@ def test_a_damaged_picture_says_which_one_it_is(tmp_path: Path) -> None:
 def test_a_picture_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "none.png")
+
+
+def test_frames_without_transparency_are_opaque_beside_those_with(tmp_path: Path) -> None:
+    frames = [Image.new("RGBA", (8, 4), (9, 9, 9, 51)), Image.new("RGB", (8, 4), (9, 9, 9))]
+    frames[0].save(tmp_path / "x.tif", save_all=True, append_images=frames[1:])
+    image, mask = read_image(tmp_path / "x.tif")
+    assert image.shape == (2, 4, 8, 3)
+    assert mask.mean(dim=(1, 2)).tolist() == pytest.approx([0.8, 0])
+
+
+def test_the_colour_channel_a_is_no_transparency(tmp_path: Path) -> None:
+    Image.new("LAB", (8, 4), (128, 128, 128)).save(tmp_path / "x.tif")
+    assert not read_image(tmp_path / "x.tif")[1].any()

@@ -119,7 +119,7 @@ def test_text_and_truth_become_numbers(value: Any, expected: tuple[float, int]) 
     assert ComfyNumberConvert().run(value) == expected
 
 
-@pytest.mark.parametrize("value", ["", "x", "nan", "1e999", math.inf])
+@pytest.mark.parametrize("value", ["", "x", "nan", "1e999", math.inf, 10**400, "1" * 5000])
 def test_what_is_no_finite_number_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"is no (finite )?number"):
         ComfyNumberConvert().run(value)
@@ -196,6 +196,11 @@ def test_values_are_taken_out_of_json(text: str, key: str, value: str) -> None:
 def test_structures_are_written_as_json() -> None:
     assert ConvertArrayToString().run([1, "ä"], 0) == ('[1, "ä"]',)
     assert ConvertDictionaryToString().run({"a": 1}, 2) == ('{\n  "a": 1\n}',)
+
+
+def test_what_json_has_no_form_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be written as JSON"):
+        ConvertArrayToString().run([object()], 0)
 
 
 def test_texts_are_filled_with_values_and_nothing_of_them() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -78,6 +77,16 @@ def test_comparing_without_regard_to_case_regards_neither_side() -> None:
     assert StringCompare().run("ABC", "bc", "Ends With", case_sensitive=False) == (True,)
 
 
-def test_replacing_by_an_unreadable_pattern_says_so() -> None:
-    with pytest.raises(re.error, match="unterminated"):
-        RegexReplace().run("a", "(", "b")
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        ("a(", "x", r"the pattern 'a\(' cannot be read: missing \)"),
+        ("a", r"\1", r"the replacement '\\\\1' cannot be read: invalid group reference"),
+        ("a", r"\g<name>", r"the replacement '.*' cannot be read: unknown group name"),
+    ],
+)
+def test_what_cannot_be_read_of_a_replacement_is_named(
+    pattern: str, replacement: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        RegexReplace().run("abc", pattern, replacement)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nodes.audio_files import SaveAudio
 from nodes.context import Interrupted
+from nodes.sound_files import Sound
 from nodes.video import (
     ConcatenateVideo,
     CreateVideo,
@@ -23,7 +24,7 @@ from nodes.video import (
     SaveWEBM,
     VideoSlice,
 )
-from nodes.video_files import Crop, VideoFromFile
+from nodes.video_files import Crop, VideoFromFile, VideoFromList
 from tests.nodes.context import RecordingReporter, node_context
 from tests.nodes.test_audio import tone
 
@@ -64,6 +65,24 @@ def test_a_silent_film_has_no_sound(tmp_path: Path) -> None:
         save(video, tmp_path)
         (read,) = LoadVideo().run("v/film_00001_.mp4 [output]")
         assert GetVideoComponents().run(read)[1] is None
+
+
+def test_a_sound_without_a_sample_makes_a_silent_film(tmp_path: Path) -> None:
+    nothing: Sound = {"waveform": torch.zeros(1, 2, 0), "sample_rate": 44100}
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(), 12.5, nothing)
+        path = save(video, tmp_path)
+        assert GetVideoComponents().run(VideoFromFile(path))[1] is None
+
+
+def test_videos_of_other_sides_and_channels_are_joined() -> None:
+    mono: Sound = {"waveform": torch.zeros(1, 1, 480), "sample_rate": 8000}
+    stereo: Sound = {"waveform": torch.ones(1, 2, 480), "sample_rate": 8000}
+    (first,) = CreateVideo().run(film(2, 48, 64), 12.5, mono)
+    (second,) = CreateVideo().run(film(3, 30, 30), 12.5, stereo)
+    parts = VideoFromList([first, second]).get_components()
+    assert parts.images.shape == (5, 48, 64, 3)
+    assert parts.audio["waveform"].shape == (1, 2, 960)
 
 
 def test_what_is_shown_is_a_moving_picture(tmp_path: Path) -> None:
