@@ -48,7 +48,7 @@ def test_messages_of_a_job_that_succeeds(server: Client) -> None:
 
 def test_messages_of_a_job_that_is_interrupted(server: Client) -> None:
     with server.listen() as listener:
-        prompt_id = server.submit(slow_graph())
+        prompt_id = server.submit(slow_graph(240))
         listener.wait_for("executing", prompt_id)
         server.post("/interrupt")
         listener.wait_for_end(prompt_id)
@@ -74,7 +74,7 @@ def test_messages_of_a_job_that_is_cancelled_before_it_runs(server: Client, busy
 
 def test_messages_to_a_client_that_comes_back(server: Client) -> None:
     with server.listen() as first:
-        prompt_id = server.submit(slow_graph())
+        prompt_id = server.submit(slow_graph(240))
         first.wait_for("executing", prompt_id)
         with server.listen() as second:
             second.wait_for("executing")

@@ -66,7 +66,7 @@ def new_twin(tmp_path: Path) -> Iterator[Callable[..., Client]]:
 @pytest.fixture
 def busy(server: Client) -> str:
     """The prompt id of a job that runs; what is submitted next waits behind it."""
-    prompt_id = server.submit(slow_graph())
+    prompt_id = server.submit(slow_graph(240))
     wait_until(
         lambda: server.get("/queue").json()["queue_running"], what="the slow job has started"
     )

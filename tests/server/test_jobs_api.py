@@ -181,7 +181,7 @@ def test_a_parameter_that_cannot_be_is_named(server: Client, query: str, named: 
 def test_the_newest_front_end_finds_all_states(server: Client, workflow_id: str) -> None:
     done = submit(server, workflow_id)
     server.wait(done)
-    busy = server.submit(slow_graph())
+    busy = server.submit(slow_graph(240))
     dropped, waiting = submit(server, workflow_id), submit(server, workflow_id)
     assert server.post(f"/api/jobs/{dropped}/cancel").json() == {"cancelled": True}
 
@@ -211,7 +211,7 @@ def test_a_cancelled_job_never_runs_and_keeps_its_record(
 
 def test_a_running_job_can_be_cancelled(server: Client) -> None:
     with server.listen() as listener:
-        prompt_id = server.submit(slow_graph())
+        prompt_id = server.submit(slow_graph(240))
         listener.wait_for("executing", prompt_id)
         assert server.post(f"/api/jobs/{prompt_id}/cancel", b"not json").json() == {
             "cancelled": True

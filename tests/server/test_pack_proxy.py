@@ -304,7 +304,7 @@ def test_questions_of_packs_are_answered(new_twin: NewTwin) -> None:
     assert list(ask("history", prompt_id=first, max_items=None, offset=-1)) == [first]
     assert ask("history", prompt_id="none", max_items=None, offset=-1) == {}
 
-    running = client.submit(slow_graph())
+    running = client.submit(slow_graph(240))
     wait_until(lambda: client.get("/queue").json()["queue_running"], what="it runs")
     waiting = client.submit(preview_graph())
     queue = ask("queue")

@@ -88,7 +88,7 @@ def test_sigterm_ends_it_soon_even_while_a_job_runs(
 ) -> None:
     server = new_server()
     listener = server.client.listen()
-    server.client.submit(slow_graph())
+    server.client.submit(slow_graph(240))
     wait_until(lambda: server.client.get("/queue").json()["queue_running"], what="the job runs")
     children = psutil.Process(server.process.pid).children(recursive=True)
     began = time.monotonic()
@@ -105,7 +105,7 @@ def test_a_restart_finds_the_queue_and_the_history(
     first = new_server(base=base)
     done = first.client.submit(fresh_graph())
     entry = first.client.wait(done)
-    running = first.client.submit(slow_graph())
+    running = first.client.submit(slow_graph(240))
     wait_until(lambda: first.client.get("/queue").json()["queue_running"], what="the job runs")
     waiting = first.client.submit(fresh_graph())
     first.stop()

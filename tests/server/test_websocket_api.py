@@ -73,7 +73,7 @@ def test_a_cached_run_still_says_what_it_made(server: Client) -> None:
 
 def test_an_interrupted_run_ends_with_executing_null_too(server: Client) -> None:
     with server.listen() as listener:
-        prompt_id = server.submit(slow_graph())
+        prompt_id = server.submit(slow_graph(240))
         listener.wait_for("executing", prompt_id)
         server.post("/interrupt")
         interrupted = listener.wait_for("execution_interrupted", prompt_id)
@@ -105,7 +105,7 @@ def test_the_count_goes_up_and_back_to_zero(server: Client) -> None:
 
 def test_a_client_that_comes_back_goes_on_with_its_job(server: Client) -> None:
     old = server.listen()
-    prompt_id = server.submit(slow_graph())
+    prompt_id = server.submit(slow_graph(240))
     old.wait_for("executing", prompt_id)
     with server.listen() as new:
         snapshot = new.wait_for("executing")
@@ -191,7 +191,7 @@ def test_previews_come_in_the_form_that_the_client_knows(
 
 def test_a_client_that_comes_back_hears_how_far_its_job_is(server: Client, place: Place) -> None:
     old = server.listen()
-    prompt_id = server.submit(slow_graph())
+    prompt_id = server.submit(slow_graph(240))
     old.wait_for("executing", prompt_id)
     with server.listen() as new:
         assert new.wait_for("executing")["node"] is not None
