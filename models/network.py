@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from models.devices import HOME
 from models.errors import CheckpointUnreadable
+from models.kept_weights import KeptWeights
 from models.mapping import release_pages
 from models.offload import stop_streaming, stream_weights
 from models.parts import Part
@@ -68,6 +70,7 @@ class Network(Generic[N]):
         self._staying = 0  # bytes of weights that do not
         self._source = source
         self._patched: dict[str, tuple[WeightPatch, ...]] = {}
+        self._kept = KeptWeights(0)  # versions of weights that take turns
         # What models.protocol shows of it: handles share it, and it goes with the last of them.
         self.view: weakref.ref[nn.Module] | None = None
 
@@ -84,6 +87,7 @@ class Network(Generic[N]):
             self._read_again()
 
     def _read_again(self) -> None:
+        self._kept.clear()
         if self.is_streaming:
             self.rest()
         elif not self.is_resting:
@@ -100,6 +104,7 @@ class Network(Generic[N]):
         if self.is_streaming:
             self.rest()
         must_read = self.is_resting or device == HOME
+        self._kept.clear()
         self.device, self.is_resting = device, False
         if must_read:
             self._fill_all()
@@ -109,6 +114,7 @@ class Network(Generic[N]):
         """Give up all memory that weights take beside pages of the file, on any device."""
         if self.is_streaming:
             stop_streaming(self.module)
+        self._kept.clear()
         self.device, self.is_resting, self.is_streaming, self._staying = HOME, True, False, 0
         for name, weight in self._source.items():
             for parameter, part in self._parts_of(name):
@@ -131,11 +137,27 @@ class Network(Generic[N]):
             for name in {**self._patched, **wanted}
             if self._patched.get(name) != wanted.get(name)
         ]
-        self._patched = wanted
         if names and self.is_streaming:
             self.rest()
+        before, self._patched = self._patched, wanted
         for name in () if self.is_resting else names:
-            self._fill(name)
+            kept = self._kept.take(name, wanted.get(name, ()))
+            self._kept.keep(name, before.get(name, ()), self._present(name))
+            if kept is None:
+                self._fill(name)
+            for parameter, value in kept or ():
+                _assign(self.module, parameter, value)
+
+    @contextmanager
+    def taking_turns(self, limit: int) -> Iterator[None]:
+        """Have patches alternate for a while: up to `limit` bytes of their weights are kept."""
+        outer = self._kept
+        if outer.limit == 0:
+            self._kept = KeptWeights(limit)
+        try:
+            yield
+        finally:
+            self._kept = outer
 
     def memory_format(self) -> torch.memory_format:
         """How pictures are to lie in memory: as the weights of convolutions do.
@@ -154,6 +176,13 @@ class Network(Generic[N]):
         """Have a weight in the module as it should be now."""
         for parameter, value in self._values(name):
             _assign(self.module, parameter, value.to(self.device))
+
+    def _present(self, name: str) -> list[tuple[str, Tensor]]:
+        """The parameters that a weight is now."""
+        return [
+            (parameter, self.module.get_parameter(parameter).data)
+            for parameter, _ in self._parts_of(name)
+        ]
 
     def _values(self, name: str) -> Iterator[tuple[str, Tensor]]:
         """The parameters that a weight should be now, on the CPU."""
@@ -192,7 +221,7 @@ class Network(Generic[N]):
             return self.size() - self._staying
         if self.device != device:
             return 0
-        return self._staying if self.is_streaming else self.size()
+        return self._staying if self.is_streaming else self.size() + self._kept.held
 
     def __contains__(self, name: str) -> bool:
         return name in self._source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from models.protocol.calculate import Cond, sampling_function
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
-from models.protocol.hooked import begin_run
+from models.protocol.hooked import begin_run, weights_taking_turns
 from models.protocol.options import Options
 from models.protocol.process import convert_cond, prepare_mask, process_conds
 from models.protocol.replaced import current
@@ -116,19 +117,20 @@ class CFGGuider:
         )
         options = self.model_options
         options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
-        begin_run(options, self.conds, self.inner_model.model_sampling)
+        has_hooks = begin_run(options, self.conds, self.inner_model.model_sampling)
         wrappers = get_all_wrappers(WrappersMP.SAMPLER_SAMPLE, options, is_model_options=True)
         executor = WrapperExecutor.new_class_executor(sampler.sample, sampler, wrappers)
-        samples = executor.execute(
-            self,
-            sigmas,
-            {"model_options": options, "seed": seed},
-            callback,
-            noise,
-            latent_image,
-            denoise_mask,
-            disable_pbar,
-        )
+        with weights_taking_turns(self.inner_model) if has_hooks else nullcontext():
+            samples = executor.execute(
+                self,
+                sigmas,
+                {"model_options": options, "seed": seed},
+                callback,
+                noise,
+                latent_image,
+                denoise_mask,
+                disable_pbar,
+            )
         result: Tensor = self.inner_model.process_latent_out(samples.to(torch.float32))
         return result
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.protocol.calculate import Cond, calc_cond_batch
 from models.protocol.guider import CFGGuider
-from models.protocol.hooked import begin_run
+from models.protocol.hooked import begin_run, weights_taking_turns
 from models.protocol.options import Options
 from models.protocol.process import process_conds
 from models.protocol.replaced import current
@@ -61,10 +61,11 @@ class DualModelGuider(CFGGuider):
             begin_run(self._options, {"negative": self._negative}, model.model_sampling)
         self.model_negative.pre_run()
         try:
-            return super().inner_sample(
-                noise, latent_image, device, sampler, sigmas, denoise_mask, callback,
-                disable_pbar, seed, latent_shapes,
-            )  # fmt: skip
+            with weights_taking_turns(self.inner_model):
+                return super().inner_sample(
+                    noise, latent_image, device, sampler, sigmas, denoise_mask, callback,
+                    disable_pbar, seed, latent_shapes,
+                )  # fmt: skip
         finally:
             self.model_negative.cleanup()
             self._negative, self._options = [], {}

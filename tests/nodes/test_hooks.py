@@ -99,6 +99,23 @@ def test_a_hook_on_one_side_leaves_the_other_alone(tiny: Checkpoint, folders: Fo
     same(mixed, unwanted + 3.0 * (wanted - unwanted))  # a single step to 0 is the prediction
 
 
+def test_weights_are_merged_once_although_the_sides_differ(
+    tiny: Checkpoint, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[str] = []
+    network = tiny.model.network
+    fill = network._fill
+
+    def count(name: str) -> None:
+        merged.append(name)
+        fill(name)
+
+    sample(tiny.model)  # so that it has no patches
+    monkeypatch.setattr(network, "_fill", count)
+    sample(tiny.model, hooked(POSITIVE, lora_hook()), steps=6)
+    assert len(merged) == 1  # the file has one layer of the UNet
+
+
 def test_keyframes_switch_a_lora_off_within_the_run(tiny: Checkpoint, folders: Folders) -> None:
     (frames,) = hooks.CreateHookKeyframe().run(1.0, 0.0)
     (frames,) = hooks.CreateHookKeyframe().run(0.0, 0.5, frames)
