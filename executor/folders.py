@@ -79,6 +79,12 @@ OUTPUT_MODEL_FOLDERS: Final[Mapping[str, str]] = {
     "loras": "loras",
 }
 
+# Kinds that list other files of the folders of a kind; clients see them where packs make them.
+KIND_VIEWS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
+    "unet_gguf": ("diffusion_models", frozenset({".gguf"})),
+    "clip_gguf": ("text_encoders", MODEL_EXTENSIONS | {".gguf"}),
+}
+
 KIND_ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
@@ -275,6 +281,8 @@ class Folders:
 
     def kind_folders(self, kind: str) -> list[Path]:
         """The folders of a kind (or of one of the old names `unet`, `clip`), in search order."""
+        if kind in KIND_VIEWS and kind not in self.models:
+            kind, _ = KIND_VIEWS[kind]
         try:
             return self.models[KIND_ALIASES.get(kind, kind)]
         except KeyError:
@@ -287,7 +295,8 @@ class Folders:
         """
         folders = tuple(self.kind_folders(kind))
         kind = KIND_ALIASES.get(kind, kind)
-        extensions = self.extensions.get(kind, frozenset())
+        _, of_view = KIND_VIEWS.get(kind, ("", frozenset[str]()))
+        extensions = self.extensions.get(kind, of_view)
         known = self._listings.get(kind)
         if known is None or known[:2] != (folders, extensions) or not known[2].is_current():
             known = (folders, extensions, list_files(folders, extensions))

@@ -6,7 +6,8 @@ ModelError
 │   ├── UnsafeCheckpoint          a pickle that asks for more than tensors
 │   ├── UnknownModelFamily        tensors that fit no known family
 │   ├── UnsupportedLayout         a known family in a shape that cannot be built
-│   └── PartMissing               a part that was asked for (VAE, text encoder) is not in the file
+│   ├── PartMissing               a part that was asked for (VAE, text encoder) is not in the file
+│   └── PackageMissing            an optional package reads such files, and is not installed
 ├── VocabularyMissing             the CLIP vocabulary is not installed
 └── InvalidInput                  a tensor or option that the model cannot take
 """
@@ -52,10 +53,13 @@ class UnsafeCheckpoint(ModelFileError):
 class UnknownModelFamily(ModelFileError):
     """The tensors fit no known model family."""
 
-    def __init__(self, path: Path, known: list[str], example: str) -> None:
+    def __init__(
+        self, path: Path, known: list[str], example: str, architecture: str | None = None
+    ) -> None:
+        stated = "" if architecture is None else f" of the architecture '{architecture}'"
         super().__init__(
             path,
-            f"its tensors (such as '{example}') fit no known model family",
+            f"its tensors{stated} (such as '{example}') fit no known model family",
             f"Known families: {', '.join(known)}.",
         )
         self.known = known
@@ -74,6 +78,18 @@ class PartMissing(ModelFileError):
     def __init__(self, path: Path, part: str) -> None:
         super().__init__(path, f"it holds no {part}", f"Load the {part} from a file of its own.")
         self.part = part
+
+
+class PackageMissing(ModelFileError):
+    """An optional package that reads such files is not installed."""
+
+    def __init__(self, path: Path, package: str, extra: str) -> None:
+        super().__init__(
+            path,
+            f"the package '{package}' is not installed",
+            f"Install it: pip install 'darkroom-server[{extra}]'.",
+        )
+        self.package = package
 
 
 class VocabularyMissing(ModelError):

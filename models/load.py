@@ -17,6 +17,7 @@ from models.families import families
 from models.families.diffusers_names import PARTS, join_parts, with_original_names
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
+from models.gguf_file import ARCHITECTURE
 from models.handle import ModelHandle
 from models.memory import Policy
 from models.network import Network, Storage
@@ -56,7 +57,8 @@ def recognise(weights: Weights) -> Family:
         if family.recognise(weights):
             return family
     example = next(iter(weights.tensors), "none at all")
-    raise UnknownModelFamily(weights.path, [family.name for family in families()], example)
+    known = [family.name for family in families()]
+    raise UnknownModelFamily(weights.path, known, example, weights.metadata.get(ARCHITECTURE))
 
 
 def load_checkpoint(path: Path, policy: Policy, folders: TextFolders = _NO_FOLDERS) -> Checkpoint:

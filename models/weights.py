@@ -12,11 +12,13 @@ from typing import Any, Final
 import torch
 
 from models.errors import CheckpointUnreadable, UnsafeCheckpoint
+from models.gguf_file import read_gguf
 from models.mapping import map_file
 from models.safetensors_header import read_header
 from models.stored.scales import with_scales
 
 SAFETENSORS_SUFFIXES: Final = frozenset({".safetensors", ".sft"})
+GGUF_SUFFIX: Final = ".gguf"
 CONFIG_KEY: Final = "darkroom.config"
 
 
@@ -69,9 +71,9 @@ class Weights:
 
 
 def open_weights(path: Path) -> Weights:
-    """The tensors of a model file. Raises CheckpointUnreadable or UnsafeCheckpoint.
+    """The tensors of a model file. Raises CheckpointUnreadable, UnsafeCheckpoint, PackageMissing.
 
-    `.safetensors` and `.sft` are checked, then mapped. Every other file must be one that
+    `.safetensors`, `.sft` and `.gguf` are checked, then mapped. Every other file must be one that
     `torch.load(weights_only=True)` accepts, which builds tensors only. Weights that come with
     scales are tensors of the products (models.stored).
     """
@@ -79,6 +81,9 @@ def open_weights(path: Path) -> Weights:
         raise CheckpointUnreadable(path, "there is no such file", "Check the name.")
     if path.suffix.lower() in SAFETENSORS_SUFFIXES:
         opened = _open_safetensors(path)
+    elif path.suffix.lower() == GGUF_SUFFIX:
+        tensors, texts = read_gguf(path)
+        return Weights(path=path, tensors=tensors, metadata=texts)
     else:
         opened = _open_pickle(path)
     return replace(opened, tensors=with_scales(path, opened.tensors))

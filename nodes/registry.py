@@ -17,6 +17,7 @@ _MODULES: Final = (
     "loaders",
     "part_loaders",
     "style_models",
+    "gguf_loaders",
     "controls",
     "model_merging",
     "layered_merging",

@@ -43,7 +43,8 @@ class Storage:
             release(stored)
             stored = narrow
         if not self._is_kept(stored, dtype):
-            return merged(stored, changes) if changes else stored
+            is_ordinary = not changes and not isinstance(stored, StoredTensor)
+            return stored if is_ordinary else merged(stored, changes)
         if isinstance(stored, StoredTensor):
             return stored.computed_in(dtype, changes)
         if stored.itemsize == 1:

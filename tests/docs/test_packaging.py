@@ -43,7 +43,9 @@ def _declared() -> dict[str, str]:
 def _optional() -> dict[str, str]:
     """The same for the extras of users."""
     extras = PROJECT["optional-dependencies"]
-    return _lower_bounds([*extras["frontend"], *extras["formats"], *extras["gpu"]])
+    return _lower_bounds(
+        [e for name in ("frontend", "formats", "gguf", "gpu") for e in extras[name]]
+    )
 
 
 def _lower_bounds(requirements: list[str]) -> dict[str, str]:

@@ -64,6 +64,9 @@ ADDED_TO_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]
 # Classes of later releases that graphs get while they run; nothing else is known of them.
 INTERNAL: Final = frozenset({"LoopProgress", "LoopIteration", "LoopResult"})
 
+# Classes that come with a node pack elsewhere.
+OF_PACKS: Final = frozenset({"UnetLoaderGGUF", "CLIPLoaderGGUF"})
+
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {
     "BuildJsonPromptIdeogram": (

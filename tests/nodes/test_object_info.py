@@ -18,6 +18,7 @@ from tests.nodes.newer import (
     ADDED_TO_OPTIONS,
     CLASSES,
     INTERNAL,
+    OF_PACKS,
     notation,
 )
 
@@ -59,7 +60,7 @@ for _name, _added in ADDED_INPUTS.items():
         REFERENCE[_name]["input_order"].setdefault("optional", []).append(_key)
 
 
-RECORDED = [name for name in NODE_CLASSES if name not in CLASSES and name not in INTERNAL]
+RECORDED = [name for name in NODE_CLASSES if name not in {*CLASSES, *INTERNAL, *OF_PACKS}]
 
 
 @pytest.mark.parametrize("name", RECORDED)

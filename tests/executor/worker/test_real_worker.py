@@ -28,6 +28,7 @@ from executor.messages import (
 from executor.worker_config import WorkerConfig
 from tests.executor.worker.client import Client, worker
 from tests.executor.worker.harness import node
+from tests.models.gguf_files import write_gguf
 from tests.models.tiny import TinyModel, save, save_checkpoint
 
 
@@ -45,6 +46,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (checkpoints / "text.safetensors").write_text("this is no checkpoint")
     unet = {f"model.diffusion_model.{name}": tensor for name, tensor in model.unet().items()}
     save(checkpoints / "bare.safetensors", unet, model.config)
+    (base / "models" / "diffusion_models").mkdir()
+    quantised = base / "models" / "diffusion_models" / "tiny.gguf"
+    write_gguf(quantised, model.unet(), "Q4_0", config=model.config)
     save(base / "models" / "vae" / "tiny_vae.safetensors", model.vae(), model.config)
     down = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(1, 16)}
     up = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(64, 1)}
@@ -144,6 +148,24 @@ def test_text_to_image_writes_pictures_with_the_workflow_inside(client: Client, 
         assert picture.size == (64, 32)
         assert json.loads(picture.text["prompt"]) == graph  # type: ignore[attr-defined]
     assert [path.name for path in folder.iterdir() if path.suffix != ".png"] == []
+
+
+def test_a_quantised_model_makes_pictures_with_lora(client: Client, base: Path) -> None:
+    graph = picture_graph(EMPTY, model=["lora", 0]) | {
+        "unet": node("UnetLoaderGGUF", unet_name="tiny.gguf"),
+        "lora": node(
+            "LoraLoader", model=["unet", 0], clip=["ckpt", 1], lora_name="tiny_lora.safetensors",
+            strength_model=1.0, strength_clip=0.5,
+        ),
+    }  # fmt: skip
+    graph["save"]["inputs"]["filename_prefix"] = "quantised"
+    succeed(client, graph)
+    with Image.open(base / "output" / "quantised_00001_.png") as picture:
+        assert picture.size == (64, 32)
+    file = base / "models" / "diffusion_models" / "tiny.gguf"
+    (file.parent / "cut.gguf").write_bytes(file.read_bytes()[:-64])
+    error = fail(client, graph | {"unet": node("UnetLoaderGGUF", unet_name="cut.gguf")})
+    assert "it is truncated" in error["exception_message"]
 
 
 def test_integers_of_any_size_arrive_and_go_into_the_picture(client: Client, base: Path) -> None:
