@@ -33,8 +33,14 @@ _ADVICE: Final = "Use the file that the checkpoint was published with."
 # Files of a pipeline's folder -> what they say that shapes cannot, by our words (Weights.config).
 CONFIGURED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "unet/config.json": ("unet", {"norm_num_groups": "norm_num_groups"}),
-    "scheduler/scheduler_config.json": ("unet", {"prediction_type": "prediction_type"}),
-    "vae/config.json": ("vae", {"norm_num_groups": "norm_num_groups"}),
+    "scheduler/scheduler_config.json": (
+        "unet",
+        {"prediction_type": "prediction_type", "zero_snr": "rescale_betas_zero_snr"},
+    ),
+    "vae/config.json": (
+        "vae",
+        {name: name for name in ("norm_num_groups", "latents_mean", "latents_std")},
+    ),
     "text_encoder/config.json": (
         "text_encoder",
         {"num_attention_heads": "num_attention_heads", "hidden_act": "hidden_act"},

@@ -17,15 +17,17 @@ from models.families.diffusers_names import (
     with_original_names,
 )
 from models.handle import ModelHandle
-from models.sampling.prediction import VELOCITY
+from models.sampling.prediction import Epsilon, Velocity
+from models.sampling.schedule import DiscreteSchedule
 from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights
 
+_PREDICT_KEYS: Final[Mapping[type, str]] = {Epsilon: "epsilon", Velocity: "v"}
+
 # What a file without further words is taken for; see models/README.md.
 _USUAL: Final[Mapping[str, Mapping[str, Any]]] = {
-    "unet": {"num_attention_heads": 8, "norm_num_groups": 32, "prediction_type": "epsilon"},
     "vae": {"norm_num_groups": 32},
     "text_encoder": {"num_attention_heads": 12, "hidden_act": "quick_gelu"},
 }
@@ -61,6 +63,7 @@ def checkpoint_tensors(
 ) -> dict[str, Tensor]:
     """The parts of a checkpoint under their prefixes."""
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet_tensors(model).items()}
+    tensors |= model.latent_format.marks()
     if text is not None:
         for key, encoder in text.encoders.items():
             prefix = text.combination.uses[key].prefixes[0]
@@ -79,13 +82,15 @@ def model_metadata(
     found: dict[str, dict[str, Any]] = {}
     metadata: dict[str, str] = {}
     if model is not None:
-        is_velocity = model.schedule.prediction == VELOCITY
-        if not model.schedule.is_flow:
-            metadata["modelspec.predict_key"] = "v" if is_velocity else "epsilon"
-        found["unet"] = {
-            **model.model.diffusion_model.stated(),
-            "prediction_type": "v_prediction" if is_velocity else "epsilon",
-        }
+        unet = model.model.diffusion_model.stated()
+        prediction = _PREDICT_KEYS.get(type(model.schedule.prediction))
+        if prediction is not None:
+            metadata["modelspec.predict_key"] = prediction
+        if prediction == "v":
+            unet["prediction_type"] = "v_prediction"
+        if isinstance(model.schedule, DiscreteSchedule) and model.schedule.is_zero_snr:
+            unet["zero_snr"] = True
+        found["unet"] = unet
     if vae is not None:
         found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
     if text is not None:
@@ -95,7 +100,9 @@ def model_metadata(
             "hidden_act": config.hidden_act,
         }
     unusual = {
-        part: {name: value for name, value in said.items() if value != _USUAL[part][name]}
+        part: {
+            name: value for name, value in said.items() if value != _USUAL.get(part, {}).get(name)
+        }
         for part, said in found.items()
     }
     unusual = {part: said for part, said in unusual.items() if said}

@@ -5,12 +5,14 @@ from comfy.not_yet import absent
 from models.protocol.base_model import BaseModel as BaseModel
 from models.protocol.base_model import ModelType as ModelType
 from models.protocol.base_model import model_sampling as model_sampling
+from models.protocol.class_vectors import SDXL as SDXL
+from models.protocol.class_vectors import SDXLRefiner as SDXLRefiner
 
 __getattr__ = absent(
     __name__,
     base=BaseModel,
     classes=(
-        "SDXL SDXLRefiner SD21UNCLIP SVD_img2vid SV3D_u SV3D_p Stable_Zero123 "
+        "SD21UNCLIP SVD_img2vid SV3D_u SV3D_p Stable_Zero123 "
         "SD_X4Upscaler IP2P SD15_instructpix2pix SDXL_instructpix2pix StableCascade_B "
         "StableCascade_C StableAudio1 SD3 AuraFlow HunyuanDiT PixArt Flux Flux2 "
         "LongCatImage GenmoMochi LTXV LTXAV HunyuanVideo HunyuanVideoI2V "

@@ -23,13 +23,53 @@ class SD15(supported_models_base.BASE):
     memory_usage_factor = 1.0
 
 
-models: list[Any] = [SD15]
+class SD20(supported_models_base.BASE):
+    """Stable Diffusion 2."""
+
+    unet_config = {  # noqa: RUF012
+        "context_dim": 1024,
+        "model_channels": 320,
+        "use_linear_in_transformer": True,
+        "adm_in_channels": None,
+        "use_temporal_attention": False,
+    }
+    latent_format = latent_formats.SD15
+    memory_usage_factor = 1.0
+
+
+class SDXL(supported_models_base.BASE):
+    """Stable Diffusion XL."""
+
+    unet_config = {  # noqa: RUF012
+        "context_dim": 2048,
+        "model_channels": 320,
+        "use_linear_in_transformer": True,
+        "adm_in_channels": 2816,
+        "use_temporal_attention": False,
+    }
+    latent_format = latent_formats.SDXL
+
+
+class SDXLRefiner(supported_models_base.BASE):
+    """The refiner of Stable Diffusion XL."""
+
+    unet_config = {  # noqa: RUF012
+        "context_dim": 1280,
+        "model_channels": 384,
+        "use_linear_in_transformer": True,
+        "adm_in_channels": 2560,
+        "use_temporal_attention": False,
+    }
+    latent_format = latent_formats.SDXL
+
+
+models: list[Any] = [SD15, SD20, SDXLRefiner, SDXL]
 
 __getattr__ = absent(
     __name__,
     base=supported_models_base.BASE,
     classes=(
-        "SD20 SD21UnclipL SD21UnclipH SDXLRefiner SDXL SSD1B Segmind_Vega KOALA_700M "
+        "SD21UnclipL SD21UnclipH SSD1B Segmind_Vega KOALA_700M "
         "KOALA_1B SVD_img2vid SV3D_u SV3D_p Stable_Zero123 SD_X4Upscaler "
         "Stable_Cascade_C Stable_Cascade_B SD15_instructpix2pix SDXL_instructpix2pix SD3 "
         "StableAudio AuraFlow PixArtAlpha PixArtSigma HunyuanDiT HunyuanDiT1 Flux "

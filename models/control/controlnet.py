@@ -83,16 +83,32 @@ class ControlNet(ControlBase):
         if network is None or context is None:
             raise InvalidInput("a ControlNet was called outside of a run, or without a prompt")
         device, dtype = self.policy.device, network.dtype
-        channels = int(network.module.config.conditioning_channels)
-        hint = fitted_hint(self, x, batched_number, channels)
+        config = network.module.config
+        vector = None
+        if config.projection_class_embeddings_input_dim is not None:
+            vector = cond.get("y")
+            if vector is None:
+                raise InvalidInput(
+                    "this ControlNet belongs to models with a class vector, such as SDXL, and the "
+                    "model that runs has none"
+                )
+            vector = vector.to(device, dtype)
+        hint = fitted_hint(self, x, batched_number, int(config.conditioning_channels))
         sampling = self.model_sampling_current
         seen = sampling.calculate_input(t, x)
         with self.policy.using(network, device) as module:
-            down, middle = module(
+            return self._call(
+                module,
                 seen.to(device, dtype),
                 sampling.timestep(t).float().to(device),
+                hint.to(device, dtype),
                 encoder_hidden_states=context.to(device, dtype),
-                controlnet_cond=hint.to(device, dtype),
-                return_dict=False,
+                class_labels=vector,
             )
+
+    def _call(
+        self, module: Any, x: Tensor, timesteps: Tensor, hint: Tensor, **inputs: Any
+    ) -> tuple[list[Tensor], Tensor]:
+        """The module's residuals: of each block on the way down, and of the middle."""
+        down, middle = module(x, timesteps, controlnet_cond=hint, return_dict=False, **inputs)
         return down, middle

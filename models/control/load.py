@@ -12,6 +12,7 @@ from models.control.adapter import T2IAdapter
 from models.control.control_lora import ControlLora
 from models.control.controlnet import ControlNet
 from models.control.mmdit import SD3ControlNet
+from models.control.union import UnionControlNet
 from models.errors import PartMissing
 from models.families import mmdit_control
 from models.families.diffusers_names import with_original_names
@@ -20,7 +21,9 @@ from models.families.ldm_control import (
     adapter_names,
     build_adapter,
     build_controlnet,
+    build_union,
     is_adapter,
+    is_union,
 )
 from models.memory import Policy
 from models.protocol.control import ControlBase
@@ -53,8 +56,10 @@ def control_of(weights: Weights, policy: Policy, model: Any = None) -> ControlBa
         raise PartMissing(weights.path, "ControlNet")
     if "difference" in weights.tensors and model is not None:
         control = replace(control, tensors=_added(control.tensors, model))
-    network = build_controlnet(control, policy.unet_dtype)
-    return ControlNet(network, policy, global_average_pooling=pooled)
+    dtype = policy.unet_dtype
+    if is_union(control):
+        return UnionControlNet(build_union(control, dtype), policy)
+    return ControlNet(build_controlnet(control, dtype), policy, global_average_pooling=pooled)
 
 
 def _added(tensors: dict[str, Tensor], model: Any) -> dict[str, Tensor]:

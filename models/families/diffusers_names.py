@@ -46,6 +46,13 @@ _TOP: Final = {
     "controlnet_mid_block": "middle_block_out.0",
     "controlnet_cond_embedding.conv_in": "input_hint_block.0",
 }
+# What ControlNets for several kinds of hints have beside the rest; these names are all there are.
+UNION_LAYERS: Final = (
+    "task_embedding",
+    "transformer_layes.",
+    "spatial_ch_projs.",
+    "control_add_embedding.",
+)
 _VAE_ATTENTION: Final = {
     "group_norm": "norm",
     "to_q": "q",
@@ -123,6 +130,8 @@ def unet_renamer(weights: Weights) -> Callable[[str], str | None]:
     ]  # fmt: skip
 
     def rename(name: str) -> str | None:
+        if name.startswith(UNION_LAYERS):
+            return name
         layer, _, kind = name.rpartition(".")
         if layer in _TOP:
             return f"{_TOP[layer]}.{kind}"

@@ -34,3 +34,8 @@ class Family:
     schedule: Callable[[Weights], Schedule]  # noise levels and what the network predicts
     base_model: type[BaseModel]  # which inputs of the network a CONDITIONING stands for
     diffusion_model: type[Denoiser]  # how the network is called
+
+
+def no_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
+    """None, for checkpoints whose text encoders come from files of their own."""
+    return None

@@ -7,26 +7,26 @@ https://arxiv.org/abs/2302.08453.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from models.errors import UnsupportedLayout
+from models.families.diffusers_names import UNION_LAYERS
 from models.families.ldm_unet import encoder_config
 from models.network import Network, assemble
 from models.weights import Weights
 
 if TYPE_CHECKING:
-    from diffusers import ControlNetModel, T2IAdapter
+    from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter
 
 PREFIX = "control_model."
+_TASKS: Final = "task_embedding"
 _UNSHUFFLE = 8  # pixels along each side that an adapter takes for one
 
 
-def control_config(control: Weights) -> dict[str, object]:
+def control_config(control: Weights) -> dict[str, Any]:
     """Arguments of ControlNetModel for the tensors of a ControlNet (original names)."""
-    if "label_emb.0.0.weight" in control.tensors:
-        raise UnsupportedLayout(control.path, "it takes a class vector, as those of SDXL do")
     return {
         **encoder_config(control),
         "conditioning_channels": control.shape("input_hint_block.0.weight")[1],
@@ -44,16 +44,57 @@ def hint_channels(control: Weights) -> tuple[int, ...]:
     return tuple(control.shape(f"input_hint_block.{n}.weight")[0] for n in numbers[:-1:2])
 
 
+def _named(control: Weights, config: dict[str, Any]) -> dict[str, str]:
+    """Names in diffusers -> original names, of the layers that all ControlNets have."""
+    from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+
+    # As for the UNet: the converter renames, so that names stand for tensors.
+    found = convert_controlnet_checkpoint({name: name for name in control.tensors}, config)
+    for number, layer in enumerate(("label_emb.0.0", "label_emb.0.2"), start=1):
+        for kind in ("weight", "bias"):
+            if f"{layer}.{kind}" in control.tensors:
+                found[f"class_embedding.linear_{number}.{kind}"] = f"{layer}.{kind}"
+    return {name: original for name, original in found.items() if original is not None}
+
+
 def build_controlnet(control: Weights, dtype: torch.dtype) -> Network[ControlNetModel]:
     """The ControlNet of tensors with original names."""
     from diffusers import ControlNetModel
-    from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
     config = control_config(control)
-    # As for the UNet: the converter renames, so that names stand for tensors.
-    originals = convert_controlnet_checkpoint({name: name for name in control.tensors}, config)
+    originals = _named(control, config)
     tensors = {name: control.tensors[original] for name, original in originals.items()}
     return assemble(lambda: ControlNetModel(**config), tensors, dtype, control.path, originals)
+
+
+def is_union(control: Weights) -> bool:
+    """Whether a ControlNet is for several kinds of hints."""
+    return _TASKS in control.tensors
+
+
+def build_union(control: Weights, dtype: torch.dtype) -> Network[ControlNetUnionModel]:
+    """The ControlNet for several kinds of hints of tensors with original names.
+
+    Its own layers have one name in all files.
+    """
+    from diffusers import ControlNetUnionModel
+
+    config = control_config(control)
+    if config.pop("mid_block_type") != "UNetMidBlock2DCrossAttn":
+        raise UnsupportedLayout(control.path, "its middle has no attention")
+    kinds, channels = control.shape(_TASKS)
+    config |= {
+        "num_control_type": kinds,
+        "num_trans_channel": channels,
+        "num_proj_channel": control.shape("spatial_ch_projs.weight")[0],
+        "num_trans_layer": control.count("transformer_layes.{}."),
+        "addition_time_embed_dim": control.shape("control_add_embedding.linear_1.weight")[1]
+        // kinds,
+    }
+    originals = _named(control, config)
+    originals |= {name: name for name in control.tensors if name.startswith(UNION_LAYERS)}
+    tensors = {name: control.tensors[original] for name, original in originals.items()}
+    return assemble(lambda: ControlNetUnionModel(**config), tensors, dtype, control.path, originals)
 
 
 def is_adapter(weights: Weights) -> bool:

@@ -26,7 +26,9 @@ def unet_names(network: Network[Any]) -> dict[str, str]:
     """Names that files use for layers of a UNet -> the layers' names in the network."""
     names: dict[str, str] = {}
     for layer in layers(network):
-        for spelling in (layer, network.original(f"{layer}.weight").removesuffix(".weight")):
+        original = network.original(f"{layer}.weight").removesuffix(".weight")
+        # What takes in a class vector has another name in diffusers where it is for SDXL's sizes.
+        for spelling in (layer, original, layer.replace("class_embedding.", "add_embedding.")):
             flat = spelling.replace(".", "_")
             names[f"lora_unet_{flat}"] = layer  # kohya
             names[f"lycoris_{flat}"] = layer  # SimpleTuner

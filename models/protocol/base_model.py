@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.errors import InvalidInput
 from models.protocol import model_sampling as sampling_objects
-from models.protocol.conds import CONDCrossAttn
+from models.protocol.conds import CONDCrossAttn, CONDNoiseShape, CONDRegular
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.latent_formats import LatentFormat
 
@@ -162,9 +162,10 @@ class BaseModel(nn.Module):
             found["c_crossattn"] = CONDCrossAttn(kwargs["cross_attn"].to(kwargs["device"]))
         concat = self.concat_cond(**kwargs)
         if concat is not None:
-            from models.protocol.conds import CONDNoiseShape
-
             found["c_concat"] = CONDNoiseShape(concat)
+        vector = self.encode_adm(**kwargs)
+        if vector is not None:
+            found["y"] = CONDRegular(vector)
         return found
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class BaseModel(nn.Module):
         return None
 
     def encode_adm(self, **kwargs: Any) -> Tensor | None:
-        """The class vector; none."""
+        """The class vector [B, adm_channels], the network's `y`; none."""
         return None
 
     def is_adm(self) -> bool:

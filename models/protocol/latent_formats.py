@@ -43,6 +43,10 @@ class LatentFormat:
         """Model space to raw VAE units; models.sampling's word for it."""
         return self.process_out(latent)
 
+    def marks(self) -> dict[str, Tensor]:
+        """Tensors by which a checkpoint says that its latents are in this space; mostly none."""
+        return {}
+
     def process_in(self, latent: Tensor) -> Tensor:
         """Raw VAE units to model space."""
         return (latent - self.shift_factor) * self.scale_factor
@@ -98,10 +102,15 @@ class SDXL(LatentFormat):
 class SDXL_Playground_2_5(LatentFormat):
     """Playground 2.5: each channel has a mean and a standard deviation."""
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Tensor | None = None, std: Tensor | None = None) -> None:
         self.scale_factor = 0.5
-        self.latents_mean = torch.tensor([-1.6574, 1.886, -1.383, 2.5155]).view(1, 4, 1, 1)
-        self.latents_std = torch.tensor([8.4927, 5.9022, 6.5498, 5.2299]).view(1, 4, 1, 1)
+        if mean is None or std is None:
+            mean = torch.tensor([-1.6574, 1.886, -1.383, 2.5155])
+            std = torch.tensor([8.4927, 5.9022, 6.5498, 5.2299])
+        self.latents_mean, self.latents_std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+    def marks(self) -> dict[str, Tensor]:
+        return {"edm_mean": self.latents_mean.flatten(), "edm_std": self.latents_std.flatten()}
 
     def process_in(self, latent: Tensor) -> Tensor:
         mean, std = self.latents_mean.to(latent), self.latents_std.to(latent)

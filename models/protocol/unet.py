@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from models.errors import InvalidInput
+from models.families.ldm_unet import USUAL_GROUPS, usual_heads
 from models.memory import Policy
 from models.network import Network
 from models.protocol.denoiser import Denoiser
@@ -27,7 +28,8 @@ class UNetModel(Denoiser):
         self.in_channels = int(config.in_channels)
         self.out_channels = int(config.out_channels)
         self.model_channels = int(config.block_out_channels[0])
-        self.num_classes = None
+        self.label_channels = config.projection_class_embeddings_input_dim
+        self.num_classes = None if self.label_channels is None else "sequential"
 
     def call(
         self,
@@ -44,8 +46,9 @@ class UNetModel(Denoiser):
         """[B, C, h, w] of x [B, C, h, w], with context [B, T, D]."""
         if context is None:
             raise InvalidInput("the UNet was called without a prompt")
-        if y is not None:
-            raise InvalidInput("this UNet takes no class vector")
+        if (y is None) != (self.label_channels is None):
+            takes = "a" if y is None else "no"
+            raise InvalidInput(f"this UNet takes {takes} class vector")
         with (
             layer_patches(self.network, transformer_options or {}, x.shape),
             on_the_way_down(control, module, x.device, x.dtype),
@@ -54,25 +57,38 @@ class UNetModel(Denoiser):
                 x,
                 timesteps,
                 context,
+                class_labels=y,
                 return_dict=False,
                 **residual_arguments(control, module, x.device, x.dtype),
             )[0]
         return output
 
     def unet_config(self) -> dict[str, Any]:
-        """The widths."""
+        """The widths, and the kind of transformers."""
+        config = self.network.module.config
         return {
             "in_channels": self.in_channels,
+            "out_channels": self.out_channels,
             "model_channels": self.model_channels,
-            "context_dim": int(self.network.module.config.cross_attention_dim),
-            "image_model": None,
+            "context_dim": int(config.cross_attention_dim),
+            "adm_in_channels": self.label_channels,
+            "use_linear_in_transformer": bool(config.use_linear_projection),
             "use_spatial_transformer": True,
+            "use_temporal_attention": False,
+            "image_model": None,
         }
 
     def stated(self) -> dict[str, Any]:
-        """Heads, and groups of norms."""
+        """Heads and groups of norms, where they are unusual."""
         config = self.network.module.config
-        return {
+        usual = {
+            "num_attention_heads": usual_heads(
+                config.block_out_channels, config.use_linear_projection
+            ),
+            "norm_num_groups": USUAL_GROUPS,
+        }
+        found = {
             "num_attention_heads": config.attention_head_dim,
             "norm_num_groups": config.norm_num_groups,
         }
+        return {name: value for name, value in found.items() if value != usual[name]}

@@ -34,6 +34,7 @@ def view_of(
     made = made_of(config, model_type(sampling), device=policy.device)
     made.model_sampling = sampling
     made.diffusion_model = denoiser
+    made.adm_channels = config.unet_config.get("adm_in_channels") or 0
     # Weak: a circle would keep the weights in memory until Python looks for circles.
     network.view = weakref.ref(made)
     return made

@@ -120,6 +120,11 @@ class DiscreteSchedule(Schedule):
         return cls(zero_terminal_snr(sigmas) if zero_snr else sigmas, prediction)
 
     @property
+    def is_zero_snr(self) -> bool:
+        """Whether it ends in (almost) pure noise; see `zero_terminal_snr`."""
+        return self.sigma_max > 1000
+
+    @property
     def log_sigmas(self) -> Tensor:
         """The logarithms of all known noise levels, on the CPU."""
         return self._log_sigmas[torch.device("cpu")]

@@ -87,11 +87,3 @@ def test_a_pipeline_in_folders_or_in_one_file(tmp_path: Path, policy: Policy) ->
     single = load_checkpoint(tmp_path / "whole.safetensors", policy)
     assert single.model.network.names() == loaded.model.network.names()
     assert single.text is not None and single.vae is not None
-
-
-def test_a_distilled_unet_without_a_middle(policy: Policy) -> None:
-    tensors = {k: v for k, v in TinyModel().unet().items() if not k.startswith("middle_block.")}
-    network = build_unet(weights(tensors), torch.float32)
-    assert network is not None and network.module.mid_block is None
-    x = torch.rand(1, 4, 8, 8)
-    assert network.module(x, torch.tensor(5), torch.rand(1, 4, 16))[0].shape == x.shape

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
+Depth = int | tuple[int, ...]  # of all blocks, or of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,11 @@ class TinyModel:
     """What a tiny checkpoint is made of."""
 
     channels: tuple[int, ...] = (16, 32)  # of each resolution of the UNet
-    depths: tuple[int, ...] = (1, 0)  # transformer blocks at each resolution
-    middle_depth: int = 1
+    depths: tuple[Depth, ...] = (1, 0)  # transformer blocks at each resolution
+    depths_up: tuple[Depth, ...] | None = None  # the same for the way up, fine to coarse
+    middle_depth: int | None = 1  # 0: a residual block alone, None: no middle
+    is_linear: bool = False  # whether transformers begin with a matrix
+    label: int | None = None  # channels of the class vector
     blocks: int = 1
     context: int = 16  # width of the text encoder
     in_channels: int = 4
@@ -103,9 +107,10 @@ def _res_block(name: str, before: int, after: int, time: int) -> Shapes:
         yield from _layer(f"{name}.skip_connection", after, before, 1, 1)
 
 
-def _transformer(name: str, width: int, depth: int, context: int) -> Shapes:
+def _transformer(name: str, width: int, depth: int, model: TinyModel) -> Shapes:
+    context, kernel = model.context, () if model.is_linear else (1, 1)
     yield from _layer(f"{name}.norm", width)
-    yield from _layer(f"{name}.proj_in", width, width, 1, 1)
+    yield from _layer(f"{name}.proj_in", width, width, *kernel)
     for index in range(depth):
         block = f"{name}.transformer_blocks.{index}"
         for attention, source in (("attn1", width), ("attn2", context)):
@@ -117,39 +122,49 @@ def _transformer(name: str, width: int, depth: int, context: int) -> Shapes:
         yield from _layer(f"{block}.ff.net.2", width, 4 * width)
         for norm in ("norm1", "norm2", "norm3"):
             yield from _layer(f"{block}.{norm}", width)
-    yield from _layer(f"{name}.proj_out", width, width, 1, 1)
+    yield from _layer(f"{name}.proj_out", width, width, *kernel)
+
+
+def _each(depth: Depth, blocks: int) -> tuple[int, ...]:
+    return (depth,) * blocks if isinstance(depth, int) else depth
 
 
 def _unet(model: TinyModel) -> Shapes:
     first, time = model.channels[0], 4 * model.channels[0]
     yield from _layer("time_embed.0", time, first)
     yield from _layer("time_embed.2", time, time)
+    if model.label is not None:
+        yield from _layer("label_emb.0.0", time, model.label)
+        yield from _layer("label_emb.0.2", time, time)
     yield from _layer("input_blocks.0.0", first, model.in_channels, 3, 3)
     skips, width, index = [first], first, 1
     last_level = len(model.channels) - 1
-    for level, (channels, depth) in enumerate(zip(model.channels, model.depths, strict=True)):
-        for _ in range(model.blocks):
+    for level, (channels, depths) in enumerate(zip(model.channels, model.depths, strict=True)):
+        for depth in _each(depths, model.blocks):
             yield from _res_block(f"input_blocks.{index}.0", width, channels, time)
             if depth:
                 name = f"input_blocks.{index}.1"
-                yield from _transformer(name, channels, depth, model.context)
+                yield from _transformer(name, channels, depth, model)
             width, index = channels, index + 1
             skips.append(width)
         if level != last_level:
             yield from _layer(f"input_blocks.{index}.0.op", width, width, 3, 3)
             skips.append(width)
             index += 1
-    yield from _res_block("middle_block.0", width, width, time)
-    yield from _transformer("middle_block.1", width, model.middle_depth, model.context)
-    yield from _res_block("middle_block.2", width, width, time)
+    if model.middle_depth is not None:
+        yield from _res_block("middle_block.0", width, width, time)
+    if model.middle_depth:
+        yield from _transformer("middle_block.1", width, model.middle_depth, model)
+        yield from _res_block("middle_block.2", width, width, time)
     index = 0
     for level in range(last_level, -1, -1):
-        channels, depth = model.channels[level], model.depths[level]
-        for block in range(model.blocks + 1):
+        channels = model.channels[level]
+        up = (model.depths_up or model.depths)[level]
+        for block, depth in enumerate(_each(up, model.blocks + 1)):
             name = f"output_blocks.{index}"
             yield from _res_block(f"{name}.0", width + skips.pop(), channels, time)
             if depth:
-                yield from _transformer(f"{name}.1", channels, depth, model.context)
+                yield from _transformer(f"{name}.1", channels, depth, model)
             if level and block == model.blocks:
                 place = 2 if depth else 1
                 yield from _layer(f"{name}.{place}.conv", channels, channels, 3, 3)

@@ -186,9 +186,9 @@ def test_pooled_networks_are_known_by_their_name(policy: Policy) -> None:
 def test_files_without_control_are_refused(policy: Policy) -> None:
     with pytest.raises(PartMissing, match="ControlNet"):
         control_of(weights({"x": torch.zeros(1)}), policy)
-    classes = control_tensors() | {"label_emb.0.0.weight": torch.zeros(4, 4)}
-    with pytest.raises(UnsupportedLayout, match="class vector"):
-        control_of(weights(classes), policy)
+    uneven = control_tensors(TinyModel(depths=((1, 0), 0), blocks=2))
+    with pytest.raises(UnsupportedLayout, match="some blocks of a resolution have attention"):
+        control_of(weights(uneven), policy)
 
 
 def test_the_kind_of_picture_is_noted_on_a_copy(controlnet: ControlNet) -> None:
