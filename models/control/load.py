@@ -11,11 +11,13 @@ from torch import Tensor
 from models.control.adapter import T2IAdapter
 from models.control.control_lora import ControlLora
 from models.control.controlnet import ControlNet
+from models.control.flux import FluxControlNet
 from models.control.mmdit import SD3ControlNet
 from models.control.union import UnionControlNet
 from models.errors import PartMissing
 from models.families import mmdit_control
 from models.families.diffusers_names import with_original_names
+from models.families.flux_control import is_flux_control
 from models.families.ldm_control import (
     PREFIX,
     adapter_names,
@@ -45,6 +47,8 @@ def control_of(weights: Weights, policy: Policy, model: Any = None) -> ControlBa
         return ControlLora(weights, policy, global_average_pooling=pooled)
     if mmdit_control.MARK in weights.tensors:
         return SD3ControlNet(weights, policy)
+    if is_flux_control(weights):
+        return FluxControlNet(weights, policy)
     adapter = weights.below("adapter.")
     if is_adapter(adapter if adapter.tensors else weights):
         named = adapter_names(adapter if adapter.tensors else weights)

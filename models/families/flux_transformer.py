@@ -22,6 +22,7 @@ from models.weights import Weights
 if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
 
+PATCH: Final = 2  # sides of a token, in latent pixels
 PREFIX: Final = "model.diffusion_model."
 MARK: Final = "double_blocks.0.img_attn.qkv.weight"
 DIFFUSERS_MARKS: Final = (
@@ -91,9 +92,6 @@ def transformer_config(flux: Weights) -> dict[str, object]:
     """Arguments of FluxTransformer2DModel for the tensors of a transformer (original names)."""
     width, channels = _matrix(flux, "img_in.weight")
     (head,) = flux.shape("double_blocks.0.img_attn.norm.query_norm.scale")
-    rotated = head * 7 // 16
-    if width % head or head % 8 or rotated % 2:
-        raise UnsupportedLayout(flux.path, f"heads of {head} do not fit its width of {width}")
     return {
         "in_channels": channels,
         "out_channels": _matrix(flux, "final_layer.linear.weight")[0],
@@ -104,9 +102,19 @@ def transformer_config(flux: Weights) -> dict[str, object]:
         "joint_attention_dim": _matrix(flux, "txt_in.weight")[1],
         "pooled_projection_dim": _matrix(flux, "vector_in.in_layer.weight")[1],
         "guidance_embeds": "guidance_in.in_layer.weight" in flux.tensors,
-        # of the index of a picture and of the place in it: 16, 56 and 56 in published networks
-        "axes_dims_rope": (head - 2 * rotated, rotated, rotated),
+        "axes_dims_rope": axes_of(flux, width, head),
     }
+
+
+def axes_of(flux: Weights, width: int, head: int) -> tuple[int, int, int]:
+    """Widths of a head that tell the index of a picture, the row and the column in it.
+
+    16, 56 and 56 in published networks. Raises UnsupportedLayout for heads that do not fit.
+    """
+    rotated = head * 7 // 16
+    if width % head or head % 8 or rotated % 2:
+        raise UnsupportedLayout(flux.path, f"heads of {head} do not fit its width of {width}")
+    return head - 2 * rotated, rotated, rotated
 
 
 def build_transformer(
@@ -124,12 +132,12 @@ def build_transformer(
         flux.tensors,
         dtype,
         weights.path,
-        parts=dict(_parts(flux)),
+        parts=dict(parts_of(flux)),
     )
 
 
-def _parts(flux: Weights) -> Iterator[tuple[str, Part]]:
-    """Every parameter and what it is of a weight."""
+def parts_of(flux: Weights) -> Iterator[tuple[str, Part]]:
+    """Every parameter of blocks and embeddings, and what it is of a weight."""
     width = flux.shape("img_in.weight")[0]
     blocks = flux.count("double_blocks.{}."), flux.count("single_blocks.{}.")
     for original, pieces in layers(*blocks).items():

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import InvalidInput
+from models.families.flux_transformer import PATCH
 from models.memory import Policy
 from models.network import Network
 from models.protocol.denoiser import Denoiser
@@ -19,7 +20,6 @@ from models.protocol.flux_positions import grid, reference_grids
 if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
 
-PATCH: Final = 2  # sides of a token, in latent pixels
 TIMES: Final = 1000  # times and guidance are embedded as multiples of this
 
 
@@ -70,7 +70,7 @@ class FluxTransformer(Denoiser):
             ),
         ]
         tokens = torch.cat([patchify(latent) for latent in (padded, *references)], dim=1)
-        modulation = _modulation(module, timesteps, y, guidance)
+        modulation = modulation_of(module, timesteps, y, guidance)
         state = State(
             img=module.x_embedder(tokens),
             txt=module.context_embedder(context),
@@ -124,7 +124,7 @@ def unpatchify(tokens: Tensor, sides: tuple[int, int]) -> Tensor:
     return split.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
 
 
-def _modulation(module: Any, timesteps: Tensor, y: Tensor, guidance: Tensor | None) -> Tensor:
+def modulation_of(module: Any, timesteps: Tensor, y: Tensor, guidance: Tensor | None) -> Tensor:
     """[B, D] of times in 0..1, the pooled prompt and, if the network has it, the guidance.
 
     Times are embedded in single precision: half precision cannot tell neighbours apart.
