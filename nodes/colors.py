@@ -11,6 +11,7 @@ from torch import Tensor
 from nodes.base import inputs
 from nodes.schema import DynamicNode, SchemaNode, opening
 from nodes.tensors.colors import METHODS, histograms, transfer
+from nodes.tensors.pictures import in_color
 
 
 class ColorTransfer(DynamicNode):
@@ -71,5 +72,5 @@ class ImageHistogram(SchemaNode):
 
     def run(self, image: Tensor) -> tuple[list[int], ...]:
         """256 counts each, of the first picture."""
-        counts = histograms(image[0])
+        counts = histograms(in_color(image[0]))
         return tuple(counts[name] for name in self.RETURN_NAMES)

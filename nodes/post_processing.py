@@ -20,7 +20,7 @@ from nodes.tensors.filters import (
     sharpen,
     yuv_to_rgb,
 )
-from nodes.tensors.pictures import with_channels
+from nodes.tensors.pictures import in_color, with_channels
 from nodes.tensors.quantize import DITHERS, quantize
 
 _THRESHOLD = {"min": 0.01, "max": 0.99, "step": 0.01}
@@ -96,7 +96,8 @@ class ImageQuantize(_FilterNode):
 
     def run(self, image: Tensor, colors: int, dither: str) -> tuple[Tensor]:
         """Every picture has a palette of its own."""
-        return (keeping_alpha(lambda picture: quantize(picture, colors, dither), image),)
+        picture = in_color(image)
+        return (keeping_alpha(lambda opaque: quantize(opaque, colors, dither), picture),)
 
 
 class Canny(_FilterNode):
@@ -144,7 +145,8 @@ class ImageRGBToYUV(_MorphologyNode):
 
     def run(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each as a grey picture; U and V are 0.5 where there is no colour."""
-        y, u, v = (x[..., None].expand_as(image[..., :3]) for x in rgb_to_yuv(image).unbind(-1))
+        colors = in_color(image)
+        y, u, v = (x[..., None].expand_as(colors[..., :3]) for x in rgb_to_yuv(colors).unbind(-1))
         return y, u, v
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from torch import Tensor
 
 from nodes.base import FileOptions, inputs
+from nodes.film_colors import DEPTHS, SPACES, film_colors
 from nodes.named_files import check_named, open_named, stamp
 from nodes.saved_files import save_files, target_for
 from nodes.saved_images import metadata_of
@@ -47,11 +48,29 @@ class CreateVideo(_VideoNode):
         images=("IMAGE",),
         fps=("FLOAT", {"default": 30.0, "min": 1.0, "max": 120.0, "step": 1.0}),
     )
-    OPTIONAL = inputs(audio=("AUDIO",))
+    OPTIONAL = inputs(
+        audio=("AUDIO",),
+        bit_depth=(DEPTHS, {"default": "auto"}),
+        color_space=(SPACES, {"default": "sRGB"}),
+    )
 
-    def run(self, images: Tensor, fps: float, audio: Sound | None = None) -> tuple[VideoInput]:
-        """Nothing is coded before the video is saved."""
-        return (VideoFromComponents(VideoComponents(images, Fraction(fps), audio)),)
+    @classmethod
+    def VALIDATE_INPUTS(cls, bit_depth: Any = "auto") -> bool | str:
+        """Whether films have so many bits: as a number, or as text."""
+        known = {str(depth) for depth in DEPTHS}
+        return bit_depth is None or str(bit_depth) in known or "a film has 8 or 10 bits"
+
+    def run(
+        self,
+        images: Tensor,
+        fps: float,
+        audio: Sound | None = None,
+        bit_depth: object = "auto",
+        color_space: str = "sRGB",
+    ) -> tuple[VideoInput]:
+        """Nothing is coded before the video is saved. The images have the colours that are said."""
+        colors = film_colors(bit_depth, color_space)
+        return (VideoFromComponents(VideoComponents(images, Fraction(fps), audio, colors=colors)),)
 
 
 class GetVideoComponents(_VideoNode):
@@ -59,13 +78,14 @@ class GetVideoComponents(_VideoNode):
 
     DISPLAY_NAME = "Get Video Components"
     REQUIRED = inputs(video=("VIDEO",))
-    RETURN_TYPES = ("IMAGE", "AUDIO", "FLOAT")
-    RETURN_NAMES = ("images", "audio", "fps")
+    RETURN_TYPES = ("IMAGE", "AUDIO", "FLOAT", "COMBO", "COMBO")
+    RETURN_NAMES = ("images", "audio", "fps", "bit_depth", "color_space")
 
-    def run(self, video: VideoInput) -> tuple[Tensor, Sound | None, float]:
+    def run(self, video: VideoInput) -> tuple[Tensor, Sound | None, float, int, str]:
         """The sound is None for a silent film."""
         parts = video.get_components()
-        return parts.images, parts.audio, float(parts.frame_rate)
+        colors = parts.colors
+        return parts.images, parts.audio, float(parts.frame_rate), colors.bit_depth, colors.space
 
 
 class LoadVideo(_VideoNode):
@@ -214,7 +234,7 @@ def _write(
         video.save_to(path, VideoContainer.MP4, VideoCodec.H264, metadata)
         return
     parts = video.get_components()
-    encode_video(parts.images, parts.frame_rate, parts.audio, path, metadata, form)
+    encode_video(parts.images, parts.frame_rate, parts.audio, path, metadata, form, parts.colors)
 
 
 class SaveWEBM(_VideoNode):

@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from torch import Tensor
 
 from nodes.context import current_context, is_in_call
+from nodes.film_colors import FilmColors
 from nodes.sound_files import fitting_rate, resample
 
 _KEEP_METADATA: Final = {"movflags": "use_metadata_tags"}  # keys of our own too
@@ -86,6 +86,7 @@ def encode_video(
     target: Any,
     metadata: Mapping[str, Any] | None,
     form: FilmForm | None = None,
+    colors: FilmColors | None = None,
 ) -> None:
     """Write images [T, H, W, C] in 0..1 and a sound as a file, MP4 with H.264 unless told.
 
@@ -96,7 +97,7 @@ def encode_video(
     height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
     if not (len(images) and height and width):
         raise ValueError("a video takes at least one image of at least 2 x 2 pixels")
-    form = form or FilmForm()
+    form, colors = form or FilmForm(), colors or FilmColors()
     options = _KEEP_METADATA if form.container == "mp4" else {}
     with av.open(_av_target(target), "w", format=form.muxer, options=options) as container:
         _add_metadata(container, metadata or {})
@@ -104,7 +105,8 @@ def encode_video(
         if form.crf is not None:
             stream.bit_rate = 0  # the quality decides alone
             stream.options = {"crf": str(round(form.crf))}
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, colors.pixel_format
+        colors.mark(stream.codec_context)
         sound_stream: Any = None
         if sound is not None and sound["waveform"].numel():
             rate_hz = fitting_rate(int(sound["sample_rate"]), form.sound)
@@ -113,7 +115,7 @@ def encode_video(
             samples = waveform.contiguous().numpy()
             layout = "mono" if samples.shape[0] == 1 else "stereo"
             sound_stream = container.add_stream(_ENCODERS[form.sound], rate=rate_hz, layout=layout)
-        _encode_images(container, stream, images[:, :height, :width])
+        _encode_images(container, stream, images[:, :height, :width], colors)
         if sound_stream is not None:
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate = rate_hz
@@ -142,19 +144,15 @@ def encode_webm(
         stream.pix_fmt = pixels
         stream.bit_rate = 0  # the quality decides alone
         stream.options = {"crf": str(round(crf))}
-        _encode_images(container, stream, images)
+        _encode_images(container, stream, images, FilmColors())
 
 
-def _encode_images(container: Any, stream: Any, images: Tensor) -> None:
-    import av
-
+def _encode_images(container: Any, stream: Any, images: Tensor, colors: FilmColors) -> None:
     for image in images:
         if is_in_call():
             current_context().check_interrupted()
         rgb = image[..., :3] if image.shape[-1] > 1 else image.expand(-1, -1, 3)
-        pixels = (rgb.detach().to("cpu", torch.float32) * 255.0).clamp(0, 255).to(torch.uint8)
-        frame = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), format="rgb24")
-        container.mux(stream.encode(frame))
+        container.mux(stream.encode(colors.frame(rgb)))
     container.mux(stream.encode(None))
 
 

@@ -6,7 +6,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nodes.decoded_media import Allowance
+from nodes.film_colors import FilmColors, colors_of, pixels_of
 from nodes.sound_files import decode_samples, resample, same_channels
 from nodes.tensors.pictures import batch
 from nodes.video_encoding import copy_streams, encode_video
@@ -76,6 +77,7 @@ class VideoComponents:
     frame_rate: Fraction
     audio: Any = None  # {"waveform": [1, C, T], "sample_rate"}; None without sound
     metadata: dict[str, Any] | None = None
+    colors: FilmColors = field(default_factory=FilmColors)
 
 
 class VideoInput(ABC):
@@ -94,7 +96,9 @@ class VideoInput(ABC):
     ) -> None:
         """Write an MP4 file with H.264 pictures to a path or a file object."""
         parts = self.get_components()
-        encode_video(parts.images, parts.frame_rate, parts.audio, path, metadata)
+        encode_video(
+            parts.images, parts.frame_rate, parts.audio, path, metadata, colors=parts.colors
+        )
 
     def get_stream_source(self) -> Any:
         """A path or file object that holds the video as a file."""
@@ -115,7 +119,9 @@ class VideoInput(ABC):
             end = start + round(duration * rate) if duration else None
             sound = {"waveform": sound["waveform"][..., start:end], "sample_rate": rate}
         images = parts.images[first:last]
-        return VideoFromComponents(VideoComponents(images, parts.frame_rate, sound))
+        return VideoFromComponents(
+            VideoComponents(images, parts.frame_rate, sound, colors=parts.colors)
+        )
 
     def get_dimensions(self) -> tuple[int, int]:
         """Width and height."""
@@ -164,7 +170,9 @@ class VideoFromList(VideoFromComponents):
             pieces = [resample(sound["waveform"], sound["sample_rate"], rate) for sound in sounds]
             audio = {"waveform": torch.cat(same_channels(pieces), dim=-1), "sample_rate": rate}
         images = batch([part.images for part in parts])
-        super().__init__(VideoComponents(images, parts[0].frame_rate, audio))
+        super().__init__(
+            VideoComponents(images, parts[0].frame_rate, audio, colors=parts[0].colors)
+        )
 
 
 class VideoFromFile(VideoInput):
@@ -283,9 +291,10 @@ class VideoFromFile(VideoInput):
         allowance = Allowance(self._name)
         pictures: list[Tensor] = []
         with self._open() as container:
-            rate = Fraction(container.streams.video[0].average_rate or 1)
+            stream = container.streams.video[0]
+            rate, colors = Fraction(stream.average_rate or 1), colors_of(stream)
             for frame in self._frames(container):
-                picture = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+                picture = pixels_of(frame, colors)
                 if self._crop:
                     picture = self._crop.of(picture).clone()
                 allowance.take(picture.numel() * _BYTES_A_VALUE)
@@ -294,7 +303,7 @@ class VideoFromFile(VideoInput):
             raise ValueError(f"'{self._name}' has no picture in the asked for part")
         images = torch.stack(pictures)
         pictures.clear()  # of two copies one is enough
-        return VideoComponents(images.float().div_(255.0), rate, self._sound())
+        return VideoComponents(images.float().div_(255.0), rate, self._sound(), colors=colors)
 
     @property
     def _end(self) -> float:

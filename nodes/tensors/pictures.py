@@ -29,6 +29,11 @@ def with_channels(image: Tensor, count: int) -> Tensor:
     return functional.pad(image, (0, count - image.shape[-1]), value=1.0)
 
 
+def in_color(image: Tensor) -> Tensor:
+    """The picture [..., C] with three channels where it has one."""
+    return image.expand(*image.shape[:-1], 3) if image.shape[-1] == 1 else image
+
+
 def batch(images: Sequence[Tensor]) -> Tensor:
     """All pictures as one batch, with the sides of the first and the channels of the richest."""
     most = max(image.shape[-1] for image in images)

@@ -13,6 +13,7 @@ from typing import Any, Final
 # Outputs that later releases added to the end, name -> type.
 ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "CustomCombo": {"INDEX": "INT"},
+    "GetVideoComponents": {"bit_depth": "COMBO", "color_space": "COMBO"},
     "MaskPreview": {"mask": "MASK"},
     "PreviewAny": {"STRING": "STRING"},
     "PreviewAudio": {"audio": "AUDIO"},
@@ -31,7 +32,17 @@ ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
 
 # Optional inputs that later releases added to the end, with what is declared of them.
 ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
-    "LoadVideo": {"edit": ["VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}]}
+    "CreateVideo": {
+        "bit_depth": [
+            "COMBO",
+            {"multiselect": False, "options": ["auto", 8, 10], "default": "auto"},
+        ],
+        "color_space": [
+            "COMBO",
+            {"multiselect": False, "options": ["sRGB", "HDR", "HDR PQ"], "default": "sRGB"},
+        ],
+    },
+    "LoadVideo": {"edit": ["VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}]},
 }
 
 # Choices that open inputs, which later releases added: class -> input -> options.

@@ -11,6 +11,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from nodes.colors import ImageHistogram
 from nodes.post_processing import (
     Canny,
     ImageBlend,
@@ -124,3 +125,13 @@ def test_the_thresholds_of_bayer_are_all_different_and_nothing_in_the_mean() -> 
     assert len(np.unique(matrix)) == 256
     assert matrix.mean() == pytest.approx(0)
     assert bayer(2).tolist() == [[-0.375, 0.125], [0.375, -0.125]]
+
+
+def test_grey_pictures_of_one_channel_are_taken_for_colour() -> None:
+    grey = torch.linspace(0, 1, 64).reshape(1, 8, 8, 1)
+    colors = grey.expand(-1, -1, -1, 3)
+    quantized, expected = (ImageQuantize().run(x, 4, "none")[0] for x in (grey, colors))
+    assert torch.equal(quantized, expected)
+    for ours, theirs in zip(ImageRGBToYUV().run(grey), ImageRGBToYUV().run(colors), strict=True):
+        assert torch.equal(ours, theirs)
+    assert ImageHistogram().run(grey) == ImageHistogram().run(colors)

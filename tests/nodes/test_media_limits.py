@@ -43,7 +43,7 @@ def limited(frames: float) -> NodeSettings:
 
 def test_a_film_is_decoded_within_the_limit(tmp_path: Path, film: str) -> None:
     with node_context(tmp_path, settings=limited(FRAMES)):
-        images, _, _ = GetVideoComponents().run(*LoadVideo().run(film))
+        images, *_ = GetVideoComponents().run(*LoadVideo().run(film))
     assert len(images) == FRAMES
     with node_context(tmp_path, settings=limited(FRAMES - 1)):
         (video,) = LoadVideo().run(film)
@@ -55,7 +55,7 @@ def test_of_a_long_film_a_part_can_be_used(tmp_path: Path, film: str) -> None:
     with node_context(tmp_path, settings=limited(FRAMES / 4)):
         (video,) = LoadVideo().run(film)
         (part,) = VideoSlice().run(video, 1.0, 1.0, False)
-        images, sound, _ = GetVideoComponents().run(part)
+        images, sound, *_ = GetVideoComponents().run(part)
         assert part.get_frame_count() == len(images) == RATE
     assert sound is not None
     assert sound["waveform"].shape[-1] == pytest.approx(8000, abs=100)
