@@ -10,7 +10,8 @@ import msgspec
 from executor.folders import Folders
 from executor.remote_files import RemoteFiles
 
-Precision: TypeAlias = Literal["fp16", "bf16", "fp32"]
+Precision: TypeAlias = Literal["fp16", "bf16", "fp32", "fp8_e4m3fn", "fp8_e5m2"]
+AttentionKernel: TypeAlias = Literal["auto", "pytorch", "split", "sage", "flash", "xformers"]
 VramMode: TypeAlias = Literal["gpu-only", "high", "normal", "low", "none"]
 CacheMode: TypeAlias = Literal["classic", "lru", "ram", "none"]
 PreviewMethod: TypeAlias = Literal["none", "auto", "latent2rgb", "taesd"]
@@ -38,6 +39,12 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     vae_precision: Precision | None = None
     text_precision: Precision | None = None
     cpu_vae: bool = False
+    max_vram_gb: float = 0.0  # of the GPU's memory that is used; 0: all
+    max_ram_gb: float = 0.0  # that weights take of the RAM; 0: what is free
+    attention: AttentionKernel = "auto"
+    upcast_attention: bool = False  # compute it in float32
+    fast: list[str] = []  # names of models.speed
+    deterministic: bool = False
 
     cache_mode: CacheMode = "classic"
     cache_lru: int = 0  # node results that lru keeps

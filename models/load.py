@@ -56,6 +56,11 @@ class Checkpoint:
     text: TextHandle | None
     vae: VaeHandle | None
 
+    def clone(self) -> Checkpoint:
+        """Handles on the same weights."""
+        text = None if self.text is None else self.text.clone()
+        return replace(self, model=self.model.clone(), text=text)
+
 
 def recognise(weights: Weights) -> Family:
     """The family of a file; raises UnknownModelFamily."""
@@ -72,7 +77,12 @@ def load_checkpoint(path: Path, policy: Policy, folders: TextFolders = _NO_FOLDE
 
     Raises ModelFileError (see models.errors) for a file that cannot be used.
     """
-    return checkpoint_of(open_weights(path), policy, folders)
+    loaded = policy.library.fetch(
+        ("checkpoint", policy, folders),
+        (path,),
+        lambda: checkpoint_of(open_weights(path), policy, folders),
+    )
+    return loaded.clone()
 
 
 def checkpoint_of(
@@ -96,6 +106,15 @@ def load_configured_checkpoint(
 
     Read of it is what shapes cannot tell: the parametrisation, and the layer of the text encoder.
     """
+    loaded = policy.library.fetch(
+        ("configured checkpoint", policy, folders),
+        (path, config),
+        lambda: _configured(path, config, policy, folders),
+    )
+    return loaded.clone()
+
+
+def _configured(path: Path, config: Path, policy: Policy, folders: TextFolders) -> Checkpoint:
     try:
         document = yaml.safe_load(config.read_text(encoding="utf-8"))
         params = document["model"]["params"]
@@ -120,6 +139,14 @@ def load_diffusers_folder(
     folder: Path, policy: Policy, folders: TextFolders = _NO_FOLDERS
 ) -> Checkpoint:
     """All parts of a pipeline that diffusers has saved: a folder with one folder a part."""
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    loaded = policy.library.fetch(
+        ("pipeline", policy, folders), files, lambda: _pipeline(folder, policy, folders)
+    )
+    return loaded.clone()
+
+
+def _pipeline(folder: Path, policy: Policy, folders: TextFolders) -> Checkpoint:
     parts = {part: _part_of_folder(folder / part) for part in PARTS}
     metadata = _pipeline_metadata(folder)
     joined = Weights(path=folder, tensors=join_parts(parts), metadata=metadata)
@@ -150,6 +177,16 @@ def _pipeline_metadata(folder: Path) -> dict[str, str]:
     return {CONFIG_KEY: json.dumps(said)}
 
 
+def load_unet(path: Path, policy: Policy, storage: torch.dtype | None = None) -> ModelHandle:
+    """The diffusion model of a file; its weights are kept in `storage` if that is given."""
+    loaded = policy.library.fetch(
+        ("diffusion model", policy, storage),
+        (path,),
+        lambda: unet_of(open_weights(path), policy, storage),
+    )
+    return loaded.clone()
+
+
 def unet_of(weights: Weights, policy: Policy, storage: torch.dtype | None = None) -> ModelHandle:
     """The diffusion model of an opened file; its weights are kept in `storage` if that is given."""
     weights = with_original_names(weights)
@@ -161,9 +198,14 @@ def unet_of(weights: Weights, policy: Policy, storage: torch.dtype | None = None
 
 
 def _denoiser(weights: Weights, family: Family, policy: Policy) -> Network[Any]:
-    network = family.build_denoiser(weights, policy.unet_dtype)
+    dtype = policy.denoiser_dtype(weights.main_dtype(), family.computed)
+    network = family.build_denoiser(weights, dtype)
     if network is None:
         raise PartMissing(weights.path, "diffusion model")
+    if policy.unet_storage is not None:
+        network.keep_as(replace(network.storage, narrow_to=policy.unet_storage))
+    elif not policy.may_widen(network.size()):
+        network.keep_as(replace(network.storage, keep_halves=True))
     return network
 
 
@@ -192,7 +234,9 @@ def text_of(weights: Weights, policy: Policy, folders: TextFolders = _NO_FOLDERS
 
 def load_vae(path: Path, policy: Policy) -> VaeHandle:
     """The VAE of a file that holds only it, or of a checkpoint. Raises ModelFileError."""
-    return vae_of(open_weights(path), policy)
+    return policy.library.fetch(
+        ("VAE", policy), (path,), lambda: vae_of(open_weights(path), policy)
+    )
 
 
 def vae_of(weights: Weights, policy: Policy) -> VaeHandle:

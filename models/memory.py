@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import torch
 
+from models.attention_kernels import Attention
 from models.devices import HOME, CudaMemory, DeviceMemory, HostMemory
 from models.library import Library
 from models.network import N, Network
@@ -52,6 +53,7 @@ class Policy:
     has_bf16: bool = False  # whether the device computes in bfloat16
     vram: VramMode = "normal"
     reserve_bytes: int = 0  # of the device, for others
+    attention: Attention = field(default_factory=Attention)
     residents: Residents = field(compare=False)
     library: Library = field(compare=False, default_factory=Library)
 
@@ -59,7 +61,7 @@ class Policy:
     def using(self, network: Network[N], device: torch.device) -> Iterator[N]:
         """The module on its device, for one computation without gradients."""
         # Not inference_mode: nodes may write to results.
-        with self.residents.using(network, device), torch.no_grad():
+        with self.residents.using(network, device), torch.no_grad(), self.attention.active():
             yield network.module
 
     def denoiser_dtype(
@@ -76,6 +78,15 @@ class Policy:
         wanted = [stored] if stored in (torch.float16, torch.bfloat16) else []
         usable = [d for d in computed if d != torch.bfloat16 or self.has_bf16]
         return next((d for d in (*wanted, *usable) if d in usable), torch.float32)
+
+    def may_widen(self, size: int) -> bool:
+        """Whether a diffusion model may take so many bytes where it computes.
+
+        One that may not keeps weights of half precision as they are, and they are widened layer by
+        layer. Where the CPU computes, that is more than half of the memory that weights may take.
+        """
+        memory = self.residents.memory(self.device)
+        return self.device != HOME or memory is None or size <= memory.total() // 2
 
     def on_cpu(self) -> Policy:
         """The same with text encoders on the CPU, whatever the device is."""
@@ -95,6 +106,7 @@ def choose_policy(
     reserve_bytes: int = 0,
     max_vram: int | None = None,
     max_ram: int | None = None,
+    attention: Attention | None = None,
     memory: DeviceMemory | None = None,
 ) -> Policy:
     """The policy that the flags ask for.
@@ -135,6 +147,7 @@ def choose_policy(
         has_bf16=has_bf16,
         vram=vram,
         reserve_bytes=reserve_bytes,
+        attention=attention or Attention(),
         residents=Residents(*memories, share=_SHARES[vram]),
     )
 

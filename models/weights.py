@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,6 +56,13 @@ class Weights:
             if found:
                 return Weights(path=self.path, tensors=found, metadata=self.metadata)
         return Weights(path=self.path, tensors={}, metadata=self.metadata)
+
+    def main_dtype(self) -> torch.dtype | None:
+        """The type of most of the numbers; None for a file without tensors."""
+        counts: Counter[torch.dtype] = Counter()
+        for tensor in self.tensors.values():
+            counts[tensor.dtype] += tensor.numel()
+        return counts.most_common(1)[0][0] if counts else None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor; raises CheckpointUnreadable if the file lacks it."""

@@ -15,8 +15,8 @@ from models.load import (
     load_checkpoint,
     load_configured_checkpoint,
     load_diffusers_folder,
+    load_unet,
     text_of,
-    unet_of,
 )
 from models.style import StyleModel, load_style_model
 from models.text.handle import TextHandle
@@ -54,7 +54,7 @@ class UNETLoader(Node):
         """Of a float8 type are the weights that are kept; the network computes as ever."""
         path = self.context.folders.full_path("diffusion_models", unet_name)
         storage = _WEIGHT_DTYPES.get(weight_dtype)
-        return (unet_of(open_weights(path), self.context.policy, storage),)
+        return (load_unet(path, self.context.policy, storage),)
 
 
 class CLIPLoader(Node):

@@ -6,61 +6,14 @@ A flag either sets settings, is accepted with a note because it means nothing he
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
 
-Effect = Literal["works", "noted", "refused"]
+from server.flag import VALUE, Flag, noted, refused, switch, value
+from server.model_flags import MODELS
+
 LIST_FEATURES: Final = "--list-feature-flags"
-VALUE: Final = object()  # in `sets`: what was given on the command line
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flag:
-    """One row of the table."""
-
-    name: str  # with its dashes
-    text: str  # one line for --help
-    sets: Mapping[str, object] = field(default_factory=dict)  # setting -> value, or VALUE
-    nargs: Literal["none", "one", "optional", "many", "any"] = "none"
-    bare: object = None  # the value if `nargs` is optional and none was given
-    metavar: str | None = None
-    group: str | None = None  # only one flag of a group may be given
-    effect: Effect = "works"
-    repeats: bool = False
-    most: int | None = None  # with `any`: how many values one occurrence may have
-    # What was given -> settings, where `sets` cannot say it.
-    read: Callable[[Any], Mapping[str, object]] | None = None
-
-
-def _value(name: str, setting: str, text: str, metavar: str, **more: Any) -> Flag:
-    """A flag with one value."""
-    return Flag(name=name, text=text, sets={setting: VALUE}, nargs="one", metavar=metavar, **more)
-
-
-def _switch(name: str, text: str, group: str | None = None, **sets: object) -> Flag:
-    """A flag without a value."""
-    return Flag(name=name, text=text, sets=sets, group=group)
-
-
-def _noted(name: str, nargs: Any = "none", group: str | None = None) -> Flag:
-    return Flag(name=name, text="accepted, does nothing", nargs=nargs, group=group, effect="noted")
-
-
-def _refused(name: str, reason: str, nargs: Any = "optional") -> Flag:
-    return Flag(name=name, text=reason, nargs=nargs, effect="refused")
-
-
-def _precision(prefix: str, suffix: str, setting: str, names: Iterable[str]) -> list[Flag]:
-    return [
-        Flag(
-            name=f"--{prefix}{name}{suffix}",
-            text=f"use {name} for {setting.removesuffix('_precision').replace('_', ' ')} weights",
-            sets={setting: name},
-            group=setting,
-        )
-        for name in names
-    ]
 
 
 def _read_cache_ram(given: list[str]) -> Mapping[str, object]:
@@ -85,13 +38,13 @@ NETWORK: Final = [
         bare="0.0.0.0,::",
         metavar="IP",
     ),
-    _value("--port", "port", "port to listen on (8188); 0 takes a free one", "N"),
-    _value("--tls-keyfile", "tls_keyfile", "private key, for https", "FILE"),
-    _value("--tls-certfile", "tls_certfile", "certificate, for https", "FILE"),
-    _value("--error-details", "error_details", "auto, always or never: tracebacks, paths", "WHEN"),
-    _value("--trusted-hosts", "trusted_hosts", "names that this server answers to", "NAMES"),
-    _switch("--allow-anonymous", "listen for others without API keys", allow_anonymous=True),
-    _switch("--require-keys", "refuse requests without an API key", require_keys=True),
+    value("--port", "port", "port to listen on (8188); 0 takes a free one", "N"),
+    value("--tls-keyfile", "tls_keyfile", "private key, for https", "FILE"),
+    value("--tls-certfile", "tls_certfile", "certificate, for https", "FILE"),
+    value("--error-details", "error_details", "auto, always or never: tracebacks, paths", "WHEN"),
+    value("--trusted-hosts", "trusted_hosts", "names that this server answers to", "NAMES"),
+    switch("--allow-anonymous", "listen for others without API keys", allow_anonymous=True),
+    switch("--require-keys", "refuse requests without an API key", require_keys=True),
     Flag(
         name="--enable-cors-header",
         text="let pages of this origin use the server; alone: of any",
@@ -100,24 +53,24 @@ NETWORK: Final = [
         bare="*",
         metavar="ORIGIN",
     ),
-    _value("--max-upload-size", "max_upload_size", "largest request body in MB (100)", "MB"),
-    _value("--max-image-pixels", "max_image_pixels", "largest picture read, in MP (150)", "MP"),
-    _switch("--enable-compress-response-body", "gzip JSON and text", compress_responses=True),
+    value("--max-upload-size", "max_upload_size", "largest request body in MB (100)", "MB"),
+    value("--max-image-pixels", "max_image_pixels", "largest picture read, in MP (150)", "MP"),
+    switch("--enable-compress-response-body", "gzip JSON and text", compress_responses=True),
     *(
-        _switch(name, "no foreign content in pages", disable_api_nodes=True)
+        switch(name, "no foreign content in pages", disable_api_nodes=True)
         for name in ("--offline", "--disable-api-nodes")
     ),
-    _switch("--access-log", "log each request", access_log=True),
+    switch("--access-log", "log each request", access_log=True),
 ]
 
 FOLDERS: Final = [
-    _value("--base-directory", "base_directory", "holds models, input, output, ...", "DIR"),
-    _value("--models-directory", "models_directory", "models", "DIR"),
-    _value("--output-directory", "output_directory", "results", "DIR"),
-    _value("--input-directory", "input_directory", "uploads", "DIR"),
-    _value("--temp-directory", "temp_directory", "DIR/temp is used, and emptied", "DIR"),
-    _value("--user-directory", "user_directory", "settings of users", "DIR"),
-    _value("--keys-file", "keys_file", "API keys", "FILE"),
+    value("--base-directory", "base_directory", "holds models, input, output, ...", "DIR"),
+    value("--models-directory", "models_directory", "models", "DIR"),
+    value("--output-directory", "output_directory", "results", "DIR"),
+    value("--input-directory", "input_directory", "uploads", "DIR"),
+    value("--temp-directory", "temp_directory", "DIR/temp is used, and emptied", "DIR"),
+    value("--user-directory", "user_directory", "settings of users", "DIR"),
+    value("--keys-file", "keys_file", "API keys", "FILE"),
     Flag(
         name="--extra-model-paths-config",
         text="YAML files of further model folders",
@@ -126,31 +79,29 @@ FOLDERS: Final = [
         metavar="FILE",
         repeats=True,
     ),
-    _value("--front-end-root", "front_end_root", "folder of a static front end", "DIR"),
-    _refused(
+    value("--front-end-root", "front_end_root", "folder of a static front end", "DIR"),
+    refused(
         "--front-end-version",
         "Darkroom downloads no front end; install one and name its folder with --front-end-root",
     ),
-    _switch("--multi-user", "one storage per user", multi_user=True),
-    _value(
+    switch("--multi-user", "one storage per user", multi_user=True),
+    value(
         "--feature-flag",
         "feature_flags",
         "add to what clients are told",
         "KEY[=VALUE]",
         repeats=True,
     ),
-    _value("--default-hashing-function", "upload_hash", "md5, sha1, sha256 or sha512", "NAME"),
+    value("--default-hashing-function", "upload_hash", "md5, sha1, sha256 or sha512", "NAME"),
 ]
 
 JOBS: Final = [
-    _value("--database-url", "database_url", "where jobs are kept", "URL"),
-    _value("--job-attempts", "job_attempts", "starts of a job whose worker died (2)", "N"),
-    _value("--queue-limit", "queue_limit", "prompts that may wait and run (10000)", "N"),
-    _value("--history-limit", "history_limit", "finished jobs that are kept (10000)", "N"),
-    _switch(
-        "--high-ram", "as --cache-classic, unless another cache is named", cache_mode="classic"
-    ),
-    _switch("--cache-classic", "keep the last graph's results", "cache", cache_mode="classic"),
+    value("--database-url", "database_url", "where jobs are kept", "URL"),
+    value("--job-attempts", "job_attempts", "starts of a job whose worker died (2)", "N"),
+    value("--queue-limit", "queue_limit", "prompts that may wait and run (10000)", "N"),
+    value("--history-limit", "history_limit", "finished jobs that are kept (10000)", "N"),
+    switch("--high-ram", "as --cache-classic, unless another cache is named", cache_mode="classic"),
+    switch("--cache-classic", "keep the last graph's results", "cache", cache_mode="classic"),
     Flag(
         name="--cache-lru",
         text="keep N results",
@@ -168,14 +119,14 @@ JOBS: Final = [
         metavar="GB",
         group="cache",
     ),
-    _switch("--cache-none", "keep no results", "cache", cache_mode="none"),
-    _value("--preview-method", "preview_method", "none, auto, latent2rgb or taesd", "METHOD"),
-    _value("--preview-size", "preview_size", "longest side of previews (512)", "N"),
-    _switch("--disable-metadata", "write no workflow into files", disable_metadata=True),
-    _switch("--date-based-output", "save into subfolders by date", date_based_output=True),
-    _value("--date-output-format", "date_output_format", "name of those (%Y-%m-%d)", "FORMAT"),
-    _value("--disabled-nodes-config", "disabled_nodes", "YAML list of nodes left out", "FILE"),
-    _switch("--disable-all-custom-nodes", "load no packs", disable_custom_nodes=True),
+    switch("--cache-none", "keep no results", "cache", cache_mode="none"),
+    value("--preview-method", "preview_method", "none, auto, latent2rgb or taesd", "METHOD"),
+    value("--preview-size", "preview_size", "longest side of previews (512)", "N"),
+    switch("--disable-metadata", "write no workflow into files", disable_metadata=True),
+    switch("--date-based-output", "save into subfolders by date", date_based_output=True),
+    value("--date-output-format", "date_output_format", "name of those (%Y-%m-%d)", "FORMAT"),
+    value("--disabled-nodes-config", "disabled_nodes", "YAML list of nodes left out", "FILE"),
+    switch("--disable-all-custom-nodes", "load no packs", disable_custom_nodes=True),
     Flag(
         name="--whitelist-custom-nodes",
         text="packs that are loaded all the same",
@@ -186,40 +137,9 @@ JOBS: Final = [
 ]
 
 WORKERS: Final = [
-    _value("--workers", "workers", "worker processes (1)", "N"),
-    _switch("--cpu", "use no GPU", "vram", cpu=True),
-    _value("--cuda-device", "cuda_device", "use only these GPUs, 0,1 or all", "N"),
-    _value("--default-device", "default_device", "use this GPU first", "N"),
-    *(
-        Flag(name=name, text=f"memory policy {mode}", sets={"vram_mode": mode}, group="vram")
-        for name, mode in (
-            ("--gpu-only", "gpu-only"),
-            ("--highvram", "high"),
-            ("--normalvram", "normal"),
-            ("--lowvram", "low"),
-            ("--novram", "none"),
-        )
-    ),
-    _value("--reserve-vram", "reserve_vram", "GPU memory that models leave free (0)", "GB"),
-    *_precision("force-", "", "precision", ("fp32", "fp16")),
-    *_precision("", "-unet", "unet_precision", ("fp32", "bf16", "fp16")),
-    Flag(
-        name="--fp64-unet",
-        text="use fp32, the finest there is, for unet weights",
-        sets={"unet_precision": "fp32"},
-        group="unet_precision",
-    ),
-    *_precision("", "-vae", "vae_precision", ("fp16", "fp32", "bf16")),
-    _switch("--cpu-vae", "run VAEs on the CPU", cpu_vae=True),
-    *_precision("", "-text-enc", "text_encoder_precision", ("fp16", "fp32", "bf16")),
-    *(
-        _noted(f"--{name}-unet", group="unet_precision")
-        for name in ("fp8_e4m3fn", "fp8_e5m2", "fp8_e8m0fnu")
-    ),
-    *(
-        _noted(f"--{name}-text-enc", group="text_encoder_precision")
-        for name in ("fp8_e4m3fn", "fp8_e5m2")
-    ),
+    value("--workers", "workers", "worker processes (1)", "N"),
+    value("--cuda-device", "cuda_device", "use only these GPUs, 0,1 or all", "N"),
+    value("--default-device", "default_device", "use this GPU first", "N"),
 ]
 
 LOGGING: Final = [
@@ -232,17 +152,17 @@ LOGGING: Final = [
         metavar="LEVEL FILE",
         repeats=True,
     ),
-    _value("--log-format", "log_format", "text or json", "FORMAT"),
-    _switch("--log-stdout", "log to standard output", log_stdout=True),
-    _switch("--dont-print-server", "log warnings and errors only", quiet=True),
-    _switch("--quick-test-for-ci", "load all nodes, then end", quick_test=True),
+    value("--log-format", "log_format", "text or json", "FORMAT"),
+    switch("--log-stdout", "log to standard output", log_stdout=True),
+    switch("--dont-print-server", "log warnings and errors only", quiet=True),
+    switch("--quick-test-for-ci", "load all nodes, then end", quick_test=True),
 ]
 
 _NO_HARDWARE: Final = "Darkroom runs on CUDA or the CPU only"
 
 IGNORED: Final = [
     *(
-        _noted(name)
+        noted(name)
         for name in (
             "--auto-launch",
             "--disable-auto-launch",
@@ -253,8 +173,6 @@ IGNORED: Final = [
             "--force-non-blocking",
             "--disable-mmap",
             "--mmap-torch-files",
-            "--disable-xformers",
-            "--deterministic",
             "--force-channels-last",
             "--supports-fp8-compute",
             "--enable-manager",
@@ -278,29 +196,13 @@ IGNORED: Final = [
             "--assert-graph-breaks",
         )
     ),
-    _noted("--vram-headroom", "one"),
-    _noted("--debug-hang", "optional"),
-    _noted("--async-offload", "optional"),
-    _noted("--fast", "any"),
-    _noted("--comfy-api-base", "one"),
-    *(
-        _noted(name, group="upcast")
-        for name in ("--force-upcast-attention", "--dont-upcast-attention")
-    ),
-    *(_noted(name, group="malloc") for name in ("--cuda-malloc", "--disable-cuda-malloc")),
-    *(
-        _noted(f"--use-{kind}", group="attention")
-        for kind in (
-            "split-cross-attention",
-            "quad-cross-attention",
-            "pytorch-cross-attention",
-            "sage-attention",
-            "flash-attention",
-            "ck-attention",
-        )
-    ),
-    _refused("--directml", _NO_HARDWARE),
-    _refused("--oneapi-device-selector", _NO_HARDWARE, "one"),
+    noted("--vram-headroom", "one"),
+    noted("--debug-hang", "optional"),
+    noted("--async-offload", "optional"),
+    noted("--comfy-api-base", "one"),
+    *(noted(name, group="malloc") for name in ("--cuda-malloc", "--disable-cuda-malloc")),
+    refused("--directml", _NO_HARDWARE),
+    refused("--oneapi-device-selector", _NO_HARDWARE, "one"),
 ]
 
 GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
@@ -308,6 +210,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
     "folders": FOLDERS,
     "jobs": JOBS,
     "workers": WORKERS,
+    "models": MODELS,
     "logging": LOGGING,
     "for compatibility": IGNORED,
 }
@@ -382,8 +285,8 @@ def read_flags(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -
         if flag.effect == "noted":
             noted.append(flag.name)
         _check_number(parser, flag, given[flag.name])
-        for setting, value in flag.sets.items():
-            settings[setting] = given[flag.name] if value is VALUE else value
+        for setting, stated in flag.sets.items():
+            settings[setting] = given[flag.name] if stated is VALUE else stated
         if flag.read is not None:
             settings |= flag.read(given[flag.name])
     return ParsedFlags(

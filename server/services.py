@@ -18,6 +18,7 @@ from server.front_end import FrontEnd
 from server.hub import Hub
 from server.kept_answers import KeptAnswers
 from server.log_lines import LogFeed
+from server.memory import Memory
 from server.pack_files import PackFiles
 from server.pack_proxy import PackProxy
 from server.prompt_hooks import PromptHooks
@@ -62,6 +63,7 @@ class Services:
     logs: LogFeed[Address]
     access: Access = field(default_factory=Access)
     devices: Devices = field(default_factory=Devices)
+    memory: Memory = field(default_factory=Memory)
     kept_answers: KeptAnswers = field(default_factory=KeptAnswers)
     pack_proxy: PackProxy = field(default_factory=PackProxy)
     prompt_hooks: PromptHooks = field(init=False)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+# Way to compute attention -> the package that it takes, and what that is imported by.
+ATTENTION_PACKAGES: Final = {
+    "sage": ("sageattention", "sageattention"),
+    "flash": ("flash-attn", "flash_attn"),
+    "xformers": ("xformers", "xformers"),
+}
 LOG_LEVELS: Final = ("DEBUG", "DETAIL", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -38,6 +45,30 @@ def number(value: object) -> float:
     if not 0 <= number < float("inf"):
         raise ValueError("it must not be negative or infinite")
     return number
+
+
+_UNITS: Final = {"K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
+
+
+def size(value: object) -> float:
+    """A size in GB: a number, or one with a unit, as `8G`, `512M`, `1.5 GiB`."""
+    if not isinstance(value, str):
+        return number(value)
+    written = value.strip().upper().removesuffix("B").removesuffix("I").rstrip()
+    unit = _UNITS.get(written[-1:])
+    try:
+        return number(value) if unit is None else number(written[:-1]) * unit
+    except ValueError:
+        raise ValueError("it must be a size such as 8G or 512M") from None
+
+
+def attention(value: object) -> str:
+    """A way to compute attention whose package is installed."""
+    kernel = one_of("auto", "pytorch", "split", *ATTENTION_PACKAGES)(value)
+    package, module = ATTENTION_PACKAGES.get(kernel, ("", "sys"))
+    if find_spec(module) is None:
+        raise ValueError(f"it takes the package {package}: install it (pip install {package})")
+    return kernel
 
 
 def positive(value: object) -> float:

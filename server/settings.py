@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from server.model_flags import FAST_FEATURES
 from server.origin import is_loopback
 from server.setting_values import LOG_LEVELS, LogFile
+from server.setting_values import attention as _attention
 from server.setting_values import boolean as _boolean
 from server.setting_values import date_format as _date_format
 from server.setting_values import devices as _devices
@@ -28,6 +30,7 @@ from server.setting_values import number as _number
 from server.setting_values import one_of as _one_of
 from server.setting_values import path as _path
 from server.setting_values import positive as _positive
+from server.setting_values import size as _size
 from server.setting_values import text as _text
 
 # ruff: noqa: RUF009  (`_setting` makes a field with an immutable default; ruff cannot see that)
@@ -57,6 +60,7 @@ def _setting(default: T, parse: Callable[[object], object], text: str) -> T:
 _paths = _list_of(_path, os.pathsep)
 _words = _list_of(_text, ",")
 _precision = _one_of("auto", "fp32", "fp16", "bf16")
+_stored_precision = _one_of("auto", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,11 +240,29 @@ class Settings:
         "how much of the models stays in GPU memory",
     )
     reserve_vram: float = _setting(0.0, _number, "GB of GPU memory that models leave free")
+    max_vram: float = _setting(
+        0.0, _size, "GPU memory that a worker uses at most, as `8G`; 0: all there is"
+    )
+    max_ram: float = _setting(
+        0.0, _size, "RAM that the weights of a worker take at most, as `8G`; 0: what is free"
+    )
     precision: str = _setting("auto", _precision, "of all models")
-    unet_precision: str = _setting("auto", _precision, "of diffusion models")
+    unet_precision: str = _setting("auto", _stored_precision, "of diffusion models")
     vae_precision: str = _setting("auto", _precision, "of VAEs")
-    text_encoder_precision: str = _setting("auto", _precision, "of text encoders")
+    text_encoder_precision: str = _setting("auto", _stored_precision, "of text encoders")
     cpu_vae: bool = _setting(False, _boolean, "run VAEs on the CPU")
+    attention: str = _setting(
+        "auto",
+        _attention,
+        "what computes attention: auto, pytorch, split, sage, flash or xformers",
+    )
+    upcast_attention: bool = _setting(False, _boolean, "compute attention in fp32")
+    deterministic: bool = _setting(False, _boolean, "the same result in every run, if slower")
+    fast: tuple[str, ...] = _setting(
+        (),
+        _list_of(_one_of(*FAST_FEATURES), ","),
+        "what makes it faster and less exact: fp16_accumulation, autotune",
+    )
 
     # the process
     log_level: str = _setting("INFO", _one_of(*LOG_LEVELS), "the least severity that is logged")

@@ -171,6 +171,12 @@ _FOLDERS: Final = {
 }
 _VRAM: Final = {"gpu-only": "gpu_only", "high": "highvram", "low": "lowvram", "none": "novram"}
 
+_ATTENTION: Final = {
+    "split": "use_split_cross_attention",
+    "sage": "use_sage_attention",
+    "flash": "use_flash_attention",
+}
+
 
 def _arguments(flags: Mapping[str, Any]) -> argparse.Namespace:
     values = {
@@ -191,6 +197,13 @@ def _arguments(flags: Mapping[str, Any]) -> argparse.Namespace:
         if precision is not None:
             name = f"force_{precision}" if part == "force" else f"{precision}{end}"
             values[name] = True
+    kernel = _ATTENTION.get(flags.get("attention", "auto"))
+    values["use_pytorch_cross_attention"] = kernel is None
+    if kernel is not None:
+        values[kernel] = True
+    values["force_upcast_attention"] = flags.get("upcast_attention", False)
+    values["deterministic"] = flags.get("deterministic", False)
+    values["fast"] = {PerformanceFeature(name) for name in flags.get("fast", ())}
     match flags.get("cache_mode"):
         case "lru":
             values["cache_lru"] = flags.get("cache_lru", 0)

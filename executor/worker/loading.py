@@ -10,7 +10,13 @@ import msgspec
 import psutil
 import torch
 
-from executor.calls import DESCRIBE, DEVICE_STATS, VALIDATE_INPUTS, CheckRequest
+from executor.calls import (
+    DESCRIBE,
+    DEVICE_STATS,
+    MEMORY_STATS,
+    VALIDATE_INPUTS,
+    CheckRequest,
+)
 from executor.fingerprint import definitions_fingerprint
 from executor.messages import Call, Event, Execute, Free, Ready
 from executor.worker.cache import (
@@ -27,10 +33,12 @@ from executor.worker.describe import describe_each, with_equal_types
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
+from executor.worker.memory import free_models, make_policy, memory_stats
 from executor.worker.pack_host import PackHost
 from executor.worker.upkeep import Upkeep
 from executor.worker_config import WorkerConfig
-from models.memory import Policy, choose_policy
+from models import speed
+from models.memory import Policy
 from nodes.context import NodeSettings, Services, use_services
 from nodes.registry import ALL_CLASSES, ALL_DISPLAY_NAMES, NODE_CLASSES
 
@@ -66,7 +74,7 @@ class LoadedNodes:
         if command.free_memory:
             self.engine.clear_results()
         if command.free_memory or command.unload_models:
-            self.policy.residents.unload_all()
+            free_models(self.policy)
 
     def answer(self, call: Call) -> Any:
         """Answer a call of the server; raises ValueError for one that is not known."""
@@ -77,6 +85,8 @@ class LoadedNodes:
             )
         if call.method == DEVICE_STATS:
             return device_entries(self.config.cpu, self.config.device)
+        if call.method == MEMORY_STATS:
+            return msgspec.to_builtins(memory_stats(self.policy))
         if call.method == DESCRIBE:
             return self._describe(call.arguments["names"])
         raise ValueError(f"unknown call '{call.method}'")
@@ -88,7 +98,10 @@ class LoadedNodes:
 
 def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> LoadedNodes:
     """Load everything; takes seconds."""
-    policy = _make_policy(config)
+    policy = make_policy(config)
+    speed.switch_on(config.fast)
+    if config.deterministic:
+        speed.be_deterministic()
     services = Services(
         folders=host.folders,
         settings=NodeSettings(
@@ -139,19 +152,6 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
     )
     return LoadedNodes(
         config=config, classes=classes, engine=engine, ready=ready, policy=policy, host=host
-    )
-
-
-def _make_policy(config: WorkerConfig) -> Policy:
-    return choose_policy(
-        cpu=config.cpu,
-        force=config.force_precision,
-        unet=config.unet_precision,
-        vae=config.vae_precision,
-        text=config.text_precision,
-        cpu_vae=config.cpu_vae,
-        vram=config.vram_mode,
-        reserve_bytes=int(config.reserve_vram_gb * 2**30),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from models.memory import Policy
+from models.memory import COMPUTED, Policy
 from models.network import Network
 from models.protocol.base_model import BaseModel
 from models.protocol.denoiser import Denoiser
@@ -34,6 +34,7 @@ class Family:
     schedule: Callable[[Weights], Schedule]  # noise levels and what the network predicts
     base_model: type[BaseModel]  # which inputs of the network a CONDITIONING stands for
     diffusion_model: type[Denoiser]  # how the network is called
+    computed: tuple[torch.dtype, ...] = COMPUTED  # what it bears to be computed in, best first
 
 
 def no_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:

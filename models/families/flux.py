@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from models.families.family import Family
 from models.families.flux_transformer import MARK, build_transformer, transformer_of
 from models.families.ldm_vae import build_vae
@@ -49,4 +51,5 @@ FAMILY = Family(
     schedule=schedule,
     base_model=Flux,
     diffusion_model=FluxTransformer,
+    computed=(torch.bfloat16, torch.float16, torch.float32),  # it was trained in bfloat16
 )

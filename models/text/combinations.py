@@ -11,7 +11,7 @@ import torch
 
 from models.families.clip_text import build_clip_text
 from models.memory import Policy
-from models.network import Network
+from models.network import Network, Storage
 from models.text.clip import ClipEncoder
 from models.text.combination import FORMATS, Combination, Use
 from models.text.encoder import TextEncoder
@@ -72,6 +72,8 @@ def _encoder(
     network: Network[Any] | None = build_clip_text(weights, storage_type(weights, policy))
     if network is None:
         return None
+    if policy.text_storage is not None:
+        network.keep_as(Storage(narrow_to=policy.text_storage))
     return ClipEncoder(
         number=number,
         network=network,

@@ -42,10 +42,13 @@ async def system_stats(request: web.Request) -> web.Response:
         "argv": _command_line(services.settings.argv) if caller_of(request).sees_all else [],
     }
     engine = services.engine_if_started()
-    devices = await services.devices.entries(
-        engine.pool if engine else None, memory.total, memory.available
+    pool = engine.pool if engine else None
+    devices, workers = await asyncio.gather(
+        services.devices.entries(pool, memory.total, memory.available),
+        services.memory.entries(pool),
     )
-    return json_response({"system": system, "devices": devices})
+    body = {"system": system, "devices": devices, "darkroom": {"workers": workers}}
+    return json_response(body)
 
 
 def _command_line(argv: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from models.errors import (
     UnsupportedLayout,
 )
 from models.load import load_checkpoint, load_vae
-from models.memory import Policy, choose_policy
+from models.memory import Policy, Precision, choose_policy
 from models.sampling.prediction import EPSILON, VELOCITY
 from tests.models.tiny import TinyModel, save, save_checkpoint
 
@@ -167,3 +167,35 @@ def test_malformed_metadata_is_refused(text: str, tmp_path: Path, policy: Policy
     save_file(TinyModel().tensors(), tmp_path / "m.safetensors", {"darkroom.config": text})
     with pytest.raises(CheckpointUnreadable, match=r"darkroom\.config"):
         load_checkpoint(tmp_path / "m.safetensors", policy)
+
+
+@pytest.mark.parametrize(
+    ("unet", "stored"), [("fp8_e4m3fn", torch.float8_e4m3fn), ("fp8_e5m2", torch.float8_e5m2)]
+)
+def test_flags_have_weights_kept_in_8_bits(
+    tiny_file: Path, policy: Policy, unet: Precision, stored: torch.dtype
+) -> None:
+    narrow = choose_policy(cpu=True, unet=unet, text=unet)
+    here, plain = load_checkpoint(tiny_file, narrow), load_checkpoint(tiny_file, policy)
+    assert here.model.network.storage.narrow_to == stored
+    assert here.model.dtype == torch.float32
+    assert here.model.network.size() < 0.6 * plain.model.network.size()
+    assert here.text is not None and plain.text is not None
+    found, whole = (loaded.text.encode_text("a cat")[0][0] for loaded in (here, plain))  # type: ignore[union-attr]
+    assert not torch.equal(found, whole)
+    assert (found - whole).abs().mean() < 0.2 * whole.abs().mean()
+
+
+def test_halves_stay_where_the_cpu_lacks_memory_for_them_in_float32(
+    tiny_file: Path, policy: Policy
+) -> None:
+    plain = load_checkpoint(tiny_file, policy)
+    size = plain.model.network.size()
+    tight = load_checkpoint(tiny_file, choose_policy(cpu=True, max_ram=2 * size - 1))
+    roomy = load_checkpoint(tiny_file, choose_policy(cpu=True, max_ram=2 * size))
+    assert tight.model.network.size() < 0.7 * size
+    assert roomy.model.network.size() == size
+    x, sigma = torch.ones(1, 4, 8, 8), torch.tensor([2.0])
+    context = torch.linspace(-1, 1, 77 * 16).reshape(1, 77, 16)
+    found, expected = (one.model.denoised(x, sigma, context) for one in (tight, roomy))
+    torch.testing.assert_close(found, expected)

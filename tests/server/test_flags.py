@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server import setting_values
 from server.flags import FLAGS, ParsedFlags, add_flags, read_flags
 from server.setting_values import LogFile
 from server.settings import PARSERS, SettingError, Settings, build_settings
@@ -109,6 +110,24 @@ WORKING = [
     (["--fp16-text-enc"], "text_encoder_precision", "fp16"),
     (["--fp32-text-enc"], "text_encoder_precision", "fp32"),
     (["--bf16-text-enc"], "text_encoder_precision", "bf16"),
+    (["--fp8_e4m3fn-unet"], "unet_precision", "fp8_e4m3fn"),
+    (["--fp8_e5m2-unet"], "unet_precision", "fp8_e5m2"),
+    (["--fp8_e4m3fn-text-enc"], "text_encoder_precision", "fp8_e4m3fn"),
+    (["--fp8_e5m2-text-enc"], "text_encoder_precision", "fp8_e5m2"),
+    (["--cpu"], "cpu", True),
+    (["--max-vram", "8G"], "max_vram", 8.0),
+    (["--max-vram", "512 MiB"], "max_vram", 0.5),
+    (["--max-ram", "1.5gb"], "max_ram", 1.5),
+    (["--max-ram", "12"], "max_ram", 12.0),
+    (["--max-ram", "1T"], "max_ram", 1024.0),
+    (["--use-pytorch-cross-attention"], "attention", "pytorch"),
+    (["--use-split-cross-attention"], "attention", "split"),
+    (["--use-quad-cross-attention"], "attention", "split"),
+    (["--force-upcast-attention"], "upcast_attention", True),
+    (["--dont-upcast-attention"], "upcast_attention", False),
+    (["--deterministic"], "deterministic", True),
+    (["--fast"], "fast", ("fp16_accumulation", "fp8_matrix_mult", "cublas_ops", "autotune")),
+    (["--fast", "autotune", "cublas_ops"], "fast", ("autotune", "cublas_ops")),
     (["--database-url", "sqlite:///x"], "database_url", "sqlite:///x"),
     (["--workers", "2"], "workers", 2),
     (["--log-format", "json"], "log_format", "json"),
@@ -116,15 +135,11 @@ WORKING = [
 
 NOTED = [
     *(["--auto-launch"], ["--disable-auto-launch"], ["--windows-standalone-build"]),
-    *(["--fp8_e4m3fn-unet"], ["--fp8_e5m2-unet"], ["--fp8_e8m0fnu-unet"]),
-    *(["--fp8_e4m3fn-text-enc"], ["--fp8_e5m2-text-enc"]),
+    *(["--fp8_e8m0fnu-unet"], ["--use-ck-attention"]),
     *(["--async-offload"], ["--async-offload", "2"]),
     *(["--disable-async-offload"], ["--disable-smart-memory"], ["--disable-pinned-memory"]),
     *(["--force-non-blocking"], ["--disable-mmap"], ["--mmap-torch-files"]),
-    *(["--use-split-cross-attention"], ["--use-quad-cross-attention"]),
-    *(["--use-pytorch-cross-attention"], ["--use-sage-attention"], ["--use-flash-attention"]),
-    *(["--disable-xformers"], ["--force-upcast-attention"], ["--dont-upcast-attention"]),
-    *(["--deterministic"], ["--fast"], ["--fast", "a", "b"], ["--force-channels-last"]),
+    *(["--disable-xformers"], ["--force-channels-last"]),
     *(["--supports-fp8-compute"], ["--cuda-malloc"], ["--disable-cuda-malloc"]),
     *(["--enable-manager"], ["--disable-manager-ui"], ["--enable-manager-legacy-ui"]),
     ["--comfy-api-base", "https://x"],
@@ -132,7 +147,7 @@ NOTED = [
     *(["--disable-assets"], ["--enable-asset-hashing"], ["--enable-dynamic-vram"]),
     *(["--disable-dynamic-vram"], ["--vram-headroom", "2"], ["--fast-disk"]),
     *(["--disable-fast-disk"], ["--disable-nvml-pressure"], ["--fp16-intermediates"]),
-    *(["--use-ck-attention"], ["--enable-triton-backend"], ["--disable-triton-backend"]),
+    *(["--enable-triton-backend"], ["--disable-triton-backend"]),
     *(["--disable-cuda-graphs"], ["--disable-comfy-compiler"], ["--assert-graph-breaks"]),
     *(["--debug-hang"], ["--debug-hang", "3"]),
 ]
@@ -229,8 +244,30 @@ def test_a_file_of_disabled_nodes_must_hold_a_list(tmp_path: Path, content: str 
         ["--date-output-format", "../%Y"],
         ["--date-output-format", "/tmp"],
         ["--date-output-format", ""],
+        ["--max-vram", "lots"],
+        ["--max-ram", "G"],
+        ["--fast", "everything"],
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(argv: list[str]) -> None:
     with pytest.raises(SettingError):
         settings(*argv)
+
+
+@pytest.mark.parametrize(
+    ("flag", "kernel", "module", "package"),
+    [
+        ("--use-sage-attention", "sage", "sageattention", "sageattention"),
+        ("--use-flash-attention", "flash", "flash_attn", "flash-attn"),
+        ("--use-xformers-attention", "xformers", "xformers", "xformers"),
+    ],
+)
+def test_attention_of_a_package_takes_the_package(
+    flag: str, kernel: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setting_values, "find_spec", lambda name: None)
+    with pytest.raises(SettingError, match=f"pip install {package}"):
+        settings(flag)
+    found = {module: object()}
+    monkeypatch.setattr(setting_values, "find_spec", found.get)
+    assert settings(flag).attention == kernel

@@ -50,6 +50,25 @@ def test_a_worker_is_told_how_to_compute(tmp_path: Path) -> None:
     assert config.vram_mode == "low"
 
 
+def test_a_worker_is_told_how_much_memory_it_may_take(tmp_path: Path) -> None:
+    config = configs(
+        *(tmp_path,),
+        max_vram="8G",
+        max_ram="512M",
+        unet_precision="fp8_e5m2",
+        attention="split",
+        upcast_attention=True,
+        deterministic=True,
+        fast=["autotune"],
+    ).make("w")
+    assert (config.max_vram_gb, config.max_ram_gb) == (8.0, 0.5)
+    assert (config.unet_precision, config.attention) == ("fp8_e5m2", "split")
+    assert (config.upcast_attention, config.deterministic, config.fast) == (
+        *(True, True),
+        ["autotune"],
+    )
+
+
 def test_a_worker_is_told_what_to_keep_and_show(tmp_path: Path) -> None:
     config = configs(
         tmp_path,
