@@ -32,7 +32,11 @@ _ADVICE: Final = "Use the file that the checkpoint was published with."
 
 # Files of a pipeline's folder -> what they say that shapes cannot, by our words (Weights.config).
 CONFIGURED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
-    "unet/config.json": ("unet", {"norm_num_groups": "norm_num_groups"}),
+    "unet/config.json": (
+        "unet",
+        # diffusers' name for what is a number of heads here (its issue 2011)
+        {"norm_num_groups": "norm_num_groups", "num_attention_heads": "attention_head_dim"},
+    ),
     "scheduler/scheduler_config.json": (
         "unet",
         {"prediction_type": "prediction_type", "zero_snr": "rescale_betas_zero_snr"},

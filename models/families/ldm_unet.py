@@ -97,6 +97,7 @@ def encoder_config(unet: Weights) -> dict[str, Any]:
     options = unet.config("unet")
     channels = tuple(level.channels for level in levels)
     is_linear = has_linear_projections(unet)
+    heads = options.get("num_attention_heads", usual_heads(channels, is_linear))
     config = {
         "in_channels": unet.shape("input_blocks.0.0.weight")[1],
         "block_out_channels": channels,
@@ -105,7 +106,7 @@ def encoder_config(unet: Weights) -> dict[str, Any]:
         "mid_block_type": _middle_type(unet, middle_depth),
         "transformer_layers_per_block": tuple(layers),
         # diffusers' name for what is a number of heads here (its issue 2011)
-        "attention_head_dim": options.get("num_attention_heads", usual_heads(channels, is_linear)),
+        "attention_head_dim": tuple(heads) if isinstance(heads, list) else heads,
         "norm_num_groups": options.get("norm_num_groups", USUAL_GROUPS),
         "use_linear_projection": is_linear,
     }
