@@ -31,6 +31,8 @@ class TinyModel:
     in_channels: int = 4
     vae_channels: tuple[int, ...] = (8, 8, 16, 16)
     vae_blocks: int = 1
+    vae_latent: int = 4
+    vae_quant: bool = True  # convolutions between the latent and the VAE
     text_layers: int = 2
     vocabulary: int = 49408
     groups: int = 4
@@ -203,10 +205,12 @@ def _vae(model: TinyModel) -> Shapes:
             yield from _layer(f"encoder.down.{level}.downsample.conv", width, width, 3, 3)
     yield from _vae_middle("encoder.mid", width)
     yield from _layer("encoder.norm_out", width)
-    yield from _layer("encoder.conv_out", 8, width, 3, 3)
-    yield from _layer("quant_conv", 8, 8, 1, 1)
-    yield from _layer("post_quant_conv", 4, 4, 1, 1)
-    yield from _layer("decoder.conv_in", width, 4, 3, 3)
+    latent = model.vae_latent
+    yield from _layer("encoder.conv_out", 2 * latent, width, 3, 3)
+    if model.vae_quant:
+        yield from _layer("quant_conv", 2 * latent, 2 * latent, 1, 1)
+        yield from _layer("post_quant_conv", latent, latent, 1, 1)
+    yield from _layer("decoder.conv_in", width, latent, 3, 3)
     yield from _vae_middle("decoder.mid", width)
     for level in range(last, -1, -1):
         for block in range(model.vae_blocks + 1):
