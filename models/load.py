@@ -217,7 +217,7 @@ def _model_handle(
     network: Network[Any], weights: Weights, family: Family, policy: Policy, vae: VaeHandle | None
 ) -> ModelHandle:
     latent_format = family.latent_format(weights)
-    return ModelHandle(
+    handle = ModelHandle(
         family=family,
         network=network,
         own_schedule=family.schedule(weights),
@@ -225,6 +225,8 @@ def _model_handle(
         policy=policy,
         colours=None if vae is None else LatentColours(vae, latent_format),
     )
+    handle.model.take_from(weights)
+    return handle
 
 
 def text_of(weights: Weights, policy: Policy, folders: TextFolders = _NO_FOLDERS) -> TextHandle:

@@ -63,7 +63,7 @@ def checkpoint_tensors(
 ) -> dict[str, Tensor]:
     """The parts of a checkpoint under their prefixes."""
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet_tensors(model).items()}
-    tensors |= model.latent_format.marks()
+    tensors |= model.latent_format.marks() | model.model.marks()
     if text is not None:
         for key, encoder in text.encoders.items():
             prefix = text.combination.uses[key].prefixes[0]

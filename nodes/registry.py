@@ -26,6 +26,7 @@ _MODULES: Final = (
     "conditioning_mixing",
     "conditioning_places",
     "gligen",
+    "unclip",
     "guidance",
     "skip_layers",
     "unet_patches",

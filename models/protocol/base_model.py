@@ -15,6 +15,7 @@ from models.protocol import model_sampling as sampling_objects
 from models.protocol.conds import CONDCrossAttn, CONDNoiseShape, CONDRegular
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.latent_formats import LatentFormat
+from models.weights import Weights
 
 
 class ModelType(Enum):
@@ -104,6 +105,15 @@ class BaseModel(nn.Module):
             if not config.pop("disable_unet_model_creation", False):
                 self.diffusion_model = unet_model(**config, device=device)
         self.model_sampling = model_sampling(model_config, model_type)
+
+    # What a file holds for it beside the network
+
+    def take_from(self, weights: Weights) -> None:
+        """What else of its file it needs; nothing."""
+
+    def marks(self) -> dict[str, Tensor]:
+        """What a file holds of that, under its names there."""
+        return {}
 
     # What a run asks of it
 
