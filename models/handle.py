@@ -84,6 +84,11 @@ class ModelHandle(ModelPatcher):
         """A quick picture of the first latent [B, C, h, w] in model space, or None."""
         return latent_preview(latent, self.colours)
 
+    @property
+    def stretches_context(self) -> bool:
+        """Whether prompts of different lengths may share a call."""
+        return self._base.stretches_context
+
     def extra_conditioning(self, options: Mapping[str, Any], x: Tensor) -> Mapping[str, Tensor]:
         """The network's inputs beyond the encoded prompt, by the family's `extra_conds`."""
         found = network_inputs(self._base, options, x, x.device)

@@ -76,6 +76,9 @@ class BaseModel(nn.Module):
     # Whether `extra_conds` gives tensors with a row for each item and nothing of the latent's
     # shape, and leaves the context as it is: if not, models.handle takes the long way.
     is_plain = True
+    # Whether prompts of different lengths share a call, the shorter ones repeated. Attention to the
+    # prompt alone does not notice; where the prompt is attended to beside the picture, it would.
+    stretches_context = True
 
     @classmethod
     def for_channels(cls, in_channels: int, latent_channels: int) -> type[BaseModel]:
@@ -169,7 +172,8 @@ class BaseModel(nn.Module):
         """The network's inputs that a conditioning stands for, as COND objects."""
         found: dict[str, Any] = {}
         if kwargs.get("cross_attn") is not None:
-            found["c_crossattn"] = CONDCrossAttn(kwargs["cross_attn"].to(kwargs["device"]))
+            kind = CONDCrossAttn if self.stretches_context else CONDRegular
+            found["c_crossattn"] = kind(kwargs["cross_attn"].to(kwargs["device"]))
         concat = self.concat_cond(**kwargs)
         if concat is not None:
             found["c_concat"] = CONDNoiseShape(concat)

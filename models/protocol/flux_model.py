@@ -28,6 +28,7 @@ class Flux(BaseModel):
     """
 
     is_plain = False
+    stretches_context = False
 
     @classmethod
     def for_channels(cls, in_channels: int, latent_channels: int) -> type[BaseModel]:
@@ -43,8 +44,6 @@ class Flux(BaseModel):
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         """`c_crossattn`, `y`, `guidance`, and what nodes add: `ref_latents`, `attention_bias`."""
         found = super().extra_conds(**kwargs)
-        if "c_crossattn" in found:
-            found["c_crossattn"] = CONDRegular(found["c_crossattn"].cond)
         found["y"] = CONDRegular(self.encode_adm(**kwargs))
         guidance = kwargs.get("guidance", GUIDANCE)
         if guidance is not None:

@@ -12,7 +12,6 @@ from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network
 from models.protocol.base_model import BaseModel
-from models.protocol.conds import CONDRegular
 from models.protocol.denoiser import Denoiser
 from models.protocol.dit_patches import (
     block_replacements,
@@ -29,10 +28,7 @@ if TYPE_CHECKING:
 class SD3(BaseModel):
     """Takes the pooled prompt besides the prompt."""
 
-    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        """With the pooled prompt as y."""
-        pooled = self.encode_adm(**kwargs)
-        return super().extra_conds(**kwargs) | {"y": CONDRegular(pooled.to(kwargs["device"]))}
+    stretches_context = False
 
     def encode_adm(self, **kwargs: Any) -> Tensor:
         """[B, P]: the pooled prompt."""

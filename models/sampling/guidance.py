@@ -83,6 +83,7 @@ def _one_below_another(results: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
 @dataclass
 class _Group:
     window: Window | None
+    stretches: bool  # whether contexts of different lengths go together
     members: list[Member] = field(default_factory=list)
     contexts: list[Tensor] = field(default_factory=list)
     extras: list[dict[str, Tensor]] = field(default_factory=list)
@@ -94,6 +95,8 @@ class _Group:
         if context.shape[2] != self.contexts[0].shape[2]:
             return False
         first, length = self.contexts[0].shape[1], context.shape[1]
+        if first != length and not self.stretches:
+            return False
         if math.lcm(first, length) > LONGEST_REPEAT * min(first, length):
             return False
         shapes = {name: tensor.shape for name, tensor in extra.items()}
@@ -164,7 +167,7 @@ class Predictor:
                 }
                 group = next((g for g in groups if g.accepts(entry.window, context, extra)), None)
                 if group is None:
-                    group = _Group(entry.window)
+                    group = _Group(entry.window, self._model.stretches_context)
                     groups.append(group)
                 group.members.append(Member(side, entry.window, weight))
                 group.contexts.append(context)

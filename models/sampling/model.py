@@ -44,6 +44,10 @@ class DiffusionModel(Protocol):
     def dtype(self) -> torch.dtype:
         """The type of the network's activations; latents stay float32 outside."""
 
+    @property
+    def stretches_context(self) -> bool:
+        """Whether a prompt may be repeated to the length of another, to share a call with it."""
+
     def extra_conditioning(self, options: Mapping[str, Any], x: Tensor) -> Mapping[str, Tensor]:
         """Keyword tensors for denoised() that a CONDITIONING entry's options stand for.
 

@@ -41,6 +41,7 @@ class ToyModel:
         self.latent_format = latent_format(channels, scale=SCALES.get(kind, 1.0))
         self.device = torch.device("cpu")
         self.dtype = torch.float32
+        self.stretches_context = True
         self.seen_sigmas: list[float] = []  # of each call
         self.seen_x: list[Tensor] = []  # the first call's worth of each input
 

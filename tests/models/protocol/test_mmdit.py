@@ -12,6 +12,7 @@ from models.handle import ModelHandle
 from models.load import unet_of
 from models.memory import Policy
 from models.protocol.mmdit import whole_patches
+from models.protocol.sampling import sample_latent
 from models.weights import open_weights
 from tests.models import tiny_sd3
 
@@ -44,6 +45,36 @@ def test_both_ways_of_sampling_call_the_same_network(model: ModelHandle) -> None
     assert torch.equal(quick, long)
     velocity = evaluated(model, given)
     assert torch.allclose(quick, x - sigma.reshape(-1, 1, 1, 1) * velocity, atol=1e-5)
+
+
+def test_prompts_of_different_lengths_do_not_share_a_call(model: ModelHandle) -> None:
+    """Repeated tokens would be attended to twice."""
+    given = tiny_sd3.inputs(batch=1)
+    pooled = {"pooled_output": given["y"]}
+    long, short = [[given["context"].repeat(1, 2, 1) + 0.1, pooled]], [[given["context"], pooled]]
+    wrapped = model.clone()
+    wrapped.set_model_unet_function_wrapper(
+        lambda call, args: call(args["input"], args["timestep"], **args["c"])
+    )
+
+    def sampled(model: ModelHandle, positive: Any, negative: Any, cfg: float) -> Tensor:
+        latent: Tensor = sample_latent(
+            model,
+            {"samples": torch.zeros(1, 16, 8, 8)},
+            seed=1,
+            steps=1,
+            cfg=cfg,
+            sampler_name="euler",
+            scheduler="normal",
+            positive=positive,
+            negative=negative,
+        )["samples"]
+        return latent  # fmt: skip
+
+    positive, negative = (sampled(model, side, side, 1.0) for side in (long, short))
+    expected = negative + 2.0 * (positive - negative)
+    for each in (model, wrapped):
+        assert torch.allclose(sampled(each, long, short, 2.0), expected, atol=1e-4)
 
 
 def test_a_latent_of_odd_size_is_seen_in_whole_patches(model: ModelHandle) -> None:

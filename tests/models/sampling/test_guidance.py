@@ -32,6 +32,13 @@ def test_contexts_of_different_length_are_repeated_to_share_a_call() -> None:
     assert model.contexts == [(4, 154, 2)]
 
 
+def test_contexts_of_different_length_get_calls_of_their_own_where_repeats_would_be_seen() -> None:
+    model = MeanModel()
+    model.stretches_context = False
+    Predictor(model, [prompt(1.0, tokens=77), prompt(0.0, tokens=154)], X).predict(X, 1.0, [0, 1])
+    assert sorted(model.contexts) == [(2, 77, 2), (2, 154, 2)]
+
+
 def test_contexts_too_different_in_length_get_calls_of_their_own() -> None:
     model = MeanModel()
     Predictor(model, [prompt(1.0, tokens=7), prompt(0.0, tokens=77)], X).predict(X, 1.0, [0, 1])

@@ -27,6 +27,7 @@ class MeanModel:
         self.latent_format = space or LatentFormat()
         self.device = torch.device("cpu")
         self.dtype = torch.float32
+        self.stretches_context = True
         self.contexts: list[tuple[int, ...]] = []  # shape of each call's context
         self.pooled: list[Tensor] = []  # of each call, if the conditioning has any
 
