@@ -49,6 +49,15 @@ class ModelAttentionBackend(_Unchanged):
     RETURN_NAMES = ("model",)
 
 
+class TorchCompileModel(_Unchanged):
+    """Passes a model on: its network is not compiled."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_torch_compile"
+    CATEGORY = "_for_testing"
+    EXPERIMENTAL = True
+    REQUIRED = inputs(model=("MODEL", {}), backend=(["inductor", "cudagraphs"], {}))
+
+
 class FluxKVCache(_Unchanged):
     """Passes a model on: keys and values of pictures it refers to are worked out in each step."""
 

@@ -57,6 +57,8 @@ _MODULES: Final = (
     "bounding_boxes",
     "upscale_conditioning",
     "turned_views",
+    "image_only_checkpoints",
+    "stable_cascade",
     "video_conditioning.wan",
     "video_conditioning.wan_control",
     "video_conditioning.hunyuan",

@@ -18,7 +18,13 @@ from models.weights import Weights
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
 
-_PREFIXES: Final = ("visual.", "embedder.model.visual.", "model.visual.")
+_PREFIXES: Final = (
+    "visual.",
+    "embedder.model.visual.",
+    "model.visual.",
+    "conditioner.embedders.0.open_clip.model.visual.",  # Stable Video Diffusion
+    "cond_stage_model.model.visual.",  # Zero-1-to-3
+)
 _OPEN_CLIP: Final = {
     "class_embedding": "vision_model.embeddings.class_embedding",
     "conv1.weight": "vision_model.embeddings.patch_embedding.weight",

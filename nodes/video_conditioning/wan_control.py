@@ -13,17 +13,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.conditioning import Conditioning, appended, with_options
+from models.vision import VisionOutput
 from nodes.base import inputs
 from nodes.pixel_space import Vae
 from nodes.tensors.latents import Latent
 from nodes.tensors.pictures import scaled
-from nodes.video_conditioning.base import WanNode
+from nodes.video_conditioning.base import Result, WanNode, seen
 from nodes.video_conditioning.frames import (
     empty_latent,
     encoded,
     film_of_grey,
     fitted,
     nothing_for_wan,
+    placed,
+    whole_latent_frames,
 )
 
 _SIDE: Final = 8  # pixels of a latent element, whose masks become channels
@@ -126,6 +129,44 @@ def _on_white(picture: Tensor, width: int, height: int) -> Tensor:
     top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
     canvas[:, top : top + inner[1], left : left + inner[0]] = small
     return canvas
+
+
+class WanFunControlToVideo(WanNode):
+    """Gives a model a film to follow, and how its own film begins.
+
+    The layout is that of VideoX-Fun: the channels of both, zeros where there is none.
+    """
+
+    OPTIONAL = inputs(
+        clip_vision_output=("CLIP_VISION_OUTPUT", {}),
+        start_image=("IMAGE", {}),
+        control_video=("IMAGE", {}),
+    )
+
+    def run(
+        self,
+        positive: Conditioning,
+        negative: Conditioning,
+        vae: Vae | None,
+        width: int,
+        height: int,
+        length: int,
+        batch_size: int,
+        start_image: Tensor | None = None,
+        clip_vision_output: VisionOutput | None = None,
+        control_video: Tensor | None = None,
+    ) -> Result:
+        """`concat_latent_image` [1, 32, t, h, w]."""
+        latent = empty_latent(batch_size, length, width, height)
+        parts = []
+        for film in (control_video, None if start_image is None else start_image[:1]):
+            part = nothing_for_wan(latent["samples"][:1])
+            if film is not None:
+                given = encoded(vae, whole_latent_frames(fitted(film, width, height, length)))
+                part = placed({"samples": part}, given, 0)["samples"]
+            parts.append(part)
+        options = {"concat_latent_image": torch.cat(parts, dim=1)} | seen(clip_vision_output)
+        return with_options(positive, options), with_options(negative, options), latent
 
 
 class WanPhantomSubjectToVideo(WanNode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import cos, pi, sin
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ from models.conditioning import Conditioning
 from models.memory import Policy
 from models.vae import VaeHandle
 from models.vision import VisionHandle, load_vision
+from nodes.image_only_checkpoints import ImageOnlyCheckpointLoader
+from nodes.stable_cascade import (
+    StableCascade_StageB_Conditioning,
+    StableCascade_StageC_VAEEncode,
+)
 from nodes.turned_views import (
     StableZero123_Conditioning,
     StableZero123_Conditioning_Batched,
@@ -23,6 +29,9 @@ from nodes.turned_views import (
     SVD_img2vid_Conditioning,
 )
 from tests.models.conftest import policy, tiny, tiny_file, vae
+from tests.models.test_vision import open_clip_names
+from tests.models.tiny import TinyModel, save
+from tests.nodes.context import node_context
 
 __all__ = ["policy", "tiny", "tiny_file", "vae"]
 
@@ -33,7 +42,7 @@ WIDTH, HEIGHT = 64, 32
 def encoder(tmp_path_factory: pytest.TempPathFactory, policy: Policy) -> VisionHandle:
     torch.manual_seed(1)
     config = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2,
         image_size=32, patch_size=8, projection_dim=12,
     )  # fmt: skip
     file = tmp_path_factory.mktemp("vision") / "encoder.safetensors"
@@ -117,3 +126,28 @@ def test_sv3d_goes_round_once_and_ends_at_the_picture(
     assert options["azimuth"].tolist() == pytest.approx([90, 180, 270, 360])
     assert options["elevation"].tolist() == pytest.approx([80] * 4)
     assert latent["samples"].shape[0] == 4
+
+
+def test_a_checkpoint_with_an_image_encoder_is_loaded(
+    tmp_path: Path, encoder: VisionHandle, policy: Policy, image: Tensor
+) -> None:
+    model = TinyModel()
+    prefix = "cond_stage_model.model."
+    tensors = {k: v for k, v in model.tensors().items() if not k.startswith("cond_stage_model.")}
+    tensors |= {prefix + k: v for k, v in open_clip_names(dict(encoder.get_sd())).items()}
+    config = {**model.config, "image_encoder": {"num_attention_heads": 2}}
+    with node_context(tmp_path, policy=policy) as folders:
+        save(folders.models_root / "checkpoints" / "x.safetensors", tensors, config)
+        _, vision, loaded = ImageOnlyCheckpointLoader().run("x.safetensors")
+    assert loaded is not None
+    said = vision.encode_image(image).image_embeds
+    assert torch.allclose(said, encoder.encode_image(image).image_embeds, atol=1e-5)
+
+
+def test_stable_cascade_s_stages_are_given_what_they_need(vae: VaeHandle) -> None:
+    image = torch.rand(2, 96, 128, 3)
+    stage_c, stage_b = StableCascade_StageC_VAEEncode().run(image, vae, 32)
+    assert stage_c["samples"].shape == (2, 4, 3, 4)
+    assert stage_b["samples"].shape == (2, 4, 24, 32)
+    ([[_, options]],) = StableCascade_StageB_Conditioning().run([[torch.zeros(1), {}]], stage_c)
+    assert options["stable_cascade_prior"] is stage_c["samples"]

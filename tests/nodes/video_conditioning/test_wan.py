@@ -18,7 +18,11 @@ from nodes.video_conditioning.wan import (
     WanFunInpaintToVideo,
     WanImageToVideo,
 )
-from nodes.video_conditioning.wan_control import WanPhantomSubjectToVideo, WanVaceToVideo
+from nodes.video_conditioning.wan_control import (
+    WanFunControlToVideo,
+    WanPhantomSubjectToVideo,
+    WanVaceToVideo,
+)
 from tests.nodes.video_conditioning.film_vae import as_vae, picture, wan_vae
 
 WIDTH, HEIGHT, LENGTH = 32, 16, 9
@@ -257,3 +261,21 @@ def test_pictures_of_subjects_go_after_the_film_and_can_be_left_out(
     assert nothing.shape == shown.shape
     assert not nothing.any()
     assert latent["samples"].shape[2] == 3
+
+
+def test_a_film_to_follow_comes_before_the_first_frame(
+    network: Any, vae: Vae, prompt: Conditioning
+) -> None:
+    film, first = picture(5, WIDTH, HEIGHT), picture(1, WIDTH, HEIGHT, seed=1)
+    node = WanFunControlToVideo()
+    positive, _, _ = node.run(
+        prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1, start_image=first, control_video=film
+    )
+    follow, begin = _options(positive)["concat_latent_image"].chunk(2, dim=1)
+    assert torch.equal(follow[:, :, :2], vae.encode(film))
+    assert torch.equal(begin[:, :, :1], vae.encode(first))
+    for rest in (follow[:, :, 2:], begin[:, :, 1:]):
+        assert rest.numel()
+        assert not _scaled(rest, network).any()
+    positive, _, _ = node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1)
+    assert not _scaled(_options(positive)["concat_latent_image"][:, :16], network).any()
