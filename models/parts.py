@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from models.mapping import release_pages
+from models.stored import release
 
 Rows = tuple[tuple[int, int], ...]  # ranges of rows (start, stop), one after another
 
@@ -106,5 +106,5 @@ def _cat(parts: list[Tensor]) -> Tensor:
     """The tensors, one after another; pages of the file that they came from are given back."""
     whole = torch.cat(parts)
     for part in parts:
-        release_pages(part)
+        release(part)
     return whole

@@ -18,6 +18,7 @@ from models.lora.files import Parts
 from models.lora.rotations import rotated
 from models.network import WeightPatch
 from models.parts import Part
+from models.stored import on_device
 
 
 class _SameTensors:
@@ -59,11 +60,11 @@ class DeltaPatch(_SameTensors):
             return weight + self.strength * delta
         return weight + self.strength * (_dora(weight, delta, self.parts["dora"]) - weight)
 
-    def of_rows(self, start: int, stop: int) -> DeltaPatch | None:
-        """The change of some rows of the weight; None where it cannot be had from some parts."""
+    def of_rows(self, start: int, stop: int) -> list[WeightPatch] | None:
+        """The change of some rows of the weight; None for kinds that change it as a whole."""
         if not set(self.parts) <= {"up", "down", "alpha", "diff_b"}:
             return None
-        return replace(self, parts={**self.parts, "up": self.parts["up"][start:stop]})
+        return [replace(self, parts={**self.parts, "up": self.parts["up"][start:stop]})]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,18 @@ class PartPatch:
     def apply(self, weight: Tensor) -> Tensor:
         """The weight with these rows changed."""
         return self.part.put(weight, self.patch.apply(self.part.of(weight)))
+
+    def to(self, device: torch.device) -> PartPatch:
+        """The same change with its tensors on a device."""
+        return replace(self, patch=on_device(self.patch, device))
+
+    def of_rows(self, start: int, stop: int) -> list[WeightPatch] | None:
+        """The change of the rows if they are those that it changes, or if it changes others."""
+        ranges = self.part.rows or ()
+        if ranges == ((start, stop),):
+            return [self.patch]
+        is_elsewhere = all(stop <= first or last <= start for first, last in ranges)
+        return [] if ranges and is_elsewhere else None
 
 
 def _dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:

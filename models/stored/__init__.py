@@ -1,9 +1,10 @@
 """Weights that are kept in fewer bits than they are computed in; see README.md of models."""
 
-from models.stored.changed import WeightPatch
+from models.stored.changed import WeightPatch, on_device
 from models.stored.holding import AS_COMPUTED, Storage, merged
 from models.stored.tensor import StoredTensor, release, values_of
 
 __all__ = [
-    "AS_COMPUTED", "Storage", "StoredTensor", "WeightPatch", "merged", "release", "values_of",
+    "AS_COMPUTED", "Storage", "StoredTensor", "WeightPatch", "merged", "on_device",
+    "release", "values_of",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,12 +21,18 @@ class WeightPatch(Protocol):
 
 @runtime_checkable
 class _Movable(Protocol):
-    def to(self, device: torch.device) -> Any: ...
+    def to(self, device: torch.device) -> WeightPatch: ...
+
+
+def on_device(change: WeightPatch, device: torch.device) -> WeightPatch:
+    """The change with its tensors on a device, if it is of a kind that can be moved."""
+    return change.to(device) if isinstance(change, _Movable) else change
 
 
 @runtime_checkable
 class _OfRows(Protocol):
-    def of_rows(self, start: int, stop: int) -> Any | None: ...
+    def of_rows(self, start: int, stop: int) -> Sequence[WeightPatch] | None:
+        """The changes of some rows alone; None where they cannot be had so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +64,18 @@ class Changed(Encoded):
         start, stop = self.window
         return values[start:stop].to(dtype)
 
-    def rows(self, start: int, stop: int) -> Self:
+    def rows(self, start: int, stop: int) -> Encoded:
         """Changes of these rows only where they can be had, else all of them, and then the rows."""
         start, stop = start + self.window[0], stop + self.window[0]
         whole = self.whole.rows(start, stop)
-        changes = [
-            change.of_rows(start, stop) if isinstance(change, _OfRows) else None
-            for change in self.changes
-        ]
-        alone = tuple(change for change in changes if change is not None)
-        if whole is None or len(alone) != len(changes):
-            return replace(self, window=(start, stop))
-        return replace(self, raw=whole.raw, whole=whole, changes=alone, window=(0, stop - start))
+        alone: list[WeightPatch] = []
+        for change in self.changes:
+            found = change.of_rows(start, stop) if isinstance(change, _OfRows) else None
+            if found is None or whole is None:
+                return replace(self, window=(start, stop))
+            alone += found
+        assert whole is not None
+        return Changed.of(whole, alone)
 
     def picked(self, indices: Tensor) -> None:
         """Changes are made to whole weights."""
@@ -81,8 +87,8 @@ class Changed(Encoded):
         """The changes go along, if they can."""
         whole = self.whole.moved(move)
         device = whole.raw.device
-        changes = (c.to(device) if isinstance(c, _Movable) else c for c in self.changes)
-        return replace(self, raw=whole.raw, whole=whole, changes=tuple(changes))
+        changes = tuple(on_device(change, device) for change in self.changes)
+        return replace(self, raw=whole.raw, whole=whole, changes=changes)
 
     @property
     def nbytes(self) -> int:

@@ -29,7 +29,7 @@ class Encoded(ABC):
         """The values [shape], each rounded once to `dtype`; a tensor of their own."""
 
     @abstractmethod
-    def rows(self, start: int, stop: int) -> Self | None:
+    def rows(self, start: int, stop: int) -> Encoded | None:
         """The values [start:stop], or None where these cannot be told apart without decoding."""
 
     @abstractmethod
@@ -37,7 +37,7 @@ class Encoded(ABC):
         """The values [indices], for one dimension of indices, or None as above."""
 
     @abstractmethod
-    def joined(self, others: Sequence[Encoded]) -> Self | None:
+    def joined(self, others: Sequence[Encoded]) -> Encoded | None:
         """These values and others below them along the first dimension, or None as above."""
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Self:
@@ -110,12 +110,16 @@ class Scaled(Encoded):
         picked = Plain(self.raw).picked(indices)
         return replace(self, raw=picked.raw)
 
-    def joined(self, others: Sequence[Encoded]) -> Self | None:
-        """All rows, if the scale is the same."""
-        if any(not isinstance(o, Scaled) or o.scale != self.scale for o in others):
+    def joined(self, others: Sequence[Encoded]) -> Encoded | None:
+        """All rows; each has a scale of its own if the scales differ."""
+        parts = [part for part in (self, *others) if isinstance(part, Scaled)]
+        whole = Plain(self.raw).joined([Plain(part.raw) for part in parts[1:]])
+        if whole is None or len(parts) != 1 + len(others):
             return None
-        whole = Plain(self.raw).joined([Plain(other.raw) for other in others])
-        return None if whole is None else replace(self, raw=whole.raw)
+        if all(part.scale == self.scale for part in parts):
+            return replace(self, raw=whole.raw)
+        columns = [self.raw.new_full((len(p.raw), 1), p.scale, dtype=torch.float32) for p in parts]
+        return ScaledBlocks(whole.raw, torch.cat(columns), (1, self.raw[0].numel()))
 
 
 @dataclass(frozen=True, eq=False)
