@@ -10,7 +10,7 @@ from typing import Final
 
 from torch import Tensor
 
-from models.families import flux_transformer, mmdit
+from models.families import families
 from models.weights import Weights
 
 UNET_PREFIX: Final = "model.diffusion_model."
@@ -77,10 +77,10 @@ def with_original_names(weights: Weights) -> Weights:
         return replace(weights, tensors=_renamed(weights.tensors, unet_renamer(weights)))
     if "encoder.down_blocks.0.resnets.0.conv1.weight" in weights.tensors:
         return replace(weights, tensors=_vae(weights.tensors))
-    if all(name in weights.tensors for name in mmdit.DIFFUSERS_MARKS):
-        return mmdit.in_original_layout(weights)
-    if all(name in weights.tensors for name in flux_transformer.DIFFUSERS_MARKS):
-        return flux_transformer.in_original_layout(weights)
+    for family in families():
+        layout = family.diffusers
+        if layout is not None and all(name in weights.tensors for name in layout.marks):
+            return layout.to_original(weights)
     return weights
 
 

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from models.text.handle import TextHandle
 
 
+@dataclass(frozen=True)
+class DiffusersLayout:
+    """The names that a family's denoiser has in diffusers' own files."""
+
+    marks: tuple[str, ...]  # all of them are in such a file, and together in no other
+    to_original: Callable[[Weights], Weights]  # the same tensors by their original names
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One model family. A builder returns None when the file does not hold its part."""
@@ -34,6 +42,7 @@ class Family:
     schedule: Callable[[Weights], Schedule]  # noise levels and what the network predicts
     base_model: type[BaseModel]  # which inputs of the network a CONDITIONING stands for
     diffusion_model: type[Denoiser]  # how the network is called
+    diffusers: DiffusersLayout | None = None  # UNets need none: see diffusers_names
     computed: tuple[torch.dtype, ...] = COMPUTED  # what it bears to be computed in, best first
 
 

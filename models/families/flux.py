@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from models.families.family import Family
-from models.families.flux_transformer import MARK, build_transformer, transformer_of
+from models.families.family import DiffusersLayout, Family
+from models.families.flux_transformer import (
+    DIFFUSERS_MARKS,
+    MARK,
+    build_transformer,
+    in_original_layout,
+    transformer_of,
+)
 from models.families.ldm_vae import build_vae
 from models.memory import Policy
 from models.protocol.flux import FluxTransformer
@@ -51,5 +57,6 @@ FAMILY = Family(
     schedule=schedule,
     base_model=Flux,
     diffusion_model=FluxTransformer,
+    diffusers=DiffusersLayout(DIFFUSERS_MARKS, in_original_layout),
     computed=(torch.bfloat16, torch.float16, torch.float32),  # it was trained in bfloat16
 )

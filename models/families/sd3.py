@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from models.families.family import Family
+from models.families.family import DiffusersLayout, Family
 from models.families.ldm_vae import build_vae
-from models.families.mmdit import MARK, build_mmdit, mmdit_of
+from models.families.mmdit import (
+    DIFFUSERS_MARKS,
+    MARK,
+    build_mmdit,
+    in_original_layout,
+    mmdit_of,
+)
 from models.memory import Policy
 from models.protocol.latent_formats import SD3 as Latents
 from models.protocol.mmdit import SD3, MMDiT
@@ -29,4 +35,5 @@ FAMILY = Family(
     schedule=lambda weights: FlowSchedule(shift=3.0),
     base_model=SD3,
     diffusion_model=MMDiT,
+    diffusers=DiffusersLayout(DIFFUSERS_MARKS, in_original_layout),
 )
