@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
 
 from models.devices import HOME
 from models.errors import CheckpointUnreadable, UnsupportedLayout
@@ -14,7 +16,8 @@ from models.load import recognise, unet_of
 from models.lora import DeltaPatch
 from models.model_files import checkpoint_tensors, model_metadata
 from models.sampling.schedule import FlowSchedule, FluxSchedule
-from models.weights import Weights
+from models.weights import Weights, open_weights
+from tests.models.gguf_files import write_gguf
 from tests.models.tiny_flux import TinyFlux, inputs
 
 
@@ -91,6 +94,50 @@ def test_a_model_is_saved_under_the_names_of_its_authors() -> None:
     same = [key for key in saved if key != changed]
     assert all(torch.equal(saved[key], expected[key]) for key in same)
     assert "darkroom.config" not in model_metadata(handle)
+
+
+def in_8_bits(tensors: dict[str, Tensor], *, scaled: bool) -> dict[str, Tensor]:
+    """Matrices of blocks in float8, with their scales in the file or without."""
+    made = dict(tensors)
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and "blocks" in name:
+            scale = tensor.abs().max().float() / 448 if scaled else torch.tensor(1.0)
+            made[name] = (tensor.float() / scale).to(torch.float8_e4m3fn)
+            if scaled:
+                made[name.replace(".weight", ".scale_weight")] = scale
+    return made
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("plain", 0.1), ("scaled", 0.06), ("gguf", 0.03)])
+def test_a_network_in_few_bits_says_nearly_the_same(
+    kind: str, limit: float, tmp_path: Path
+) -> None:
+    model = TinyFlux()
+    handle = model.handle()
+    path = tmp_path / ("f.gguf" if kind == "gguf" else "f.safetensors")
+    if kind == "gguf":
+        write_gguf(path, model.tensors(), "Q8_0")
+    else:
+        save_file(in_8_bits(model.tensors(), scaled=kind == "scaled"), path)
+    other = unet_of(open_weights(path), handle.policy)
+    expected, actual = (m.model.diffusion_model(**inputs(model)) for m in (handle, other))
+    assert 0 < float((actual - expected).norm() / expected.norm()) < limit
+    patch = {"double_blocks.0.img_attn.qkv.weight": [DeltaPatch({"diff": torch.ones(192, 64)}, 1)]}
+    changed = other.with_patches(patch)
+    patched = changed.model.diffusion_model.run(**inputs(model), patches=changed.patches)
+    assert not torch.allclose(patched, actual, atol=1e-3)
+
+
+def test_weights_can_come_layer_by_layer() -> None:
+    model = TinyFlux()
+    handle, arguments = model.handle(), inputs(model)
+    network = handle.model.diffusion_model
+    expected = network(**arguments)
+    handle.network.stream(HOME, 0)
+    with torch.no_grad():
+        actual = network.call(handle.network.module, **arguments)
+    assert handle.network.is_streaming
+    assert torch.equal(actual, expected)
 
 
 def test_heads_that_do_not_fit_are_reported() -> None:
