@@ -34,12 +34,14 @@ def average(
 ) -> Conditioning:
     """``weight to + (1 - weight) other``, contexts and pooled outputs, with the options of `to`.
 
-    The other context is cut, or padded with zeros, to the length of each entry of `to`.
+    The other context is cut, or padded with zeros, to the length of each entry of `to`. Raises
+    InvalidInput for prompts that were encoded for different models.
     """
     [context, options] = _only(other)
     other_pooled = options.get("pooled_output")
     mixed: Conditioning = []
     for target, known in to:
+        _check_widths(target, context)
         length = target.shape[1]
         fitted = functional.pad(context[:, :length], (0, 0, 0, max(length - context.shape[1], 0)))
         changed = dict(known)
@@ -53,9 +55,24 @@ def average(
 
 
 def concatenate(to: Sequence[Sequence[Any]], other: Sequence[Sequence[Any]]) -> Conditioning:
-    """Each entry of `to` with the other context after its own, along the token axis."""
+    """Each entry of `to` with the other context after its own, along the token axis.
+
+    Raises InvalidInput for prompts that were encoded for different models.
+    """
     [context, _] = _only(other)
-    return [[torch.cat([target, context], dim=1), dict(known)] for target, known in to]
+    joined: Conditioning = []
+    for target, known in to:
+        _check_widths(target, context)
+        joined.append([torch.cat([target, context], dim=1), dict(known)])
+    return joined
+
+
+def _check_widths(target: Tensor, other: Tensor) -> None:
+    if target.shape[-1] != other.shape[-1]:
+        raise InvalidInput(
+            f"prompts of {target.shape[-1]} and {other.shape[-1]} channels cannot be mixed: encode "
+            "both with the text encoder of the model"
+        )
 
 
 def _only(conditioning: Sequence[Sequence[Any]]) -> Sequence[Any]:

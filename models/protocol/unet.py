@@ -28,6 +28,7 @@ class UNetModel(Denoiser):
         self.in_channels = int(config.in_channels)
         self.out_channels = int(config.out_channels)
         self.model_channels = int(config.block_out_channels[0])
+        self.context_channels = int(config.cross_attention_dim)
         self.label_channels = config.projection_class_embeddings_input_dim
         self.num_classes = None if self.label_channels is None else "sequential"
 
@@ -46,6 +47,11 @@ class UNetModel(Denoiser):
         """[B, C, h, w] of x [B, C, h, w], with context [B, T, D]."""
         if context is None:
             raise InvalidInput("the UNet was called without a prompt")
+        if context.shape[-1] != self.context_channels:
+            raise InvalidInput(
+                f"the prompt has {context.shape[-1]} channels and this model takes "
+                f"{self.context_channels}: encode it with the text encoder that goes with the model"
+            )
         if (y is None) != (self.label_channels is None):
             takes = "a" if y is None else "no"
             raise InvalidInput(f"this UNet takes {takes} class vector")
@@ -70,7 +76,7 @@ class UNetModel(Denoiser):
             "in_channels": self.in_channels,
             "out_channels": self.out_channels,
             "model_channels": self.model_channels,
-            "context_dim": int(config.cross_attention_dim),
+            "context_dim": self.context_channels,
             "adm_in_channels": self.label_channels,
             "use_linear_in_transformer": bool(config.use_linear_projection),
             "use_spatial_transformer": True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -40,6 +42,13 @@ def test_an_average_takes_a_pooled_output_that_only_one_has() -> None:
     assert torch.equal(first["pooled_output"], pooled)
     assert torch.equal(second["pooled_output"], pooled)
     assert "pooled_output" not in neither
+
+
+@pytest.mark.parametrize("mix", [concatenate, lambda to, other: average(to, other, 0.5)])
+def test_prompts_for_different_models_are_not_mixed(mix: Callable[..., Any]) -> None:
+    wide = [[torch.ones(1, 2, 7), {}]]
+    with pytest.raises(InvalidInput, match="3 and 7 channels"):
+        mix([entry(1.0)], wide)
 
 
 def test_contexts_join_along_the_tokens() -> None:

@@ -98,3 +98,10 @@ def test_an_area_of_a_film_is_refused_for_pictures(
     for model in (tiny.model, hooked(tiny.model)):
         with pytest.raises(InvalidInput, match="3 dimensions"):
             run(model, positive=prompt(1, area=area))
+
+
+def test_a_prompt_for_another_model_is_refused(tiny: Checkpoint) -> None:
+    wide = [[torch.ones(1, 77, 20), {}]]
+    for model in (tiny.model, hooked(tiny.model)):
+        with pytest.raises(InvalidInput, match="20 channels and this model takes 16"):
+            run(model, positive=wide, negative=wide)
