@@ -12,6 +12,7 @@ from nodes.loading import LoadImage
 from nodes.saved_files import save_target, temp_prefix
 from nodes.saved_images import save_images
 from nodes.schema import SchemaNode
+from nodes.shapes import File3D
 from nodes.video_files import VideoFromFile
 
 _3D: Final = "comfy_extras.nodes_load_3d"
@@ -56,8 +57,16 @@ class Load3D(SchemaNode):
         width=_SIDE,
         height=_SIDE,
     )
-    RETURN_TYPES = ("IMAGE", "MASK", "STRING", "IMAGE", "LOAD3D_CAMERA", "VIDEO")
-    RETURN_NAMES = ("image", "mask", "mesh_path", "normal", "camera_info", "recording_video")
+    RETURN_TYPES = ("IMAGE", "MASK", "STRING", "IMAGE", "LOAD3D_CAMERA", "VIDEO", "FILE_3D")
+    RETURN_NAMES = (
+        "image",
+        "mask",
+        "mesh_path",
+        "normal",
+        "camera_info",
+        "recording_video",
+        "model_3d",
+    )
 
     def run(
         self, model_file: str, image: Mapping[str, Any], width: int, height: int
@@ -69,7 +78,8 @@ class Load3D(SchemaNode):
         video = None
         if recording:
             video = VideoFromFile(self.context.folders.annotated_path(recording))
-        return picture, mask, model_file, normal, image.get("camera_info"), video
+        model = File3D(self.context.folders.annotated_path(model_file))
+        return picture, mask, model_file, normal, image.get("camera_info"), video, model
 
 
 class Preview3D(SchemaNode):

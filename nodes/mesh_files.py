@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 import numpy as np
 from torch import Tensor
@@ -25,7 +25,7 @@ _VERTICES: Final = 34962  # what a piece of the binary part is for
 _INDICES: Final = 34963
 
 
-def write_glb(vertices: Tensor, faces: Tensor, path: Path, metadata: Metadata) -> None:
+def write_glb(vertices: Tensor, faces: Tensor, file: BinaryIO, metadata: Metadata) -> None:
     """A surface: vertices [N, 3], faces [M, 3] that name vertices; metadata becomes `extras`."""
     points = vertices.detach().cpu().float().contiguous().numpy()
     corners = faces.detach().cpu().numpy().astype("<u4")
@@ -67,10 +67,9 @@ def write_glb(vertices: Tensor, faces: Tensor, path: Path, metadata: Metadata) -
     text += b" " * (-len(text) % 4)
     binary = b"".join(pieces)
     total = 12 + 8 + len(text) + 8 + len(binary)
-    with path.open("wb") as file:
-        file.write(struct.pack("<III", _MAGIC, 2, total))
-        file.write(struct.pack("<II", len(text), _JSON) + text)
-        file.write(struct.pack("<II", len(binary), _BINARY) + binary)
+    file.write(struct.pack("<III", _MAGIC, 2, total))
+    file.write(struct.pack("<II", len(text), _JSON) + text)
+    file.write(struct.pack("<II", len(binary), _BINARY) + binary)
 
 
 def _bounds(values: np.ndarray[Any, np.dtype[np.float32]]) -> list[float]:
@@ -105,4 +104,8 @@ class SaveGLB(SchemaNode):
 
 
 def _writer(vertices: Tensor, faces: Tensor, metadata: Metadata) -> Write:
-    return lambda path: write_glb(vertices, faces, path, metadata)
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            write_glb(vertices, faces, file, metadata)
+
+    return write

@@ -89,6 +89,8 @@ _MODULES: Final = (
     "front_end_files",
     "audio_latents",
     "mesh_files",
+    "meshes",
+    "model_views",
     "placeholders",
     "custom_sampling.runs",
     "custom_sampling.samplers",

@@ -14,6 +14,7 @@ from typing import Any, Final
 ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "CustomCombo": {"INDEX": "INT"},
     "GetVideoComponents": {"bit_depth": "COMBO", "color_space": "COMBO"},
+    "Load3D": {"model_3d": "FILE_3D"},
     "MaskPreview": {"mask": "MASK"},
     "PreviewAny": {"STRING": "STRING"},
     "PreviewAudio": {"audio": "AUDIO"},
@@ -219,6 +220,35 @@ CLASSES: Final[Mapping[str, str]] = {
         "h: {auto/8-bit YUV420}; input_color_space: {sRGB}; crf: INT=18(1..63); save_mode"
         ": dyn{still images/animated[fps: FLOAT=6.0(0.01..1000.0 step 0.01)]}]}) -> image"
         "s: IMAGE"
+    ),
+    "GetMeshInfo": "(mesh: MESH) -> mesh: MESH, info: STRING",
+    "MeshToFile3D": "(mesh: MESH) -> model_3d: FILE_3D_GLB",
+    "CreateCameraInfo": (
+        "(mode: dyn{orbit[yaw: FLOAT=35.0(-360.0..360.0); pitch: FLOAT=30.0(-89.0..89.0); "
+        "distance: FLOAT=4.0(0.01..1000.0)]/look_at[position_x: FLOAT=4.0(-1000.0..1000.0); "
+        "position_y: FLOAT=4.0(-1000.0..1000.0); position_z: FLOAT=4.0(-1000.0..1000.0)]/"
+        "quaternion[position_x: FLOAT=4.0(-1000.0..1000.0); "
+        "position_y: FLOAT=4.0(-1000.0..1000.0); position_z: FLOAT=4.0(-1000.0..1000.0); "
+        "quat_x: FLOAT=0.0(-1.0..1.0); quat_y: FLOAT=0.0(-1.0..1.0); "
+        "quat_z: FLOAT=0.0(-1.0..1.0); quat_w: FLOAT=1.0(-1.0..1.0)]}; "
+        "target_x?: FLOAT=0.0(-1000.0..1000.0); target_y?: FLOAT=0.0(-1000.0..1000.0); "
+        "target_z?: FLOAT=0.0(-1000.0..1000.0); roll?: FLOAT=0.0(-180.0..180.0); "
+        "fov?: FLOAT=35.0(1.0..120.0); zoom?: FLOAT=1.0(0.01..100.0); "
+        "camera_type?: {perspective/orthographic}=perspective) -> camera_info: LOAD3D_CAMERA"
+    ),
+    "Save3DAdvanced": (
+        "output_node (model_3d: FILE_3D_GLB,FILE_3D_GLTF,FILE_3D_FBX,FILE_3D_OBJ,FILE_3D_STL,"
+        "FILE_3D_USDZ,FILE_3D; filename_prefix: STRING=3d/ComfyUI; viewport_state: LOAD_3D; "
+        "width: INT=1024(1..4096); height: INT=1024(1..4096); model_3d_info?: LOAD3D_MODEL_INFO; "
+        "camera_info?: LOAD3D_CAMERA) -> model_3d: FILE_3D, model_3d_info: LOAD3D_MODEL_INFO, "
+        "camera_info: LOAD3D_CAMERA, width: INT, height: INT"
+    ),
+    "Preview3DAdvanced": (
+        "output_node (model_3d: FILE_3D_GLB,FILE_3D_GLTF,FILE_3D_FBX,FILE_3D_OBJ,FILE_3D_STL,"
+        "FILE_3D_USDZ,FILE_3D; viewport_state: LOAD_3D; width: INT=1024(1..4096); "
+        "height: INT=1024(1..4096); model_3d_info?: LOAD3D_MODEL_INFO; "
+        "camera_info?: LOAD3D_CAMERA) -> model_3d: FILE_3D, model_3d_info: LOAD3D_MODEL_INFO, "
+        "camera_info: LOAD3D_CAMERA, width: INT, height: INT"
     ),
     "MarigoldV2PostProcess": "(image: IMAGE; prediction: {depth/normals/albedo}) -> IMAGE",
     "SeedVR2PostProcessing": (

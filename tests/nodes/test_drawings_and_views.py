@@ -79,9 +79,10 @@ def test_a_model_comes_with_the_views_that_the_front_end_made(tmp_path: Path) ->
             "normal": "c.png [temp]",
         }
         views |= {"camera_info": {"zoom": 1}, "recording": ""}
-        image, mask, path, normal, camera, video = Load3D().run("3d/x.glb", views, 6, 4)
+        image, mask, path, normal, camera, video, model = Load3D().run("3d/x.glb", views, 6, 4)
     assert (image.min(), mask.min(), normal.max()) == (1, 1, pytest.approx(0.2))
     assert (path, camera, video) == ("3d/x.glb", {"zoom": 1}, None)
+    assert (model.source, model.format) == (tmp_path / "input" / "3d" / "x.glb", "glb")
 
 
 def test_a_model_is_shown_before_a_background(tmp_path: Path) -> None:

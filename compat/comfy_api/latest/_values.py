@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from torch import Tensor
 
+from nodes import shapes
 from nodes.video_files import (
     VideoCodec,
     VideoComponents,
@@ -15,6 +16,10 @@ from nodes.video_files import (
     VideoFromList,
     VideoInput,
 )
+
+MESH = shapes.Mesh
+VOXEL = shapes.Voxel
+File3D = shapes.File3D
 
 ImageInput: TypeAlias = Tensor
 MaskInput: TypeAlias = Tensor
@@ -28,36 +33,11 @@ class AudioInput(TypedDict):
     sample_rate: int
 
 
-class MESH:
-    """A surface of triangles: vertices [B, N, 3], faces [B, M, 3]."""
-
-    def __init__(self, vertices: Tensor, faces: Tensor, **more: Any) -> None:
-        self.vertices = vertices
-        self.faces = faces
-        self.__dict__.update(more)
-
-
-class VOXEL:
-    """A grid of densities."""
-
-    def __init__(self, data: Tensor, **more: Any) -> None:
-        self.data = data
-        self.__dict__.update(more)
-
-
 class SPLAT:
     """Gaussians in space: a tensor for each property."""
 
     def __init__(self, **properties: Any) -> None:
         self.__dict__.update(properties)
-
-
-class File3D:
-    """A model file, by path or in memory."""
-
-    def __init__(self, source: Any, file_format: str = "") -> None:
-        self.source = source
-        self.format = file_format or str(source).rpartition(".")[2].lower()
 
 
 class Input:

@@ -1,0 +1,99 @@
+"""Nodes that make surfaces of grids, and tell of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import torch
+from torch import Tensor
+
+from models.errors import InvalidInput
+from nodes.base import inputs
+from nodes.mesh_files import write_glb
+from nodes.schema import SchemaNode
+from nodes.shapes import File3D, Mesh, Voxel
+from nodes.tensors.surfaces import Surface, blocks, surface_net
+
+_HUNYUAN: Final = "comfy_extras.nodes_hunyuan3d"
+_THRESHOLD: Final = ("FLOAT", {"default": 0.6, "min": -1.0, "max": 1.0, "step": 0.01})
+_ALGORITHMS: Final[Mapping[str, Callable[[Tensor, float], Surface]]] = {
+    "surface net": surface_net,
+    "basic": blocks,
+}
+
+
+class VoxelToMesh(SchemaNode):
+    """Makes the surface of a grid of densities."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = _HUNYUAN
+    CATEGORY = "3d"
+    REQUIRED = inputs(voxel=("VOXEL", {}), algorithm=(list(_ALGORITHMS),), threshold=_THRESHOLD)
+    RETURN_TYPES = ("MESH",)
+
+    def run(self, voxel: Voxel, algorithm: str, threshold: float) -> tuple[Mesh]:
+        """Smooth, or the sides of cubes. Raises InvalidInput where no density is above it."""
+        surfaces = [_ALGORITHMS[algorithm](grid, threshold) for grid in voxel.data]
+        if any(not len(vertices) for vertices, _ in surfaces):
+            raise InvalidInput(
+                f"nothing of the grid is denser than {threshold:g}: there is no surface"
+            )
+        return (Mesh(_batch([v for v, _ in surfaces]), _batch([f for _, f in surfaces])),)
+
+
+class VoxelToMeshBasic(SchemaNode):
+    """Makes a surface of cubes of a grid of densities."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = _HUNYUAN
+    CATEGORY = "3d"
+    REQUIRED = inputs(voxel=("VOXEL", {}), threshold=_THRESHOLD)
+    RETURN_TYPES = ("MESH",)
+
+    def run(self, voxel: Voxel, threshold: float) -> tuple[Mesh]:
+        """As VoxelToMesh."""
+        return VoxelToMesh().run(voxel, "basic", threshold)
+
+
+def _batch(parts: Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """One tensor of parts of one size, else a list."""
+    return torch.stack(list(parts)) if len({part.shape for part in parts}) == 1 else list(parts)
+
+
+class GetMeshInfo(SchemaNode):
+    """Tells how large surfaces are."""
+
+    DISPLAY_NAME = "Get Mesh Info"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_mesh_postprocess"
+    CATEGORY = "3d"
+    REQUIRED = inputs(mesh=("MESH",))
+    RETURN_TYPES = ("MESH", "STRING")
+    RETURN_NAMES = ("mesh", "info")
+
+    def run(self, mesh: Any) -> dict[str, Any]:
+        """A line for each surface, and one for what else the mesh has."""
+        pairs = zip(mesh.vertices, mesh.faces, strict=True)
+        lines = [f"{len(points):,} vertices, {len(faces):,} faces" for points, faces in pairs]
+        known = {"vertices", "faces"}
+        more = sorted(k for k, v in vars(mesh).items() if k not in known and v is not None)
+        if more:
+            lines.append(f"with {', '.join(more)}")
+        text = "\n".join(lines)
+        return {"ui": {"text": (text,)}, "result": (mesh, text)}
+
+
+class MeshToFile3D(SchemaNode):
+    """Makes a model file of a surface."""
+
+    DISPLAY_NAME = "Mesh to File 3D"
+    CATEGORY = "3d"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_mesh"
+    REQUIRED = inputs(mesh=("MESH",))
+    RETURN_TYPES = ("FILE_3D_GLB",)
+    RETURN_NAMES = ("model_3d",)
+
+    def run(self, mesh: Any) -> tuple[File3D]:
+        """Binary glTF of the first surface of the batch: vertices and faces."""
+        file = io.BytesIO()
+        write_glb(mesh.vertices[0], mesh.faces[0], file, {})
+        return (File3D(file.getvalue(), "glb"),)
