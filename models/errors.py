@@ -9,11 +9,13 @@ ModelError
 │   ├── PartMissing               a part that was asked for (VAE, text encoder) is not in the file
 │   └── PackageMissing            an optional package reads such files, and is not installed
 ├── VocabularyMissing             the CLIP vocabulary is not installed
+├── TokenizerMissing              no file of a tokenizer was found
 └── InvalidInput                  a tensor or option that the model cannot take
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -97,6 +99,18 @@ class VocabularyMissing(ModelError):
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class TokenizerMissing(ModelError):
+    """No file of the T5 tokenizer was found, nor could it be fetched."""
+
+    def __init__(self, folders: Sequence[Path], files: Sequence[str]) -> None:
+        where = str(folders[0]) if folders else "models/tokenizers/t5xxl"
+        super().__init__(
+            f"the T5 tokenizer is missing: put {' or '.join(files)} of T5 v1.1 (any size) "
+            f"into the folder '{where}'"
+        )
+        self.folders = list(folders)
 
 
 class InvalidInput(ModelError):

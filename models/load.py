@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,8 @@ from models.handle import ModelHandle
 from models.memory import Policy
 from models.network import Network, Storage
 from models.previews import LatentColours
-from models.text.combinations import SD1, TextFolders, text_of_checkpoint, text_of_parts
+from models.text.combinations import TextFolders
+from models.text.files import text_of_type
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights, open_weights
@@ -229,13 +230,16 @@ def _model_handle(
     return handle
 
 
-def text_of(weights: Weights, policy: Policy, folders: TextFolders = _NO_FOLDERS) -> TextHandle:
-    """The CLIP-L text encoder of an opened file, whatever it is prefixed with."""
-    text = text_of_checkpoint(SD1, weights, policy, folders)
-    text = text or text_of_parts(SD1, {"l": weights}, policy, folders)
-    if text is None:
-        raise PartMissing(weights.path, "CLIP-L text encoder")
-    return text
+def load_text(
+    kind: str, paths: Sequence[Path], policy: Policy, folders: TextFolders = _NO_FOLDERS
+) -> TextHandle:
+    """The text encoders of files, in any order, for a kind of model (models.text.files)."""
+    loaded = policy.library.fetch(
+        ("text encoders", kind, policy, folders),
+        tuple(paths),
+        lambda: text_of_type(kind, [open_weights(path) for path in paths], policy, folders),
+    )
+    return loaded.clone()
 
 
 def load_vae(path: Path, policy: Policy) -> VaeHandle:

@@ -19,8 +19,8 @@ from models.families.diffusers_names import (
 from models.handle import ModelHandle
 from models.sampling.prediction import Epsilon, Velocity
 from models.sampling.schedule import DiscreteSchedule
-from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
+from models.text.saving import stated_parts, text_tensors
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights
 
@@ -29,7 +29,6 @@ _PREDICT_KEYS: Final[Mapping[type, str]] = {Epsilon: "epsilon", Velocity: "v"}
 # What a file without further words is taken for; see models/README.md.
 _USUAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "vae": {"norm_num_groups": 32},
-    "text_encoder": {"num_attention_heads": 12, "hidden_act": "quick_gelu"},
 }
 
 
@@ -38,15 +37,6 @@ def unet_tensors(model: ModelHandle) -> dict[str, Tensor]:
     network = model.network
     return {
         network.original(name): network.merged(name, model.patches.get(name, ()))
-        for name in network.names()
-    }
-
-
-def text_tensors(encoder: TextEncoder) -> dict[str, Tensor]:
-    """The weights of a text encoder with its patches, as files of its own name them."""
-    network = encoder.network
-    return {
-        encoder.outer_name(name): network.merged(name, encoder.patches.get(name, ()))
         for name in network.names()
     }
 
@@ -65,9 +55,7 @@ def checkpoint_tensors(
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet_tensors(model).items()}
     tensors |= model.latent_format.marks() | model.model.marks()
     if text is not None:
-        for key, encoder in text.encoders.items():
-            prefix = text.combination.uses[key].prefixes[0]
-            tensors |= {prefix + name: tensor for name, tensor in text_tensors(encoder).items()}
+        tensors |= text_tensors(text)
     if vae is not None:
         tensors |= {VAE_PREFIX + name: tensor for name, tensor in vae_tensors(vae).items()}
     return tensors
@@ -93,12 +81,6 @@ def model_metadata(
         found["unet"] = unet
     if vae is not None:
         found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
-    if text is not None:
-        config = next(iter(text.encoders.values())).network.module.config
-        found["text_encoder"] = {
-            "num_attention_heads": config.num_attention_heads,
-            "hidden_act": config.hidden_act,
-        }
     unusual = {
         part: {
             name: value for name, value in said.items() if value != _USUAL.get(part, {}).get(name)
@@ -106,6 +88,8 @@ def model_metadata(
         for part, said in found.items()
     }
     unusual = {part: said for part, said in unusual.items() if said}
+    if text is not None:
+        unusual |= stated_parts(text)
     if unusual:
         metadata[CONFIG_KEY] = json.dumps(unusual)
     return metadata
@@ -115,8 +99,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """A safetensors file; tensors that share memory or lie otherwise are copied first."""
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        if not tensor.is_contiguous() or tensor.device.type != "cpu"
+        if not _is_by_itself(tensor)
         else tensor
         for name, tensor in tensors.items()
     }
     save_file(plain, path, dict(metadata))
+
+
+def _is_by_itself(tensor: Tensor) -> bool:
+    is_whole = tensor.untyped_storage().nbytes() == tensor.nbytes
+    return is_whole and tensor.is_contiguous() and tensor.device.type == "cpu"

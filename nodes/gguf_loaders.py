@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from models.handle import ModelHandle
 from nodes.base import FileOptions, Node, inputs
-from nodes.part_loaders import CLIPLoader, UNETLoader
+from nodes.part_loaders import UNETLoader
+from nodes.text_loaders import CLIPLoader
 
 _CATEGORY = "bootleg"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -13,13 +14,14 @@ from models.lora.extract import extracted
 from models.model_files import (
     checkpoint_tensors,
     model_metadata,
-    text_tensors,
     vae_tensors,
     write_tensors,
 )
 from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
+from models.text.saving import encoder_tensors, stated
 from models.vae import VaeHandle
+from models.weights import CONFIG_KEY
 from nodes.base import Node, inputs
 from nodes.saved_files import save_files, target_for
 from nodes.saved_images import as_text, metadata_of
@@ -115,10 +117,11 @@ class CLIPSave(_Saver):
         extra_pnginfo: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Each encoder gets a file that is named after it."""
-        said = model_metadata(text=clip)
         for encoder in clip.encoders.values():
-            tensors = text_tensors(encoder)
-            self.save(f"{filename_prefix}_{encoder.name}", tensors, said, prompt, extra_pnginfo)
+            said = stated(encoder)
+            metadata = {CONFIG_KEY: json.dumps({"text_encoder": said})} if said else {}
+            target = f"{filename_prefix}_{encoder.name}"
+            self.save(target, encoder_tensors(encoder), metadata, prompt, extra_pnginfo)
         return {}
 
 

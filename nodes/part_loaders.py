@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from models.errors import InvalidInput
 from models.handle import ModelHandle
 from models.hypernetwork import load_hypernetwork
 from models.load import (
@@ -16,7 +14,6 @@ from models.load import (
     load_configured_checkpoint,
     load_diffusers_folder,
     load_unet,
-    text_of,
 )
 from models.style import StyleModel, load_style_model
 from models.text.handle import TextHandle
@@ -33,11 +30,6 @@ _WEIGHT_DTYPES: Final[dict[str, torch.dtype | None]] = {
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
-_TEXT_TYPES: Final = [
-    "stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart",
-    "cosmos", "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image",
-    "hunyuan_image", "flux2", "ovis",
-]  # fmt: skip
 
 
 class UNETLoader(Node):
@@ -55,26 +47,6 @@ class UNETLoader(Node):
         path = self.context.folders.full_path("diffusion_models", unet_name)
         storage = _WEIGHT_DTYPES.get(weight_dtype)
         return (load_unet(path, self.context.policy, storage),)
-
-
-class CLIPLoader(Node):
-    """Loads a text encoder from a file of its own."""
-
-    DISPLAY_NAME = "Load CLIP"
-    CATEGORY = "advanced/loaders"
-    REQUIRED = inputs(clip_name=(FileOptions("text_encoders"),), type=(_TEXT_TYPES,))
-    OPTIONAL = inputs(device=(["default", "cpu"], {"advanced": True}))
-    RETURN_TYPES = ("CLIP",)
-
-    def run(self, clip_name: str, type: str, device: str = "default") -> tuple[TextHandle]:
-        """`cpu` has it compute there, whatever the device is."""
-        folders, policy = self.context.folders, self.context.policy
-        if type != "stable_diffusion":
-            raise InvalidInput(f"text encoders of the type '{type}' are not supported yet")
-        if device == "cpu":
-            policy = replace(policy, text_device=torch.device("cpu"), text_dtype=torch.float32)
-        weights = open_weights(folders.full_path("text_encoders", clip_name))
-        return (text_of(weights, policy, text_folders(folders)),)
 
 
 class CheckpointLoader(Node):

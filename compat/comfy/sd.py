@@ -16,10 +16,11 @@ from torch import Tensor
 from models.gligen import Gligen
 from models.gligen import load_gligen as _load_gligen
 from models.handle import ModelHandle
-from models.load import checkpoint_of, load_checkpoint, text_of, unet_of, vae_of
+from models.load import checkpoint_of, load_checkpoint, unet_of, vae_of
 from models.lora import Lora, apply_lora, group_tensors
 from models.style import StyleModel as StyleModel
 from models.style import load_style_model as _load_style_model
+from models.text.files import KINDS, text_of_type
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
 from models.weights import Weights, open_weights
@@ -166,10 +167,9 @@ def load_clip(
     clip_type: CLIPType = CLIPType.STABLE_DIFFUSION,
     model_options: dict[str, Any] | None = None,
 ) -> TextHandle:
-    """The text encoder of a file."""
-    return load_text_encoder_state_dicts(
-        [open_weights(Path(path)).tensors for path in ckpt_paths], embedding_directory, clip_type
-    )
+    """The text encoders of files."""
+    files = [open_weights(Path(path)) for path in ckpt_paths]
+    return _text_of(files, embedding_directory, clip_type)
 
 
 def load_text_encoder_state_dicts(
@@ -178,10 +178,16 @@ def load_text_encoder_state_dicts(
     clip_type: CLIPType = CLIPType.STABLE_DIFFUSION,
     model_options: dict[str, Any] | None = None,
 ) -> TextHandle:
-    """The text encoder of a file's tensors."""
-    if len(state_dicts) != 1 or clip_type is not CLIPType.STABLE_DIFFUSION:
+    """The text encoders of files' tensors."""
+    files = [_in_memory(tensors) for tensors in state_dicts]
+    return _text_of(files, embedding_directory, clip_type)
+
+
+def _text_of(files: list[Weights], embedding_directory: Any, clip_type: CLIPType) -> TextHandle:
+    kind = clip_type.name.lower()
+    if kind not in KINDS:
         raise NotYetSupported("comfy.sd.load_clip", f"text encoders of {clip_type.name}")
-    return text_of(_in_memory(state_dicts[0]), policy(), folders_of(embedding_directory))
+    return text_of_type(kind, files, policy(), folders_of(embedding_directory))
 
 
 def load_lora_for_models(

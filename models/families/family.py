@@ -44,8 +44,3 @@ class Family:
     diffusion_model: type[Denoiser]  # how the network is called
     diffusers: DiffusersLayout | None = None  # UNets need none: see diffusers_names
     computed: tuple[torch.dtype, ...] = COMPUTED  # what it bears to be computed in, best first
-
-
-def no_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
-    """None, for checkpoints whose text encoders come from files of their own."""
-    return None

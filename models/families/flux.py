@@ -13,14 +13,12 @@ from models.families.flux_transformer import (
     transformer_of,
 )
 from models.families.ldm_vae import build_vae
-from models.memory import Policy
 from models.protocol.flux import FluxTransformer
 from models.protocol.flux_model import Flux
 from models.protocol.latent_formats import Flux as FluxLatents
 from models.protocol.latent_formats import LatentFormat
 from models.sampling.schedule import FlowSchedule, FluxSchedule, Schedule
-from models.text.combinations import TextFolders
-from models.text.handle import TextHandle
+from models.text.combinations import flux_text
 from models.weights import Weights
 
 
@@ -28,11 +26,6 @@ def recognise(weights: Weights) -> bool:
     """Double blocks, and a pooled prompt that modulates them."""
     flux = transformer_of(weights).tensors
     return MARK in flux and "vector_in.in_layer.weight" in flux and "img_in.weight" in flux
-
-
-def build_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
-    """None yet."""
-    return None
 
 
 def latent_format(weights: Weights) -> LatentFormat:
@@ -51,7 +44,7 @@ FAMILY = Family(
     name="flux",
     recognise=recognise,
     build_denoiser=build_transformer,
-    build_text=build_text,
+    build_text=flux_text,
     build_vae=build_vae,
     latent_format=latent_format,
     schedule=schedule,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from models.families.family import Family, no_text
+from models.families.family import Family
 from models.families.ldm_unet import LABEL, build_unet, has_linear_projections, unet_part
 from models.families.ldm_vae import build_vae
 from models.families.predictions import discrete_schedule
@@ -13,6 +13,7 @@ from models.protocol.latent_formats import SD15, LatentFormat
 from models.protocol.unet import UNetModel
 from models.sampling.prediction import EPSILON, VELOCITY, Prediction
 from models.sampling.schedule import Schedule
+from models.text.combinations import sd2_text
 from models.weights import Weights
 
 # Files say nothing of it, but the networks for v have large biases here: their standard deviation
@@ -50,7 +51,7 @@ FAMILY = Family(
     name="sd2",
     recognise=recognise,
     build_denoiser=build_unet,
-    build_text=no_text,
+    build_text=sd2_text,
     build_vae=build_vae,
     latent_format=latent_format,
     schedule=schedule,

@@ -11,25 +11,16 @@ from models.families.mmdit import (
     in_original_layout,
     mmdit_of,
 )
-from models.memory import Policy
 from models.protocol.latent_formats import SD3 as Latents
 from models.protocol.mmdit import SD3, MMDiT
 from models.sampling.schedule import FlowSchedule
-from models.text.combinations import TextFolders
-from models.text.handle import TextHandle
-from models.weights import Weights
-
-
-def build_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
-    """None: its text encoders come from files of their own."""
-    return None
-
+from models.text.combinations import sd3_text
 
 FAMILY = Family(
     name="sd3",
     recognise=lambda weights: MARK in mmdit_of(weights).tensors,
     build_denoiser=build_mmdit,
-    build_text=build_text,
+    build_text=sd3_text,
     build_vae=build_vae,
     latent_format=lambda weights: Latents(),
     schedule=lambda weights: FlowSchedule(shift=3.0),

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from models.families.family import Family, no_text
+from models.families.family import Family
 from models.families.ldm_unet import LABEL, build_unet, has_linear_projections, unet_part
 from models.families.ldm_vae import build_vae
 from models.families.predictions import discrete_schedule
@@ -22,6 +22,7 @@ from models.protocol.unet import UNetModel
 from models.sampling.continuous import EdmSchedule
 from models.sampling.prediction import Preconditioned
 from models.sampling.schedule import Schedule
+from models.text.combinations import sdxl_text
 from models.weights import Weights
 
 _EDM_LEVELS: Final = (0.002, 80.0)  # Karras et al. 2022, table 1
@@ -74,7 +75,7 @@ FAMILY = Family(
     name="sdxl",
     recognise=recognise,
     build_denoiser=build_unet,
-    build_text=no_text,
+    build_text=sdxl_text,
     build_vae=build_vae,
     latent_format=latent_format,
     schedule=schedule,

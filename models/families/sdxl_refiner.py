@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.families import sdxl
-from models.families.family import no_text
 from models.protocol.class_vectors import SDXLRefiner
+from models.text.combinations import sdxl_refiner_text
 from models.weights import Weights
 
 
@@ -19,6 +19,6 @@ FAMILY = replace(
     sdxl.FAMILY,
     name="sdxl_refiner",
     recognise=recognise,
-    build_text=no_text,
+    build_text=sdxl_refiner_text,
     base_model=SDXLRefiner,
 )

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import InvalidInput
-from models.text.casting import call_in
 from models.text.chunks import Token
 from models.text.encoder import TextEncoder
 
@@ -29,7 +28,6 @@ class ClipEncoder(TextEncoder):
         rows: Sequence[Sequence[Token]],
         layer: int | None,
         is_projected: bool,
-        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor | None]:
         """See `encode_clip`."""
         chunk_format = self.tokenizer.chunk_format
@@ -41,7 +39,6 @@ class ClipEncoder(TextEncoder):
             layer=self.layer if layer is None else layer,
             is_normalised=self.is_normalised,
             is_projected=self.is_projected and is_projected,
-            dtype=dtype,
         )
 
     def outer_name(self, name: str) -> str:
@@ -59,9 +56,8 @@ def encode_clip(
     layer: int = -1,
     is_normalised: bool = True,
     is_projected: bool = False,
-    dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(hidden [R, T, D], pooled [R, P]) of rows of T tokens, computed in `dtype`, else the model's.
+    """(hidden [R, T, D], pooled [R, P]) of rows of T tokens.
 
     hidden is the output of the `layer`-th transformer layer from the end (-1: the last), after the
     final norm if that is wanted; pooled is the normalised last layer's at the first end token,
@@ -75,22 +71,21 @@ def encode_clip(
         raise InvalidInput(f"the text encoder has {len(layers)} layers, there is no {layer}")
     table = inner.embeddings.token_embedding
     fitting = [fitting_tokens(row, table.embedding_dim, pad) for row in rows]
-    dtype = dtype or table.weight.dtype
-    hidden = torch.stack([embed_tokens(row, table, dtype) for row in fitting])
-    hidden = hidden + inner.embeddings.position_embedding.weight[: hidden.shape[1]].to(dtype)
+    hidden = torch.stack([embed_tokens(row, table) for row in fitting])
+    hidden = hidden + inner.embeddings.position_embedding.weight[: hidden.shape[1]]
     mask = torch.full((hidden.shape[1],) * 2, float("-inf")).triu(1).to(hidden)
     chosen = hidden
     for number, block in enumerate(layers, start=1):
-        hidden = call_in(block, dtype, hidden, mask[None, None])
+        hidden = block(hidden, mask[None, None])
         if number == len(layers) + 1 + layer:
             chosen = hidden
-    last = call_in(inner.final_layer_norm, dtype, hidden)
+    last = inner.final_layer_norm(hidden)
     pooled = last[torch.arange(len(rows)), [_first_end(row, end) for row in fitting]]
     projection = getattr(model, "text_projection", None)
     if is_projected and projection is not None:
-        pooled = call_in(projection, dtype, pooled)
+        pooled = projection(pooled)
     if is_normalised:
-        chosen = last if layer == -1 else call_in(inner.final_layer_norm, dtype, chosen)
+        chosen = last if layer == -1 else inner.final_layer_norm(chosen)
     return chosen, pooled
 
 
@@ -100,10 +95,10 @@ def fitting_tokens(row: Sequence[Token], width: int, pad: int) -> list[Token]:
     return kept + [Token(pad)] * (len(row) - len(kept))
 
 
-def embed_tokens(row: Sequence[Token], table: nn.Embedding, dtype: torch.dtype) -> Tensor:
+def embed_tokens(row: Sequence[Token], table: nn.Embedding) -> Tensor:
     """Vectors [T, D] of tokens: rows of the table, or the embeddings' own."""
     ids = torch.tensor([token.value if isinstance(token.value, int) else 0 for token in row])
-    vectors: Tensor = table(ids.to(table.weight.device)).to(dtype)
+    vectors: Tensor = table(ids.to(table.weight.device))
     for position, token in enumerate(row):
         if isinstance(token.value, Tensor):
             vectors[position] = token.value.to(vectors)

@@ -1,33 +1,41 @@
-"""The text encoders of each model family, and handles made of a checkpoint's weights."""
+"""Handles of text encoders, made of the weights of a checkpoint or of files of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
+from torch import Tensor
 
 from models.families.clip_text import build_clip_text
+from models.families.t5_text import build_t5_text
 from models.memory import Policy
-from models.network import Network, Storage
+from models.stored.holding import Storage
 from models.text.clip import ClipEncoder
-from models.text.combination import FORMATS, Combination, Use
 from models.text.encoder import TextEncoder
+from models.text.families import (
+    ACTS,
+    FLUX,
+    FORMATS,
+    SD1,
+    SD2,
+    SD3,
+    SDXL,
+    SDXL_REFINER,
+    Combination,
+    Use,
+)
 from models.text.handle import TextHandle
-from models.text.joining import alone
+from models.text.t5 import T5Encoder
+from models.text.t5_vocabulary import T5Vocabulary
 from models.text.tokenizer import PromptTokenizer
 from models.weights import Weights
 
-SD1: Final = Combination(
-    name="sd1",
-    uses={"l": Use(prefixes=("cond_stage_model.transformer.", "clip_l.transformer."))},
-    join=alone,
-)
-
-_TABLES: Final = ("token_embedding.weight", "shared.weight")
-_HALVES: Final = (torch.float16, torch.bfloat16)
+_LAYERS_OF_H: Final = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,42 +46,59 @@ class TextFolders:
     tokenizers: tuple[Path, ...] = ()  # vocabularies that come with no checkpoint
 
 
-def sd1_text(weights: Weights, policy: Policy, folders: TextFolders) -> TextHandle | None:
-    """The text encoder of a Stable Diffusion 1 checkpoint."""
-    return text_of_checkpoint(SD1, weights, policy, folders)
+@dataclass(frozen=True, kw_only=True)
+class EncoderFile:
+    """The weights of one encoder, without the prefix of its part."""
+
+    weights: Weights
+    part: str = "text_encoder"  # what the file's metadata calls it (Weights.config)
+    vocabulary: Tensor | None = None  # bytes of a SentencePiece model
 
 
 def text_of_checkpoint(
     combination: Combination, weights: Weights, policy: Policy, folders: TextFolders
 ) -> TextHandle | None:
     """The text encoders of a checkpoint; None if it holds none of the family's."""
-    parts = {key: weights.below(*use.prefixes) for key, use in combination.uses.items()}
-    return text_of_parts(combination, parts, policy, folders)
+    files = {}
+    for number, (key, use) in enumerate(combination.uses.items(), start=1):
+        found = weights.below(*use.prefixes)
+        if found.tensors:
+            part = "text_encoder" if number == 1 else f"text_encoder_{number}"
+            files[key] = EncoderFile(weights=found, part=part, vocabulary=vocabulary_of(weights))
+    return text_of_files(combination, files, policy, folders)
 
 
-def text_of_parts(
-    combination: Combination, parts: Mapping[str, Weights], policy: Policy, folders: TextFolders
+def text_of_files(
+    combination: Combination, files: Mapping[str, EncoderFile], policy: Policy, folders: TextFolders
 ) -> TextHandle | None:
-    """The handle of encoders' weights (without prefix), by encoder; None if there are none."""
+    """The handle of encoders' weights, by encoder; None if there are none."""
     encoders: dict[str, TextEncoder] = {}
     for number, (key, use) in enumerate(combination.uses.items(), start=1):
-        if key in parts:
-            encoder = _encoder(key, use, number, parts[key], policy, folders)
-            if encoder is not None:
-                encoders[key] = encoder
-    return (
-        TextHandle(combination=combination, encoders=encoders, policy=policy) if encoders else None
-    )
+        make = _t5_encoder if key == "t5xxl" else _clip_encoder
+        encoder = make(key, use, number, files[key], policy, folders) if key in files else None
+        if encoder is not None:
+            encoders[key] = encoder
+    if not encoders:
+        return None
+    return TextHandle(combination=combination, encoders=encoders, policy=policy)
 
 
-def _encoder(
-    key: str, use: Use, number: int, weights: Weights, policy: Policy, folders: TextFolders
+def vocabulary_of(weights: Weights) -> Tensor | None:
+    """The SentencePiece model that some files carry for T5."""
+    names = (f"{prefix}spiece_model" for prefix in ("", "text_encoders.t5xxl.", "t5xxl."))
+    return next((weights.tensors[name] for name in names if name in weights.tensors), None)
+
+
+def _clip_encoder(
+    key: str, use: Use, number: int, file: EncoderFile, policy: Policy, folders: TextFolders
 ) -> TextEncoder | None:
-    network: Network[Any] | None = build_clip_text(weights, storage_type(weights, policy))
+    network = build_clip_text(
+        file.weights, policy.text_dtype, _storage(policy), part=file.part, hidden_act=ACTS[key]
+    )
     if network is None:
         return None
-    if policy.text_storage is not None:
-        network.keep_as(Storage(narrow_to=policy.text_storage))
+    # diffusers leaves out the last layer of SD 2's encoder, which is not used.
+    is_cut = key == "h" and network.module.config.num_hidden_layers == _LAYERS_OF_H - 1
     return ClipEncoder(
         number=number,
         network=network,
@@ -82,19 +107,46 @@ def _encoder(
             chunk_format=FORMATS[key],
             embedding_folders=folders.embeddings,
         ),
-        layer=use.layer,
+        layer=use.layer + 1 if is_cut else use.layer,
         is_normalised=use.is_normalised,
         is_projected=use.is_projected,
     )
 
 
-def storage_type(weights: Weights, policy: Policy) -> torch.dtype:
-    """The type that the weights of a text encoder are kept in.
+def _t5_encoder(
+    key: str, use: Use, number: int, file: EncoderFile, policy: Policy, folders: TextFolders
+) -> TextEncoder | None:
+    # Its activations overflow float16.
+    dtype = torch.bfloat16 if policy.text_dtype == torch.float16 else policy.text_dtype
+    network = build_t5_text(file.weights, dtype, _storage(policy))
+    if network is None:
+        return None
+    return T5Encoder(
+        number=number,
+        network=network,
+        tokenizer=PromptTokenizer(
+            encoder=key,
+            chunk_format=replace(FORMATS[key], minimum=use.minimum),
+            ids=T5Vocabulary(folders.tokenizers, file.vocabulary),
+            embedding_folders=folders.embeddings,
+        ),
+    )
 
-    Where the CPU computes in float32, half precision is kept as it is and cast layer by layer: it
-    runs once a prompt. LoRA is then rounded to that type, as the reference has it.
+
+def _storage(policy: Policy) -> Storage:
+    """How the weights of text encoders are kept.
+
+    Where the CPU computes in float32, half precision is kept as it is and decoded layer by layer:
+    it runs once a prompt. LoRA is then rounded to that type, as the reference has it.
     """
-    if policy.text_dtype != torch.float32 or policy.text_device.type != "cpu":
-        return policy.text_dtype
-    table = next((t for n, t in weights.tensors.items() if n.endswith(_TABLES)), None)
-    return table.dtype if table is not None and table.dtype in _HALVES else policy.text_dtype
+    on_cpu = policy.text_dtype == torch.float32 and policy.text_device.type == "cpu"
+    return Storage(keep_halves=on_cpu, narrow_to=policy.text_storage)
+
+
+# What families call to build their text encoders (models.families.family).
+sd1_text = partial(text_of_checkpoint, SD1)
+sd2_text = partial(text_of_checkpoint, SD2)
+sdxl_text = partial(text_of_checkpoint, SDXL)
+sdxl_refiner_text = partial(text_of_checkpoint, SDXL_REFINER)
+sd3_text = partial(text_of_checkpoint, SD3)
+flux_text = partial(text_of_checkpoint, FLUX)

@@ -61,7 +61,7 @@ class TextEncoder:
         with policy.using(self.network, policy.text_device) as model:
 
             def encode_rows(rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor | None]:
-                hidden, pooled = self.run(model, rows, layer, is_projected, policy.text_dtype)
+                hidden, pooled = self.run(model, rows, layer, is_projected)
                 return _home(hidden), None if pooled is None else _home(pooled)
 
             return encode_weighted(chunks, self.tokenizer.chunk_format, encode_rows)
@@ -73,9 +73,8 @@ class TextEncoder:
         rows: Sequence[Sequence[Token]],
         layer: int | None,
         is_projected: bool,
-        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor | None]:
-        """(hidden [R, T, D], pooled [R, P] or None) of R rows of T tokens, computed in a type."""
+        """(hidden [R, T, D], pooled [R, P] or None) of R rows of T tokens."""
 
     @abstractmethod
     def outer_name(self, name: str) -> str:

@@ -16,8 +16,8 @@ from models.protocol.hooks import HookGroup, WeightHook, parts_of_run, strength_
 from models.protocol.text import TextModel, TextPatcher, Tokenizers
 from models.protocol.tokens import Tokens, as_chunks, as_tokens
 from models.text.chunks import Token
-from models.text.combination import Combination
 from models.text.encoder import Chunks, TextEncoder
+from models.text.families import Combination
 
 # The value on CONDITIONING sockets: pairs of an encoded prompt [1, T, D] and its options.
 Conditioning = list[list[Any]]
@@ -69,9 +69,18 @@ class TextHandle:
 
     def chunks(self, text: str, *, use_weights: bool = True) -> dict[str, list[list[Token]]]:
         """A prompt's chunks for each encoder."""
+        return self.chunks_of(dict.fromkeys(self.encoders, text), use_weights=use_weights)
+
+    def chunks_of(
+        self, texts: Mapping[str, str], *, use_weights: bool = True
+    ) -> dict[str, list[list[Token]]]:
+        """The chunks of a prompt of its own for each encoder; one without a prompt has none."""
         return {
-            key: encoder.tokenizer.with_options(self.tokenizer_options).tokenize(text, use_weights)
+            key: encoder.tokenizer.with_options(self.tokenizer_options).tokenize(
+                texts[key], use_weights
+            )
             for key, encoder in self.encoders.items()
+            if key in texts
         }
 
     def encode_chunks(

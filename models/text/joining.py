@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
+import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from models.errors import InvalidInput
 
 # By encoder: its (cond [1, T, D], pooled [1, P] or None). What has no tokens is not in it.
 Encoded = Mapping[str, tuple[Tensor, Tensor | None]]
 Joined = tuple[Tensor, Tensor]
+
+# Widths of the usual encoders, for zeros in the place of one that is missing.
+POOLED: Final[Mapping[str, int]] = {"l": 768, "g": 1280}
+SEQUENCE: Final = 4096  # of T5-XXL
+CHUNK: Final = 77
 
 
 def alone(encoded: Encoded) -> Joined:
@@ -19,3 +27,55 @@ def alone(encoded: Encoded) -> Joined:
     if pooled is None:
         raise InvalidInput("this text encoder has no pooled output")
     return cond, pooled
+
+
+def side_by_side(encoded: Encoded) -> Joined:
+    """The features of CLIP-L, then those of CLIP-G, of each token; G's pooled (SDXL)."""
+    features, (more, pooled) = needed(encoded, "l")[0], needed(encoded, "g")
+    assert pooled is not None
+    return torch.cat([features, more], dim=-1), pooled
+
+
+def one_after_another(encoded: Encoded) -> Joined:
+    """The tokens of both CLIP encoders, side by side and as wide as T5's, then T5's (SD 3).
+
+    Pooled is L's, then G's. Zeros stand for an encoder that is missing.
+    """
+    clip = _clip_features(encoded)
+    t5 = encoded["t5xxl"][0] if "t5xxl" in encoded else None
+    if clip is not None:
+        width = max(clip.shape[-1], SEQUENCE if t5 is None else t5.shape[-1])
+        clip = pad(clip, (0, width - clip.shape[-1]))
+    sequences = [sequence for sequence in (clip, t5) if sequence is not None]
+    if not sequences:
+        sequences = [torch.zeros(1, CHUNK, SEQUENCE)]
+    pooled = [_pooled(encoded, key) for key in POOLED]
+    return torch.cat(sequences, dim=1), torch.cat(pooled, dim=-1)
+
+
+def apart(encoded: Encoded) -> Joined:
+    """The tokens of T5, and what CLIP-L pools (Flux)."""
+    return needed(encoded, "t5xxl")[0], _pooled(encoded, "l")
+
+
+def needed(encoded: Encoded, key: str) -> tuple[Tensor, Tensor | None]:
+    """What an encoder says; raises InvalidInput if that is missing."""
+    if key not in encoded:
+        raise InvalidInput(
+            f"this model needs the text encoder '{key}', which is not there or was given no tokens"
+        )
+    return encoded[key]
+
+
+def _clip_features(encoded: Encoded) -> Tensor | None:
+    """The features of L and G side by side; zeros where L is missing, nothing where both are."""
+    if "g" not in encoded:
+        return encoded["l"][0] if "l" in encoded else None
+    more = encoded["g"][0]
+    zeros = more.new_zeros(*more.shape[:2], POOLED["l"])
+    return torch.cat([encoded["l"][0] if "l" in encoded else zeros, more], dim=-1)
+
+
+def _pooled(encoded: Encoded, key: str) -> Tensor:
+    pooled = encoded[key][1] if key in encoded else None
+    return torch.zeros(1, POOLED[key]) if pooled is None else pooled

@@ -13,7 +13,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PACKAGES = ("server", "executor", "nodes", "models", "compat")
 
 # Distribution -> the name it is imported by, where the two differ.
-IMPORT_NAMES = {"pillow": "PIL", "PyYAML": "yaml", "SQLAlchemy": "sqlalchemy"}
+IMPORT_NAMES = {
+    "huggingface-hub": "huggingface_hub",
+    "pillow": "PIL",
+    "PyYAML": "yaml",
+    "SQLAlchemy": "sqlalchemy",
+}
 DATA_ONLY = {"open_clip_torch", "swagger-ui-bundle-v2"}  # read as package data, never imported
 THROUGH_OTHERS = {"accelerate"}  # diffusers imports it
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from executor.file_options import FileOptionLists
 from executor.folders import Folders
-from models.errors import PartMissing, UnknownModelFamily
+from models.errors import InvalidInput, UnknownModelFamily
 from models.handle import ModelHandle
 from models.memory import Policy
 from models.stored import StoredTensor
@@ -21,7 +21,8 @@ from nodes.context import installed_files, use_files
 from nodes.gguf_loaders import CLIPLoaderGGUF, UnetLoaderGGUF
 from nodes.loaders import LoraLoaderModelOnly
 from nodes.model_saving import ModelSave
-from nodes.part_loaders import CLIPLoader, UNETLoader
+from nodes.part_loaders import UNETLoader
+from nodes.text_loaders import CLIPLoader
 from tests.models.conftest import policy
 from tests.models.gguf_files import write_gguf
 from tests.models.tiny import TinyModel, save
@@ -160,5 +161,5 @@ def test_a_file_of_another_part_says_what_it_is(folders: Folders) -> None:
         write_gguf(path, tensors, "Q8_0", "t5encoder")
     with pytest.raises(UnknownModelFamily, match="of the architecture 't5encoder'"):
         UnetLoaderGGUF().run("m.gguf")
-    with pytest.raises(PartMissing, match="holds no CLIP-L text encoder"):
+    with pytest.raises(InvalidInput, match="no such text encoders: t5xxl"):
         CLIPLoaderGGUF().run("m.gguf", "stable_diffusion")

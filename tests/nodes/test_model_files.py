@@ -29,7 +29,8 @@ from nodes.model_merging import (
     ModelMergeSubtract,
 )
 from nodes.model_saving import CheckpointSave, CLIPSave, LoraSave, ModelSave, VAESave
-from nodes.part_loaders import CLIPLoader, UNETLoader
+from nodes.part_loaders import UNETLoader
+from nodes.text_loaders import CLIPLoader
 from tests.models.conftest import policy, tiny, tiny_file
 from tests.models.tiny import TinyModel, save
 from tests.nodes.context import node_context

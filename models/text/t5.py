@@ -1,0 +1,49 @@
+"""T5 text encoders: run on rows of tokens, embeddings among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.text.chunks import Token
+from models.text.clip import embed_tokens, fitting_tokens
+from models.text.encoder import TextEncoder
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class T5Encoder(TextEncoder):
+    """A T5 encoder. Its last layer speaks always, and it has no pooled output."""
+
+    def run(
+        self,
+        model: Any,
+        rows: Sequence[Sequence[Token]],
+        layer: int | None,
+        is_projected: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `encode_t5`."""
+        return encode_t5(model, rows, pad=self.tokenizer.chunk_format.pad), None
+
+    def outer_name(self, name: str) -> str:
+        """As T5EncoderModel has it."""
+        return name
+
+
+def encode_t5(model: Any, rows: Sequence[Sequence[Token]], *, pad: int) -> Tensor:
+    """hidden [R, T, D] of rows of T tokens after the final norm.
+
+    Pads are attended to like other tokens, which is how SD 3 and Flux were trained. Embeddings of
+    another width than the model's are dropped, with pads at the end instead.
+    """
+    table = model.shared
+    fitting = [fitting_tokens(row, table.embedding_dim, pad) for row in rows]
+    hidden = torch.stack([embed_tokens(row, table) for row in fitting])
+    bias = None  # of relative positions: the first layer computes it for all
+    for block in model.encoder.block:
+        hidden, bias, *_ = block(hidden, None, bias)
+    normed: Tensor = model.encoder.final_layer_norm(hidden)
+    return normed
