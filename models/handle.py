@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL.Image import Image
@@ -47,6 +47,10 @@ class ModelHandle(ModelPatcher):
         self.size = 0
         self.backup = {}
         self._prepare()
+        self._see()
+
+    def _see(self) -> None:
+        """Have the model that packs see."""
         self._base = view_of(
             self.family, self.network, self.own_schedule, self.latent_format, self.policy
         )
@@ -54,6 +58,12 @@ class ModelHandle(ModelPatcher):
             self._base.latent_format = with_colours(self.latent_format, self.colours)
             if isinstance(self._base, InpaintModel):
                 self._base.grey = self.colours.grey
+
+    def with_network(self, network: Network[Any], patches: Patches) -> Self:
+        """A clone on another network with these patches, and with all that nodes attached."""
+        made = self.clone(network=network, patches=dict(patches))
+        made._see()
+        return made
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from models.lora import Lora, lora_patches, text_names, unet_names
+from models.lora import Lora, lora_patches, model_names, text_names
 from models.network import Network, WeightPatch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LoraSource:
 
     def model_patches(self, network: Network[Any], strength: float) -> Patches:
         """Of a diffusion model."""
-        return lora_patches(self.lora, unet_names(network), network, strength)
+        return lora_patches(self.lora, model_names(network), network, strength)
 
     def text_patches(self, encoder: TextEncoder, strength: float) -> Patches:
         """Of a text encoder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -73,6 +73,16 @@ class Network(Generic[N]):
         self._kept = KeptWeights(0)  # versions of weights that take turns
         # What models.protocol shows of it: handles share it, and it goes with the last of them.
         self.view: weakref.ref[nn.Module] | None = None
+        self._variants: dict[Hashable, Network[N]] = {}
+
+    def variant(self, kind: Hashable, build: Callable[[], Network[N]]) -> Network[N]:
+        """Another network of these weights that `build` makes, now or when it was asked for first.
+
+        It goes with this one.
+        """
+        if kind not in self._variants:
+            self._variants[kind] = build()
+        return self._variants[kind]
 
     def keep_as(self, storage: Storage) -> None:
         """Have the weights kept in another way; they are read again."""

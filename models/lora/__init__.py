@@ -16,10 +16,12 @@ from models.lora.deltas import scaled_delta as scaled_delta
 from models.lora.files import Lora as Lora
 from models.lora.files import group_tensors as group_tensors
 from models.lora.files import load_lora as load_lora
+from models.lora.names import model_names as model_names
 from models.lora.names import part_names as part_names
 from models.lora.names import text_names as text_names
 from models.lora.names import unet_names as unet_names
 from models.lora.patches import BiasPatch as BiasPatch
+from models.lora.patches import ColumnsPatch as ColumnsPatch
 from models.lora.patches import DeltaPatch as DeltaPatch
 from models.lora.patches import PartPatch as PartPatch
 from models.lora.patches import RotationPatch as RotationPatch

@@ -11,8 +11,16 @@ import torch
 from models.errors import CheckpointUnreadable
 from models.lora.deltas import has_delta, scaled_delta
 from models.lora.files import Lora, Parts
-from models.lora.names import part_names, text_names, unet_names
-from models.lora.patches import BiasPatch, DeltaPatch, PartPatch, RotationPatch, SetPatch
+from models.lora.names import model_names, text_names
+from models.lora.patches import (
+    BiasPatch,
+    ColumnsPatch,
+    DeltaPatch,
+    PartPatch,
+    RotationPatch,
+    SetPatch,
+)
+from models.lora.widening import widened
 from models.network import Network, WeightPatch
 from models.parts import Part
 
@@ -32,8 +40,11 @@ def apply_lora(
     strength_text: float,
 ) -> tuple[ModelHandle, TextHandle | None]:
     """Handles with the LoRA in their weights. The log says once which names fit nothing."""
-    names: dict[str, str | Part] = {**part_names(model.network), **unet_names(model.network)}
-    model_patches = lora_patches(lora, names, model.network, strength_model)
+    names = model_names(model.network)
+    if strength_model != 0.0:
+        model = widened(model, lora, names)
+    input_layer = model.model.diffusion_model.input_layer
+    model_patches = lora_patches(lora, names, model.network, strength_model, input_layer)
     used = set(names)
     if text is not None:
         text_patches = {}
@@ -53,9 +64,16 @@ def apply_lora(
 
 
 def lora_patches(
-    lora: Lora, names: Mapping[str, str | Part], network: Network[Any], strength: float
+    lora: Lora,
+    names: Mapping[str, str | Part],
+    network: Network[Any],
+    strength: float,
+    input_layer: str | None = None,
 ) -> dict[str, list[WeightPatch]]:
-    """What a LoRA changes in a network; `names` is from models.lora.names."""
+    """What a LoRA changes in a network; `names` is from models.lora.names.
+
+    `input_layer` names a layer of which it may change the first inputs alone.
+    """
     patches: dict[str, list[WeightPatch]] = {}
     if strength == 0.0:
         return patches
@@ -65,12 +83,20 @@ def lora_patches(
             continue
         part = target if isinstance(target, Part) else Part(target)
         bias, weight = f"{part.weight}.bias", f"{part.weight}.weight"
+        if "norm_scale" in parts:
+            norm = SetPatch(parts["norm_scale"], strength)
+            patches.setdefault(f"{part.weight}.scale", []).append(norm)
+            continue
         if "diff_b" in parts and bias in network:
             change = BiasPatch(parts["diff_b"], strength)
             patches.setdefault(bias, []).append(_of_part(change, part))
         patch = weight_patch(parts, strength)
         if patch is not None:
-            _check(lora, name, parts, part.shape(network.shape(weight)))
+            shape = part.shape(network.shape(weight))
+            if part.weight == input_layer and "down" in parts:
+                shape = (shape[0], min(shape[1], parts["down"].shape[1]))
+                patch = ColumnsPatch(patch, shape[1])
+            _check(lora, name, parts, shape)
             patches.setdefault(weight, []).append(_of_part(patch, part))
     return patches
 

@@ -23,6 +23,7 @@ SUFFIXES: Final = {
     ".lora_B.default.weight": "up",  # PEFT, with the name of the adapter
     ".lora_A.default.weight": "down",
     ".lora_B.bias": "diff_b",  # of Black Forest Labs
+    "_norm.scale": "norm_scale",
     ".lora_B": "up",
     ".lora_A": "down",
     "_lora.up.weight": "up",  # diffusers' attention processors

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _NUMBERS: Final = {"clip_l": 1, "clip_g": 2, "t5xxl": 3}
 
 
+def model_names(network: Network[Any]) -> dict[str, str | Part]:
+    """Names that files use for layers of a diffusion model -> layers, or parts of such."""
+    return {**part_names(network), **_norm_names(network), **unet_names(network)}
+
+
 def unet_names(network: Network[Any]) -> dict[str, str]:
     """Names that files use for layers of a UNet -> the layers' names in the network."""
     names: dict[str, str] = {}
@@ -91,6 +96,16 @@ def part_names(network: Network[Any]) -> dict[str, Part]:
         for prefix in ("transformer.", "diffusion_model.", "base_model.model.", ""):
             names[prefix + layer] = target
     return names
+
+
+def _norm_names(network: Network[Any]) -> dict[str, str]:
+    """Norms of queries and keys in files of Black Forest Labs, without the ending `_norm.scale`."""
+    norms = [n.removesuffix(".scale") for n in network.names() if n.endswith("_norm.scale")]
+    return {
+        f"{prefix}{norm.removesuffix('_norm')}": norm
+        for norm in norms
+        for prefix in ("", "diffusion_model.")
+    }
 
 
 def _xlabs_names(network: Network[Any]) -> dict[str, Part]:

@@ -127,6 +127,23 @@ class PartPatch:
         return [] if ranges and is_elsewhere else None
 
 
+@dataclass(frozen=True)
+class ColumnsPatch:
+    """A change of the first columns of a matrix: one made when it had no others."""
+
+    patch: WeightPatch
+    columns: int
+
+    def apply(self, weight: Tensor) -> Tensor:
+        """The weight with these columns changed."""
+        changed = self.patch.apply(weight[:, : self.columns])
+        return torch.cat([changed, weight[:, self.columns :]], dim=1)
+
+    def to(self, device: torch.device) -> ColumnsPatch:
+        """The same change with its tensors on a device."""
+        return replace(self, patch=on_device(self.patch, device))
+
+
 def _dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
     """The merged weight with the length of each row (or column) as learned (Liu et al. 2024)."""
     merged = weight + delta

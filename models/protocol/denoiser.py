@@ -25,6 +25,7 @@ class Denoiser(nn.Module):
 
     in_channels: int  # of what the network sees: the latent's, and any beside it
     out_channels: int
+    input_layer: str | None = None  # original name of the layer that sees them, if LoRA widens it
 
     def __init__(self, network: Network[Any], policy: Policy) -> None:
         super().__init__()

@@ -26,6 +26,8 @@ TIMES: Final = 1000  # times and guidance are embedded as multiples of this
 class FluxTransformer(Denoiser):
     """A Flux network; pictures to refer to are tokens after those of the latent."""
 
+    input_layer = "img_in"
+
     def __init__(self, network: Network[FluxTransformer2DModel], policy: Policy) -> None:
         super().__init__(network, policy)
         config = network.module.config

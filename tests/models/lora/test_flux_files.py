@@ -9,11 +9,15 @@ import torch
 from comfy import lora as packs
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional
 
 from models.handle import ModelHandle
+from models.load import unet_of
 from models.lora import apply_lora, load_lora
+from models.protocol.flux_model import FluxControl
+from models.weights import Weights
 from tests.models.lora.test_parts import changes
-from tests.models.tiny_flux import TinyFlux
+from tests.models.tiny_flux import TinyFlux, inputs
 
 WIDTH = 64
 DOUBLE, SINGLE = "transformer_blocks.1", "single_transformer_blocks.0"
@@ -120,3 +124,76 @@ def test_packs_get_the_same_names(model: ModelHandle) -> None:
     assert keys["lora_unet_double_blocks_1_img_attn_qkv"] == weight
     assert keys["double_blocks.1.processor.qkv_lora1"] == weight
     assert keys[f"transformer.{DOUBLE}.attn.to_k"] == (weight, (0, 64, 64))
+
+
+# Files for networks that see more channels
+
+
+def control_file(path: Path) -> Path:
+    """As those of FLUX.1 Canny and Depth: it sees a map, and has norms and biases of its own."""
+    tensors = peft("img_in", 64, 128) | peft("double_blocks.0.img_attn.qkv", 192, WIDTH)
+    tensors["img_in.lora_B.bias"] = torch.ones(64)
+    tensors["double_blocks.0.img_attn.norm.key_norm.scale"] = torch.full((32,), 0.5)
+    save_file(tensors, path)
+    return path
+
+
+def said(model: ModelHandle, x: Tensor) -> Tensor:
+    arguments = inputs(TinyFlux()) | {"x": x}
+    found: Tensor = model.model.diffusion_model.run(**arguments, patches=model.patches)
+    return found
+
+
+def test_a_file_for_a_map_makes_a_network_that_sees_one(model: ModelHandle, tmp_path: Path) -> None:
+    lora = load_lora(control_file(tmp_path / "l.safetensors"))
+    made, _ = apply_lora(lora, model, None, strength_model=1.0, strength_text=0.0)
+    assert isinstance(made.model, FluxControl) and not isinstance(model.model, FluxControl)
+    assert not lora.reported
+    tensors = TinyFlux().tensors()
+    up, down = factors(64, 128)
+    seen = functional.pad(tensors["img_in.weight"].float(), (0, 64)) + up @ down
+    qkv = tensors["double_blocks.0.img_attn.qkv.weight"].float()
+    up, down = factors(192, WIDTH)
+    merged = tensors | {
+        "img_in.weight": seen,
+        "img_in.bias": tensors["img_in.bias"].float() + 1,
+        "double_blocks.0.img_attn.qkv.weight": qkv + up @ down,
+        "double_blocks.0.img_attn.norm.key_norm.scale": torch.full((32,), 0.5),
+    }
+    expected = unet_of(Weights(path=tmp_path, tensors=merged), model.policy)
+    x = torch.randn(2, 32, 6, 8, generator=torch.Generator().manual_seed(4))
+    assert torch.allclose(said(made, x), said(expected, x), atol=1e-4)
+    again, _ = apply_lora(lora, model, None, strength_model=0.5, strength_text=0.0)
+    assert again.network is made.network
+    assert said(model, x[:, :16]).shape == (2, 16, 6, 8)  # the model itself is as it was
+
+
+def test_files_for_other_numbers_of_channels_go_together(
+    model: ModelHandle, tmp_path: Path
+) -> None:
+    save_file(peft("img_in", 64, 64), tmp_path / "narrow.safetensors")
+    narrow = load_lora(tmp_path / "narrow.safetensors")
+    wide = load_lora(control_file(tmp_path / "wide.safetensors"))
+    results = []
+    for order in ((narrow, wide), (wide, narrow)):
+        made = model
+        for lora in order:
+            made, _ = apply_lora(lora, made, None, strength_model=1.0, strength_text=0.0)
+        results.append(said(made, torch.ones(2, 32, 6, 8)))
+    first, second = results
+    assert torch.allclose(first, second, atol=1e-4)
+    only, _ = apply_lora(wide, model, None, strength_model=1.0, strength_text=0.0)
+    assert not torch.allclose(first, said(only, torch.ones(2, 32, 6, 8)), atol=1e-3)
+
+
+def test_nodes_keep_what_they_attached_to_a_model_that_is_widened(
+    model: ModelHandle, tmp_path: Path
+) -> None:
+    attached = model.clone()
+    attached.set_model_sampler_cfg_function(lambda args: args["cond"])
+    lora = load_lora(control_file(tmp_path / "l.safetensors"))
+    made, _ = apply_lora(lora, attached, None, strength_model=1.0, strength_text=0.0)
+    assert "sampler_cfg_function" in made.model_options
+    assert made.model_size() > model.model_size()
+    same, _ = apply_lora(lora, model, None, strength_model=0.0, strength_text=0.0)
+    assert same.network is model.network
