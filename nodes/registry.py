@@ -63,6 +63,7 @@ _MODULES: Final = (
     "stable_cascade",
     "video_conditioning.wan",
     "video_conditioning.wan_control",
+    "video_conditioning.wan_animate",
     "video_conditioning.hunyuan",
     "video_conditioning.cosmos",
     "video_conditioning.ltx",
