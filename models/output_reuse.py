@@ -117,7 +117,8 @@ def with_network_reuse(model: P, reuse: OutputReuse) -> P:
         if sigmas is None:  # not in a run
             called: Tensor = executor(x, *args, **kwargs)
             return called
-        key = (tuple(options.get("uuids", ())), _patches(options))
+        window = options.get("frame_windows")
+        key = (tuple(options.get("uuids", ())), window, _patches(options))
         level = float(sigmas.flatten()[0])
         return reuse.result(key, x, level, lambda: executor(x, *args, **kwargs))
 

@@ -33,6 +33,7 @@ _MODULES: Final = (
     "skip_layers",
     "unet_patches",
     "output_reuse",
+    "frame_windows",
     "differential_diffusion",
     "attention_scale",
     "edit_conditioning",
