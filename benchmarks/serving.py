@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[tuple[str, int]]:
+async def serving(folder: Path, *flags: str) -> AsyncIterator[tuple[str, int]]:
     """The address and the process id of a server on this base folder. Raises RuntimeError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "main.py"), "--cpu", "--port", "0"),
-        *("--base-directory", str(folder)),
+        *("--base-directory", str(folder), *flags),
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None

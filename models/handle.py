@@ -11,6 +11,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from models.compiling import Backend
 from models.families.family import Family
 from models.memory import Policy
 from models.network import Network, Patches
@@ -42,6 +43,7 @@ class ModelHandle(ModelPatcher):
     patches: Patches = field(default_factory=dict)  # weight name -> LoRA and the like
     colours: LatentColours | None = None  # for previews; None without a VAE to ask
     model_options: Options = field(default_factory=empty_options)  # what nodes attach
+    compiled_by: Backend | None = None  # a backend of torch.compile
 
     def __post_init__(self) -> None:
         self.size = 0
@@ -115,6 +117,7 @@ class ModelHandle(ModelPatcher):
             self._base.process_timestep(schedule.timestep(sigma), x=x, **conditioning),
             context,
             patches=self.patches,
+            compiled_by=self.compiled_by,
             **conditioning,
         )
         return schedule.denoised(x, sigma, output.to(x.device, torch.float32))
@@ -171,6 +174,7 @@ class ModelHandle(ModelPatcher):
         if load_weights:
             self.network.patch(self.patches)
             self.model.diffusion_model.patches = self.patches
+            self.model.diffusion_model.compiled_by = self.compiled_by
             self.policy.residents.use(self.network, self.policy.device)
         self.inject_model()
         return self.model
@@ -182,6 +186,7 @@ class ModelHandle(ModelPatcher):
         self.eject_model()
         if unpatch_weights:
             self.model.diffusion_model.patches = {}
+            self.model.diffusion_model.compiled_by = None
         if device_to is not None and device_to.type == "cpu":
             self.policy.residents.evict(self.network)
         self.unpatch_objects()

@@ -205,8 +205,11 @@ class Network(Generic[N]):
 
     def _weight(self, name: str) -> Tensor:
         """A weight as it should be now, on the CPU: the file's, converted, and patched."""
-        changes = self._patched.get(name, ())
-        return _convert(self.storage.held(self._source[name], self.dtype, changes), self.dtype)
+        stored, changes = self._source[name], self._patched.get(name, ())
+        weight = _convert(self.storage.held(stored, self.dtype, changes), self.dtype)
+        if changes and weight.ndim == 4 and stored.dtype != self.dtype:  # as it is without them
+            return weight.contiguous(memory_format=torch.channels_last)
+        return weight
 
     def merged(self, name: str, changes: Sequence[WeightPatch]) -> Tensor:
         """A weight with changes, in a type that files have: the stored one if that is precise.

@@ -36,6 +36,7 @@ _MODULES: Final = (
     "frame_windows",
     "differential_diffusion",
     "attention_scale",
+    "compiling",
     "edit_conditioning",
     "model_options",
     "hooks",

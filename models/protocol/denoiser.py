@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.compiling import Backend, compiled
 from models.memory import Policy
 from models.network import Network, Patches
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
@@ -32,6 +33,7 @@ class Denoiser(nn.Module):
         self.__dict__["network"] = network
         self.__dict__["policy"] = policy
         self.patches: Patches = {}
+        self.compiled_by: Backend | None = None  # a backend of torch.compile
         self.dtype = network.own_dtype
         self.compute_dtype: torch.dtype | None = None  # None: that one
 
@@ -99,6 +101,7 @@ class Denoiser(nn.Module):
             timesteps,
             context,
             patches=self.patches,
+            compiled_by=self.compiled_by,
             dtype=self.compute_dtype or self.dtype,
             control=control,
             transformer_options=transformer_options,
@@ -112,6 +115,7 @@ class Denoiser(nn.Module):
         context: Tensor | None,
         *,
         patches: Patches,
+        compiled_by: Backend | None = None,
         dtype: torch.dtype | None = None,
         control: dict[str, list[Any]] | None = None,
         transformer_options: dict[str, Any] | None = None,
@@ -124,7 +128,7 @@ class Denoiser(nn.Module):
         layout = network.memory_format() if x.ndim == 4 else torch.preserve_format
         with self.policy.using(network, device) as module:
             return self.call(
-                module,
+                compiled(network, compiled_by) if compiled_by else module,
                 x.to(device, network.dtype, memory_format=layout),
                 timesteps.to(device),
                 _placed(context, device, network.dtype),

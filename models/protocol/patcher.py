@@ -315,6 +315,7 @@ class ModelPatcher(Attachable, OptionSetters):
         if weights is not None:
             network.patches = self.patches
             network.compute_dtype = self.model_options.get("compute_dtype")
+            network.compiled_by = getattr(self, "compiled_by", None)
         self.inject_model()
         try:
             yield model
@@ -325,6 +326,7 @@ class ModelPatcher(Attachable, OptionSetters):
             model.current_patcher = previous
             if weights is not None:
                 network.patches, network.compute_dtype = weights, None
+                network.compiled_by = None
 
     def run_options(self, options: model_option.Options | None = None) -> model_option.Options:
         """`model_options` (or others) for a run: with this patcher's hooks in the transformer's."""
