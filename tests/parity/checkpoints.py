@@ -44,8 +44,13 @@ RECIPES: Final = {
     "parity_sd15_lora_peft.safetensors": Recipe("loras", "sd15_lora_peft"),
     "parity_sd15_lora_diffusers_old.safetensors": Recipe("loras", "sd15_lora_diffusers_old"),
     "parity_sd15_lycoris.safetensors": Recipe("loras", "sd15_lycoris"),
-    "parity_flux_tiny.safetensors": Recipe("diffusion_models", "flux_tiny"),
+    "parity_sd3_tiny.safetensors": Recipe("checkpoints", "sd3_tiny"),
+    "parity_sd3_clip_l.safetensors": Recipe(
+        "text_encoders", "sd3_tiny", "text_encoders.clip_l.transformer."
+    ),
+    "parity_clip_g.safetensors": Recipe("text_encoders", "clip_g"),
     "parity_ae_16ch.safetensors": Recipe("vae", "ae_16ch"),
+    "parity_flux_tiny.safetensors": Recipe("diffusion_models", "flux_tiny"),
 }
 
 
