@@ -33,6 +33,7 @@ _MODULES: Final = (
     "skip_layers",
     "unet_patches",
     "output_reuse",
+    "rope",
     "frame_windows",
     "differential_diffusion",
     "attention_scale",

@@ -15,11 +15,12 @@ from models.memory import Policy
 from models.network import Network
 from models.protocol.denoiser import Denoiser
 from models.protocol.flux_blocks import Blocks, State
-from models.protocol.flux_positions import grid, reference_grids
+from models.protocol.flux_positions import grid, moved, reference_grids
 
 if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
 
+ROPE_OPTIONS: Final = "rope_options"  # in transformer options: see flux_positions.moved
 TIMES: Final = 1000  # times and guidance are embedded as multiples of this
 
 
@@ -64,12 +65,16 @@ class FluxTransformer(Denoiser):
             )
         padded, *references = (pad(latent) for latent in (x, *ref_latents))
         sides = tokens_of(padded)
-        places = [
-            torch.zeros(context.shape[1], 3, device=x.device),
+        options = transformer_options or {}
+        pictures = [
             grid(*sides, device=x.device),
             *reference_grids(
                 [tokens_of(r) for r in references], sides, ref_latents_method, x.device
             ),
+        ]
+        places = [
+            torch.zeros(context.shape[1], 3, device=x.device),
+            moved(torch.cat(pictures), options.get(ROPE_OPTIONS)),
         ]
         tokens = torch.cat([patchify(latent) for latent in (padded, *references)], dim=1)
         modulation = modulation_of(module, timesteps, y, guidance)
@@ -80,7 +85,7 @@ class FluxTransformer(Denoiser):
             pe=module.pos_embed(torch.cat(places)),
             mask=_mask(attention_bias, tokens),
         )
-        img = Blocks(module, transformer_options or {}, control or {}).run(state)
+        img = Blocks(module, options, control or {}).run(state)
         found = module.proj_out(module.norm_out(img[:, : sides[0] * sides[1]], modulation))
         return unpatchify(found, sides)[..., : x.shape[-2], : x.shape[-1]]
 

@@ -6,7 +6,7 @@ at other indices, UNO (https://arxiv.org/abs/2504.02160) along the diagonal from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -42,6 +42,20 @@ def reference_grids(
     if method in ("uxo", "uno", "uxo/uno"):
         return _diagonal(references, latent, device)
     raise InvalidInput(f"Flux cannot place pictures to refer to by the method '{method}'")
+
+
+def moved(places: Tensor, options: Mapping[str, float] | None) -> Tensor:
+    """Positions [N, 3] of pictures times a scale, plus a shift, along each axis.
+
+    options: `scale_t`, `shift_t` of the index, those of y of the row, those of x of the column.
+    """
+    if not options:
+        return places
+    scales, shifts = (
+        places.new_tensor([options.get(f"{kind}_{axis}", usual) for axis in "tyx"])
+        for kind, usual in (("scale", 1.0), ("shift", 0.0))
+    )
+    return places * scales + shifts
 
 
 def _tiled(references: Sequence[Sides], device: torch.device) -> list[Tensor]:

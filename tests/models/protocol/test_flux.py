@@ -15,6 +15,7 @@ from models.handle import ModelHandle
 from models.load import unet_of
 from models.protocol.flux import FluxTransformer, patchify, unpatchify
 from models.protocol.flux_model import FluxControl, FluxFill
+from nodes.rope import ScaleROPE
 from tests.models.tiny_flux import TinyFlux, inputs
 
 TINY = TinyFlux()
@@ -98,6 +99,20 @@ def test_a_picture_to_refer_to_has_the_positions_of_kontext(handle: ModelHandle)
     tokens = torch.cat([packed(x), packed(reference)], dim=1)
     expected = by_diffusers(handle, tokens, torch.cat([ids(6, 8), ids(4, 6, index=1)]))
     assert close(packed(actual), expected[:, :12])
+
+
+def test_positions_of_pictures_can_be_scaled_and_shifted(handle: ModelHandle) -> None:
+    (moved,) = ScaleROPE().run(
+        handle, scale_x=0.5, shift_x=1.0, scale_y=2.0, shift_y=-3.0, scale_t=1.0, shift_t=4.0
+    )
+    assert not handle.model_options["transformer_options"]
+    arguments = inputs(TINY)
+    actual = network(handle)(
+        **arguments, transformer_options=moved.model_options["transformer_options"]
+    )
+    x = arguments["x"]
+    places = ids(*x.shape[-2:]) * torch.tensor([1.0, 2.0, 0.5]) + torch.tensor([4.0, -3.0, 1.0])
+    assert close(packed(actual), by_diffusers(handle, packed(x), places))
 
 
 def test_controls_are_added_after_their_blocks(handle: ModelHandle) -> None:
