@@ -13,7 +13,6 @@ from torch import Tensor
 
 from models.families.diffusers_names import (
     UNET_PREFIX,
-    VAE_PREFIX,
     with_original_names,
 )
 from models.handle import ModelHandle
@@ -57,7 +56,8 @@ def checkpoint_tensors(
     if text is not None:
         tensors |= text_tensors(text)
     if vae is not None:
-        tensors |= {VAE_PREFIX + name: tensor for name, tensor in vae_tensors(vae).items()}
+        prefix = model.family.vae_prefix
+        tensors |= {prefix + name: tensor for name, tensor in vae_tensors(vae).items()}
     return tensors
 
 

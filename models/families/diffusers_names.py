@@ -25,6 +25,14 @@ PARTS: Final[Mapping[str, str]] = {
     "text_encoder": TEXT_PREFIX,
 }
 
+# What only a pipeline in one file has; original VAEs of newer families are below `vae.`, too.
+_PIPELINE: Final = (
+    "unet.",
+    "transformer.",
+    "vae.encoder.down_blocks.",
+    "vae.encoder.conv_norm_out.",
+)
+
 _RESNET: Final = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -69,10 +77,9 @@ _VAE_TOP: Final = {"conv_norm_out": "norm_out", "conv_shortcut": "nin_shortcut"}
 
 def with_original_names(weights: Weights) -> Weights:
     """The file in the original layout; one that is in it already comes back as it is."""
-    for prefix in ("unet.", "transformer.", "vae."):
-        if any(name.startswith(prefix) for name in weights.tensors):
-            parts = {part: weights.below(f"{part}.").tensors for part in PARTS}
-            return replace(weights, tensors=join_parts(parts))
+    if any(name.startswith(_PIPELINE) for name in weights.tensors):
+        parts = {part: weights.below(f"{part}.").tensors for part in PARTS}
+        return replace(weights, tensors=join_parts(parts))
     if "down_blocks.0.resnets.0.conv1.weight" in weights.tensors:
         return replace(weights, tensors=_renamed(weights.tensors, unet_renamer(weights)))
     if "encoder.down_blocks.0.resnets.0.conv1.weight" in weights.tensors:

@@ -43,4 +43,5 @@ class Family:
     base_model: type[BaseModel]  # which inputs of the network a CONDITIONING stands for
     diffusion_model: type[Denoiser]  # how the network is called
     diffusers: DiffusersLayout | None = None  # UNets need none: see diffusers_names
+    vae_prefix: str = "first_stage_model."  # of the VAE in checkpoints that are written
     computed: tuple[torch.dtype, ...] = COMPUTED  # what it bears to be computed in, best first

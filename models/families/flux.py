@@ -12,7 +12,7 @@ from models.families.flux_transformer import (
     in_original_layout,
     transformer_of,
 )
-from models.families.ldm_vae import build_vae
+from models.families.ldm_vae import NEWER_PREFIX, build_vae
 from models.protocol.flux import FluxTransformer
 from models.protocol.flux_model import Flux
 from models.protocol.latent_formats import Flux as FluxLatents
@@ -50,6 +50,7 @@ FAMILY = Family(
     schedule=schedule,
     base_model=Flux,
     diffusion_model=FluxTransformer,
+    vae_prefix=NEWER_PREFIX,
     diffusers=DiffusersLayout(DIFFUSERS_MARKS, in_original_layout),
     computed=(torch.bfloat16, torch.float16, torch.float32),  # it was trained in bfloat16
 )

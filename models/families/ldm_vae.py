@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 PREFIX = "first_stage_model."
+NEWER_PREFIX = "vae."  # of families since Flux
 
 
 def vae_config(vae: Weights) -> dict[str, object]:
@@ -45,7 +46,7 @@ def vae_config(vae: Weights) -> dict[str, object]:
 
 def build_vae(weights: Weights, dtype: torch.dtype) -> Network[AutoencoderKL] | None:
     """The VAE of a checkpoint, or of a file that holds nothing else; None if there is none."""
-    vae = weights.below(PREFIX)
+    vae = weights.below(PREFIX, NEWER_PREFIX)
     if not vae.tensors and "decoder.conv_in.weight" in weights.tensors:
         vae = weights
     if not vae.tensors:

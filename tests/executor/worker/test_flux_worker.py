@@ -20,6 +20,7 @@ from executor.worker_config import WorkerConfig
 from tests.executor.worker.client import Client, worker
 from tests.executor.worker.harness import node
 from tests.models.control.test_flux_control import network
+from tests.models.text.encoders import T5_TOKENIZER, clip, t5, tensors_of
 from tests.models.tiny import TinyModel, save
 from tests.models.tiny_flux import TinyFlux
 
@@ -31,7 +32,10 @@ VAE = TinyModel(vae_latent=16, vae_quant=False)
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base directory with models and an input image."""
     base = tmp_path_factory.mktemp("base")
-    folders = ("diffusion_models", "vae", "loras", "controlnet", "embeddings")
+    folders = (
+        "diffusion_models", "vae", "loras", "controlnet", "embeddings", "text_encoders",
+        "checkpoints", "tokenizers/t5xxl",
+    )  # fmt: skip
     for name in (*(f"models/{folder}" for folder in folders), "input", "output", "temp"):
         (base / name).mkdir(parents=True)
     models = base / "models"
@@ -48,6 +52,17 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lora = {f"{layer}.{kind}.weight": tensor for kind, tensor in factors.items()}
     save_file(lora, models / "loras" / "l.safetensors")
     save_file(controlnet(), models / "controlnet" / "c.safetensors")
+    (models / "tokenizers" / "t5xxl" / "tokenizer.json").symlink_to(T5_TOKENIZER)
+    texts = {"clip_l": tensors_of({"": clip(projected=None)}), "t5xxl": tensors_of({"": t5(24)})}
+    del texts["t5xxl"]["encoder.embed_tokens.weight"]  # the same as `shared.weight`
+    for name, tensors in texts.items():
+        save(models / "text_encoders" / f"{name}.safetensors", tensors)
+    whole = TinyFlux(pooled=64).tensors("model.diffusion_model.")
+    whole |= {f"vae.{name}": tensor for name, tensor in VAE.vae().items()}
+    for encoder, tensors in texts.items():
+        prefix = f"text_encoders.{encoder}.transformer."
+        whole |= {prefix + name: tensor for name, tensor in tensors.items()}
+    save(models / "checkpoints" / "whole.safetensors", whole, {"vae": VAE.config["vae"]})
     torch.manual_seed(3)
     prompt = {"conditioning": torch.randn(1, 6, TINY.context)}
     prompt["pooled_output"] = torch.randn(1, TINY.pooled)
@@ -192,6 +207,32 @@ def test_networks_that_see_a_picture_get_one(
     without = drawn(client, base, graph(unet))
     assert with_picture.shape == without.shape == (64, 64, 3)
     assert not np.array_equal(with_picture, without)
+
+
+def test_a_checkpoint_with_all_parts_draws_what_they_draw_from_files_of_their_own(
+    client: Client, base: Path
+) -> None:
+    whole: dict[str, Any] = {
+        "model": node("CheckpointLoaderSimple", ckpt_name="whole.safetensors"),
+        "vae": node("VAELoader", vae_name="ae.safetensors"),
+        "prompt": node(
+            "CLIPTextEncodeFlux", clip=["model", 1], clip_l="red", t5xxl="a red fox", guidance=3.5
+        ),
+    }
+    apart: dict[str, Any] = {
+        "clip": node(
+            "DualCLIPLoader", clip_name1="t5xxl.safetensors", clip_name2="clip_l.safetensors",
+            type="flux",
+        ),
+        "prompt": node(
+            "CLIPTextEncodeFlux", clip=["clip", 0], clip_l="red", t5xxl="a red fox", guidance=3.5
+        ),
+    }  # fmt: skip
+    decoded: dict[str, Any] = {"decode": node("VAEDecode", samples=["sample", 0], vae=["model", 2])}
+    first = drawn(client, base, graph(**whole, **decoded))
+    assert np.array_equal(first, drawn(client, base, graph(**(whole | apart))))
+    whole["prompt"]["inputs"]["t5xxl"] = "a blue whale"
+    assert not np.array_equal(first, drawn(client, base, graph(**whole)))
 
 
 def test_a_model_is_saved_as_it_came(client: Client, base: Path) -> None:

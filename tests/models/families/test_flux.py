@@ -12,12 +12,15 @@ from models.devices import HOME
 from models.errors import CheckpointUnreadable, UnsupportedLayout
 from models.families.flux import FAMILY
 from models.families.flux_transformer import build_transformer, transformer_config
-from models.load import recognise, unet_of
+from models.load import load_checkpoint, load_vae, recognise, unet_of
 from models.lora import DeltaPatch
+from models.memory import Policy
 from models.model_files import checkpoint_tensors, model_metadata
 from models.sampling.schedule import FlowSchedule, FluxSchedule
 from models.weights import Weights, open_weights
 from tests.models.gguf_files import write_gguf
+from tests.models.text.encoders import clip, t5, with_t5_tokenizer
+from tests.models.tiny import TinyModel, save
 from tests.models.tiny_flux import TinyFlux, inputs
 
 
@@ -94,6 +97,32 @@ def test_a_model_is_saved_under_the_names_of_its_authors() -> None:
     same = [key for key in saved if key != changed]
     assert all(torch.equal(saved[key], expected[key]) for key in same)
     assert "darkroom.config" not in model_metadata(handle)
+
+
+def test_a_checkpoint_holds_its_vae_and_text_encoders_below_prefixes_of_their_own(
+    tmp_path: Path, policy: Policy
+) -> None:
+    vae = TinyModel(vae_latent=16, vae_quant=False)
+    parts = {
+        "vae.": vae.vae(),
+        "text_encoders.clip_l.transformer.text_model.": clip(projected=None).state_dict(),
+        "text_encoders.t5xxl.transformer.": t5(width=24).state_dict(),
+    }
+    tensors = TinyFlux(pooled=64).tensors("model.diffusion_model.")
+    tensors |= {prefix + k: t.half() for prefix, part in parts.items() for k, t in part.items()}
+    folders = with_t5_tokenizer(tmp_path)
+    path = save(tmp_path / "flux.safetensors", tensors, vae.config)
+    loaded = load_checkpoint(path, policy, folders)
+    assert loaded.text is not None and loaded.vae is not None
+    context, options = loaded.text.encode_text("a red circle")[0]
+    assert context.shape == (1, 256, 24) and options["pooled_output"].shape == (1, 64)
+    saved = checkpoint_tensors(loaded.model, loaded.text, loaded.vae)
+    spare = {name for name in saved.keys() ^ tensors.keys() if "position_ids" not in name}
+    assert spare <= {"text_encoders.t5xxl.transformer.encoder.embed_tokens.weight"}
+    kept = saved.keys() & tensors.keys()
+    assert all(torch.equal(saved[name], tensors[name]) for name in kept)
+    vae_only = load_vae(path, policy)
+    assert vae_only.network.names() == loaded.vae.network.names()
 
 
 def in_8_bits(tensors: dict[str, Tensor], *, scaled: bool) -> dict[str, Tensor]:
