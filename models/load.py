@@ -46,10 +46,13 @@ CONFIGURED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "vae",
         {name: name for name in ("norm_num_groups", "latents_mean", "latents_std")},
     ),
-    "text_encoder/config.json": (
-        "text_encoder",
-        {"num_attention_heads": "num_attention_heads", "hidden_act": "hidden_act"},
-    ),
+    **{
+        f"{part}/config.json": (
+            part,
+            {name: name for name in ("num_attention_heads", "hidden_act")},
+        )
+        for part in ("text_encoder", "text_encoder_2")
+    },
 }
 
 

@@ -15,14 +15,14 @@ from models.weights import Weights
 
 UNET_PREFIX: Final = "model.diffusion_model."
 VAE_PREFIX: Final = "first_stage_model."
-TEXT_PREFIX: Final = "cond_stage_model.transformer."
 
-# Of pipelines in one file, and of the folders of a pipeline -> the original layout's prefix.
+# Of pipelines in one file, and of the folders of a pipeline -> the original layout's prefix. Which
+# text encoder is the first or the second depends on the family: see models.text.families.
 PARTS: Final[Mapping[str, str]] = {
     "unet": UNET_PREFIX,
     "transformer": UNET_PREFIX,
     "vae": VAE_PREFIX,
-    "text_encoder": TEXT_PREFIX,
+    **{part: f"{part}." for part in ("text_encoder", "text_encoder_2", "text_encoder_3")},
 }
 
 # What only a pipeline in one file has; original VAEs of newer families are below `vae.`, too.

@@ -55,7 +55,7 @@ def _apart(name: str) -> tuple[str, ...]:
 
 SD1: Final = Combination(
     name="sd1",
-    uses={"l": Use(prefixes=("cond_stage_model.transformer.", *_apart("clip_l")))},
+    uses={"l": Use(prefixes=("cond_stage_model.transformer.", "text_encoder.", *_apart("clip_l")))},
     join=alone,
 )
 # The layer before the last one, through the norm after the last one, as in its authors' code.
@@ -64,7 +64,8 @@ SD2: Final = Combination(
     uses={
         "h": Use(
             prefixes=(
-                "cond_stage_model.model.", "cond_stage_model.transformer.", *_apart("clip_h"),
+                "cond_stage_model.model.", "cond_stage_model.transformer.", "text_encoder.",
+                *_apart("clip_h"),
             ),
             is_open_clip=True,
             layer=-2,
@@ -78,8 +79,7 @@ SDXL: Final = Combination(
     uses={
         "l": Use(
             prefixes=(
-                "conditioner.embedders.0.transformer.", "cond_stage_model.transformer.",
-                *_apart("clip_l"),
+                "conditioner.embedders.0.transformer.", "text_encoder.", *_apart("clip_l"),
             ),
             layer=-2,
             is_normalised=False,
@@ -110,9 +110,14 @@ SDXL_REFINER: Final = Combination(
 SD3: Final = Combination(
     name="sd3",
     uses={
-        "l": Use(prefixes=_apart("clip_l"), layer=-2, is_normalised=False),
-        "g": Use(prefixes=_apart("clip_g"), layer=-2, is_normalised=False, is_projected=True),
-        "t5xxl": Use(prefixes=_apart("t5xxl"), minimum=77),
+        "l": Use(prefixes=(*_apart("clip_l"), "text_encoder."), layer=-2, is_normalised=False),
+        "g": Use(
+            prefixes=(*_apart("clip_g"), "text_encoder_2."),
+            layer=-2,
+            is_normalised=False,
+            is_projected=True,
+        ),
+        "t5xxl": Use(prefixes=(*_apart("t5xxl"), "text_encoder_3."), minimum=77),
     },
     join=one_after_another,
     is_partial=True,
@@ -120,8 +125,8 @@ SD3: Final = Combination(
 FLUX: Final = Combination(
     name="flux",
     uses={
-        "l": Use(prefixes=_apart("clip_l")),
-        "t5xxl": Use(prefixes=_apart("t5xxl"), minimum=256),
+        "l": Use(prefixes=(*_apart("clip_l"), "text_encoder.")),
+        "t5xxl": Use(prefixes=(*_apart("t5xxl"), "text_encoder_2."), minimum=256),
     },
     join=apart,
 )
