@@ -63,7 +63,8 @@ def test_weights_that_need_no_conversion_stay_in_the_mapped_file(tiny_file: Path
     assert value.data_ptr() == first._source[name].data_ptr()
 
 
-def test_the_cpu_computes_in_float32(tiny_file: Path, policy: Policy) -> None:
+def test_the_cpu_computes_in_float32(tiny_file: Path) -> None:
+    policy = choose_policy(cpu=True)
     loaded = load_checkpoint(tiny_file, policy)
     assert loaded.model.network.is_resting  # nothing is converted before it is needed
     with policy.using(loaded.model.network, policy.device) as unet:
