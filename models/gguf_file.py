@@ -1,27 +1,27 @@
 """Opens GGUF files: tensors that stay as they lie in the file, in blocks.
 
-diffusers' decoder and the tables of formats and names are in the optional package `gguf`.
+The table of formats is in the optional package `gguf`, and what decodes them in diffusers.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from models.errors import CheckpointUnreadable, PackageMissing
 from models.gguf_header import GgufHeader, GgufTensor, read_gguf_header
+from models.gguf_vocabulary import sentencepiece_model
 from models.mapping import MappedFile, map_file
 from models.stored import StoredTensor
 from models.stored.blocks import BlockFormat, Blocks
 
 ARCHITECTURE: Final = "general.architecture"
+VOCABULARY: Final = "spiece_model"
 
 # The format's types that torch has -> safetensors' names of them.
 _ORDINARY: Final = {
@@ -30,15 +30,11 @@ _ORDINARY: Final = {
 }  # fmt: skip
 # Blocks cannot be rows of small kernels: these are flat, and their shapes are said elsewhere.
 _SHAPES: Final = "comfy.gguf.orig_shape."
-_T5: Final = ("t5", "t5encoder")
 
 
 def read_gguf(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and texts of a GGUF file. Raises CheckpointUnreadable or PackageMissing.
-
-    Encoders of T5 have the names that transformers gives them.
-    """
-    package = _package(path)
+    """Tensors and texts of a GGUF file. Raises CheckpointUnreadable or PackageMissing."""
+    _check_package(path)
     header = read_gguf_header(path, _layout)
     try:
         mapped = map_file(path)
@@ -48,18 +44,18 @@ def read_gguf(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         name: _tensor(path, mapped, name, entry, _shape(path, header, name, entry))
         for name, entry in header.tensors.items()
     }
-    if header.fields.get(ARCHITECTURE) in _T5:
-        tensors = _as_transformers(package, tensors)
+    vocabulary = sentencepiece_model(header.fields)
+    if vocabulary is not None:  # where safetensors files have it
+        tensors[VOCABULARY] = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
     texts = {name: value for name, value in header.fields.items() if isinstance(value, str)}
     return tensors, texts
 
 
-def _package(path: Path) -> Any:
+def _check_package(path: Path) -> None:
     try:
-        import gguf
+        import gguf  # noqa: F401
     except ImportError as error:
         raise PackageMissing(path, "gguf", "gguf") from error
-    return gguf
 
 
 @cache
@@ -110,22 +106,3 @@ def _tensor(
         )
     raw = mapped.tensor("U8", (entry.span[1] - entry.span[0],), *entry.span)
     return StoredTensor(Blocks(raw, form, shape), torch.float32)
-
-
-def _as_transformers(package: Any, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an encoder of T5 under the names of transformers, by the package's table."""
-    numbers = [int(found[1]) for name in tensors if (found := re.search(r"\.blk\.(\d+)\.", name))]
-    table = package.get_tensor_name_map(package.MODEL_ARCH.T5ENCODER, max(numbers, default=0) + 1)
-    names = {
-        in_file: name
-        for name, (_, in_file) in table.mapping.items()
-        if name == "shared" or name.startswith("encoder.")
-    }
-    # Layers with a gate have wi_0 and wi_1, of which others have one, wi; the table has both.
-    is_gated = any(name.endswith("ffn_gate.weight") for name in tensors)
-    renamed = {}
-    for in_file, tensor in tensors.items():
-        layer, _, kind = in_file.rpartition(".")
-        name = f"{names.get(layer, layer)}.{kind}"
-        renamed[name if is_gated else name.replace(".wi_1.", ".wi.")] = tensor
-    return renamed

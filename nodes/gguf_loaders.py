@@ -5,12 +5,15 @@ They have the names and inputs of the well-known pack for such files, whose work
 
 from __future__ import annotations
 
+from typing import Final
+
 from models.handle import ModelHandle
 from nodes.base import FileOptions, Node, inputs
 from nodes.part_loaders import UNETLoader
-from nodes.text_loaders import CLIPLoader
+from nodes.text_loaders import CLIPLoader, DualCLIPLoader, TripleCLIPLoader
 
-_CATEGORY = "bootleg"
+_CATEGORY: Final = "bootleg"
+_TEXT: Final = (FileOptions("clip_gguf"),)
 
 
 class UnetLoaderGGUF(Node):
@@ -31,4 +34,20 @@ class CLIPLoaderGGUF(CLIPLoader):
 
     DISPLAY_NAME = "CLIPLoader (GGUF)"
     CATEGORY = _CATEGORY
-    REQUIRED = inputs(**{**CLIPLoader.REQUIRED, "clip_name": (FileOptions("clip_gguf"),)})
+    REQUIRED = inputs(clip_name=_TEXT, type=CLIPLoader.REQUIRED["type"])
+
+
+class DualCLIPLoaderGGUF(DualCLIPLoader):
+    """Loads two text encoders from GGUF files, or from others."""
+
+    DISPLAY_NAME = "DualCLIPLoader (GGUF)"
+    CATEGORY = _CATEGORY
+    REQUIRED = inputs(clip_name1=_TEXT, clip_name2=_TEXT, type=DualCLIPLoader.REQUIRED["type"])
+
+
+class TripleCLIPLoaderGGUF(TripleCLIPLoader):
+    """Loads the three text encoders of SD 3 from GGUF files, or from others."""
+
+    DISPLAY_NAME = "TripleCLIPLoader (GGUF)"
+    CATEGORY = _CATEGORY
+    REQUIRED = inputs(clip_name1=_TEXT, clip_name2=_TEXT, clip_name3=_TEXT)

@@ -95,28 +95,6 @@ def test_tensors_stay_mapped_and_give_their_pages_back(
     assert released == [stored.nbytes]
 
 
-def test_encoders_of_t5_get_the_names_of_transformers(tmp_path: Path) -> None:
-    path = tmp_path / "t5.gguf"
-    in_file = {
-        "token_embd.weight": numbers(64, 32), "enc.output_norm.weight": numbers(32),
-        "enc.blk.1.attn_q.weight": numbers(32, 32), "enc.blk.0.attn_rel_b.weight": numbers(8, 4),
-        "enc.blk.0.ffn_gate.weight": numbers(64, 32), "enc.blk.1.ffn_up.weight": numbers(64, 32),
-        "enc.blk.1.ffn_norm.weight": numbers(32),
-    }  # fmt: skip
-    write_gguf(path, in_file, "Q8_0", "t5encoder")
-    assert set(open_weights(path).tensors) == {
-        "shared.weight", "encoder.final_layer_norm.weight",
-        "encoder.block.1.layer.0.SelfAttention.q.weight",
-        "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-        "encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
-        "encoder.block.1.layer.1.DenseReluDense.wi_1.weight",
-        "encoder.block.1.layer.1.layer_norm.weight",
-    }  # fmt: skip
-    del in_file["enc.blk.0.ffn_gate.weight"]
-    write_gguf(path, in_file, "Q8_0", "t5")
-    assert "encoder.block.1.layer.1.DenseReluDense.wi.weight" in open_weights(path).tensors
-
-
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_gguf(tmp_path / "m.gguf", {"a": numbers(64, 32)}, "Q8_0")
     monkeypatch.setitem(sys.modules, "gguf", None)

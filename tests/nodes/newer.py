@@ -77,7 +77,9 @@ ADDED_TO_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]
 INTERNAL: Final = frozenset({"LoopProgress", "LoopIteration", "LoopResult"})
 
 # Classes that come with a node pack elsewhere.
-OF_PACKS: Final = frozenset({"UnetLoaderGGUF", "CLIPLoaderGGUF"})
+OF_PACKS: Final = frozenset(
+    {"UnetLoaderGGUF", "CLIPLoaderGGUF", "DualCLIPLoaderGGUF", "TripleCLIPLoaderGGUF"}
+)
 
 # Classes of later releases.
 CLASSES: Final[Mapping[str, str]] = {

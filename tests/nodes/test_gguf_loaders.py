@@ -18,13 +18,14 @@ from models.handle import ModelHandle
 from models.memory import Policy
 from models.stored import StoredTensor
 from nodes.context import installed_files, use_files
-from nodes.gguf_loaders import CLIPLoaderGGUF, UnetLoaderGGUF
+from nodes.gguf_loaders import CLIPLoaderGGUF, DualCLIPLoaderGGUF, UnetLoaderGGUF
 from nodes.loaders import LoraLoaderModelOnly
 from nodes.model_saving import ModelSave
 from nodes.part_loaders import UNETLoader
-from nodes.text_loaders import CLIPLoader
+from nodes.text_loaders import CLIPLoader, DualCLIPLoader
 from tests.models.conftest import policy
 from tests.models.gguf_files import write_gguf
+from tests.models.text.encoders import T5_TOKENIZER, t5
 from tests.models.tiny import TinyModel, save
 from tests.nodes.context import node_context
 
@@ -131,6 +132,25 @@ def test_a_text_encoder_encodes_as_that_of_its_values(folders: Folders) -> None:
     (found,) = CLIPLoaderGGUF().run("q.gguf", "stable_diffusion")
     (wanted,) = CLIPLoader().run("wide.safetensors", "stable_diffusion")
     chunks = found.chunks("a (red:1.2) cat")
+    for a, b in zip(found.encode_chunks(chunks), wanted.encode_chunks(chunks), strict=True):
+        same(a, b)
+
+
+def test_t5_and_clip_encode_for_flux_as_those_of_their_values(folders: Folders) -> None:
+    root = folders.models_root
+    place = root / "tokenizers" / "t5xxl"
+    place.mkdir(parents=True)
+    (place / "tokenizer.json").symlink_to(T5_TOKENIZER)
+    save(root / "text_encoders" / "l.safetensors", MODEL.text(), MODEL.config)
+    encoder = dict(t5().state_dict())
+    encoder.pop("encoder.embed_tokens.weight", None)  # shares its memory with another
+    values = write_gguf(root / "text_encoders" / "t5.gguf", encoder, "Q4_0", "t5encoder")
+    save(root / "text_encoders" / "wide.safetensors", values)
+    (found,) = DualCLIPLoaderGGUF().run("t5.gguf", "l.safetensors", "flux")
+    (wanted,) = DualCLIPLoader().run("wide.safetensors", "l.safetensors", "flux")
+    network = found.encoders["t5xxl"].network
+    assert network.size() < 0.2 * wanted.encoders["t5xxl"].network.size()
+    chunks = found.chunks("a red cat")
     for a, b in zip(found.encode_chunks(chunks), wanted.encode_chunks(chunks), strict=True):
         same(a, b)
 
