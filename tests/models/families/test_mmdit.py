@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import SD3Transformer2DModel
 from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
 from torch import Tensor
 
@@ -17,6 +18,38 @@ from models.weights import Weights, open_weights
 from tests.models import tiny_sd3
 from tests.models.tiny import save
 from tests.models.tiny_sd3 import CONFIG, MEDIUM_35, STATED
+
+# What the published networks say of themselves.
+MEDIUM: dict[str, Any] = {
+    "patch_size": 2,
+    "in_channels": 16,
+    "out_channels": 16,
+    "num_layers": 24,
+    "num_attention_heads": 24,
+    "attention_head_dim": 64,
+    "joint_attention_dim": 4096,
+    "caption_projection_dim": 1536,
+    "pooled_projection_dim": 2048,
+    "pos_embed_max_size": 192,
+    "dual_attention_layers": (),
+    "qk_norm": None,
+}
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "3 medium": MEDIUM,
+    "3.5 medium": MEDIUM
+    | {
+        "pos_embed_max_size": 384,
+        "dual_attention_layers": tuple(range(13)),
+        "qk_norm": "rms_norm",
+    },
+    "3.5 large": MEDIUM
+    | {
+        "num_layers": 38,
+        "num_attention_heads": 38,
+        "caption_projection_dim": 2432,
+        "qk_norm": "rms_norm",
+    },
+}
 
 
 def weights(tensors: dict[str, Tensor]) -> Weights:
@@ -76,6 +109,18 @@ def test_heads_have_a_width_of_64_unless_a_file_says_otherwise() -> None:
     wide = CONFIG | {"attention_head_dim": 64, "num_layers": 1, "caption_projection_dim": 128}
     tensors = tiny_sd3.original_tensors(tiny_sd3.transformer(wide))
     assert mmdit_config(weights(tensors))["num_attention_heads"] == 2
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_shapes_of_published_networks_give_their_configuration(name: str) -> None:
+    with torch.device("meta"):
+        module = SD3Transformer2DModel(**PUBLISHED[name])
+    tensors = tiny_sd3.original_tensors(module)
+    found = mmdit_config(weights(tensors))
+    assert {option: found[option] for option in PUBLISHED[name]} == PUBLISHED[name]
+    network = build_mmdit(weights(tensors), torch.float16)
+    assert network is not None
+    assert set(network.names()) == set(tensors)
 
 
 def test_weights_keep_their_original_names(tmp_path: Path, policy: Policy) -> None:

@@ -11,6 +11,8 @@ from diffusers import AutoencoderKL
 from models.load import vae_of
 from models.memory import Policy
 from models.model_files import model_metadata, vae_tensors
+from models.previews import LatentColours, latent_preview
+from models.protocol.latent_formats import SD3, with_colours
 from models.vae import VaeHandle
 from models.weights import Weights, open_weights
 from tests.models.tiny import save
@@ -70,3 +72,17 @@ def test_it_works_in_tiles(vae: VaeHandle) -> None:
     assert (tiled - vae.decode(latent)).abs().mean() < 0.1
     encoded = vae.encode_tiled(torch.rand(1, 96, 192, 3), tile_x=128, tile_y=128, overlap=32)
     assert encoded.shape == (1, 16, 12, 24)
+
+
+def test_previews_have_a_colour_for_each_channel(vae: VaeHandle) -> None:
+    latents = SD3()
+    colours = LatentColours(vae, latents)
+    assert colours.weights.shape == (17, 3)
+    latent = latents.scale_in(vae.encode(torch.rand(1, 32, 48, 3)))
+    picture = latent_preview(latent, colours)
+    assert picture is not None
+    assert picture.size == (48, 32)
+    seen = with_colours(latents, colours)
+    assert seen.latent_rgb_factors is not None
+    assert len(seen.latent_rgb_factors) == 16
+    assert isinstance(seen, SD3)
