@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from nodes.base import Declared, inputs
 from nodes.schema import SchemaNode
 from nodes.tensors.boxes import Box, boxes_of
@@ -115,6 +116,8 @@ def _by_picture(given: Any) -> list[list[Mapping[str, Any]]]:
     """A list of boxes for each picture; boxes in one list are those of the first."""
     if isinstance(given, Mapping):
         return [[given]]
+    if given is None or isinstance(given, str):
+        raise InvalidInput(f"boxes come as a list of x, y, width and height, not as {given!r:.100}")
     if any(isinstance(item, Sequence) for item in given):
         return [list(item) if isinstance(item, Sequence) else [item] for item in given]
     return [list(given)]

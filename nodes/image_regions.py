@@ -12,6 +12,7 @@ from nodes.base import Declared, inputs
 from nodes.saving import PreviewImage
 from nodes.schema import SchemaNode
 from nodes.tensors.colors import rgb_of
+from nodes.tensors.masks import as_batch
 from nodes.tensors.regions import Region, crop_to_mask
 
 _SIDE: Final[Declared] = ("INT", {"default": 1024, "min": 64, "max": 4096, "step": 8})
@@ -80,9 +81,9 @@ class ImageCropToMask(_RegionNode):
         background: str,
     ) -> tuple[Tensor]:
         """A mask that shows the surroundings is inverted, one that shows nothing shows all."""
-        color = rgb_of(background)[0]
+        color, shown = rgb_of(background)[0], as_batch(masks)
         cut = [
-            crop_to_mask(image, masks[i % len(masks)], width, height, pad_factor, grow_mask, color)
+            crop_to_mask(image, shown[i % len(shown)], width, height, pad_factor, grow_mask, color)
             for i, image in enumerate(images)
         ]
         return (torch.stack(cut),)

@@ -15,6 +15,7 @@ from nodes.tensors.batches import repeat_to
 from nodes.tensors.latents import (
     Latent,
     batch_index,
+    check_alike,
     cut,
     cut_to_batch,
     interpolate,
@@ -79,6 +80,7 @@ class LatentConcat(_OfTwo):
     def run(self, samples1: Latent, samples2: Latent, dim: str) -> tuple[Latent]:
         """With a minus the second comes first."""
         first, second = samples1["samples"], samples2["samples"]
+        check_alike(first, second, along=_AXES[dim[-1]])
         pair = [first, repeat_to(second, first.shape[0])]
         if dim.startswith("-"):
             pair.reverse()

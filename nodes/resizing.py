@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nodes.base import MAX_RESOLUTION, Declared, inputs
 from nodes.schema import DynamicNode, opening
+from nodes.tensors.masks import as_batch
 from nodes.tensors.pictures import METHODS, scaled
 
 _CROP: Final[Declared] = (["disabled", "center"], {"default": "center"})
@@ -59,7 +60,7 @@ class ResizeImageMaskNode(DynamicNode):
         self, input: Tensor, resize_type: Mapping[str, Any], scale_method: str
     ) -> tuple[Tensor]:
         """A mask comes out as a mask; Lanczos is for pictures only."""
-        image = input if input.ndim == 4 else input[..., None]
+        image = input if input.ndim == 4 else as_batch(input)[..., None]
         width, height = target(image.shape[2], image.shape[1], resize_type)
         crops = resize_type.get("crop", "disabled") == "center"
         crops |= resize_type["resize_type"] == "scale to multiple"

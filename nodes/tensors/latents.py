@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import InvalidInput
 from nodes.tensors.batches import fit, in_batches, repeat_to
 
 Latent: TypeAlias = Mapping[str, Any]
@@ -59,8 +60,29 @@ def repeated(latent: Latent, amount: int) -> dict[str, Any]:
     return made
 
 
+def check_alike(first: Tensor, second: Tensor, *, along: int | None = None) -> None:
+    """Raise InvalidInput where two latents cannot be one for reasons other than batch and sides.
+
+    `along` is an axis on which they may differ; then the sides must be the same.
+    """
+    if first.ndim != second.ndim:
+        kinds = ["a film" if x.ndim == 5 else "a picture" for x in (first, second)]
+        raise InvalidInput(f"latents of {kinds[0]} and of {kinds[1]} cannot be combined")
+    checked = range(1, first.ndim if along is not None else first.ndim - 2)
+    names = {1: "channels", first.ndim - 2: "rows", first.ndim - 1: "columns"}
+    for axis in checked:
+        counts = (first.shape[axis], second.shape[axis])
+        if counts[0] != counts[1] and (along is None or axis != along % first.ndim):
+            of = " (of different models)" if axis == 1 else ""
+            what = names.get(axis, "latent frames")
+            raise InvalidInput(
+                f"latents of {counts[0]} and {counts[1]} {what}{of} cannot be combined"
+            )
+
+
 def joined(first: Latent, second: Latent) -> dict[str, Any]:
     """Two batches as one; the second gets the sides of the first."""
+    check_alike(first["samples"], second["samples"])
     samples = torch.cat((first["samples"], fit(second["samples"], first["samples"])))
     return with_samples(first, samples, batch_index=batch_index(first) + batch_index(second))
 
@@ -142,11 +164,16 @@ def composite(lower: Tensor, upper: Tensor, x: int, y: int, feather: int) -> Ten
 
 def blend(first: Tensor, second: Tensor, share: float) -> Tensor:
     """`share` of the first; the second is brought to its sides."""
-    return first * share + fit(second, first, "bicubic") * (1 - share)
+    check_alike(first, second)
+    second = fit(second, first, "bicubic")
+    if 1 not in (first.shape[0], second.shape[0]):
+        second = repeat_to(second, first.shape[0])
+    return first * share + second * (1 - share)
 
 
 def match(first: Tensor, second: Tensor) -> Tensor:
     """The second with the sides and the batch of the first."""
+    check_alike(first, second)
     return repeat_to(fit(second, first), first.shape[0])
 
 

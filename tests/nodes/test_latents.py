@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from nodes.empty_latents import (
     EmptyHiDreamO1LatentImage,
     EmptyHunyuanVideo15Latent,
     EmptyLatentHunyuan3Dv2,
     EmptyTrellis2LatentStructure,
 )
-from nodes.latent_math import LatentConcat, ReplaceVideoLatentFrames
-from nodes.latents import LatentCrop, LatentFromBatch, LatentUpscaleBy, RepeatLatentBatch
+from nodes.latent_math import LatentAdd, LatentBatch, LatentConcat, ReplaceVideoLatentFrames
+from nodes.latents import (
+    LatentBlend,
+    LatentCrop,
+    LatentFromBatch,
+    LatentUpscaleBy,
+    RepeatLatentBatch,
+)
 from nodes.tensors.latents import composite, cut, cut_to_batch, interpolate
 
 
@@ -118,3 +127,39 @@ def test_empty_latents_have_the_shapes_of_their_models() -> None:
     assert (cube["samples"].shape, cube["type"]) == ((2, 32, 16, 16, 16), "trellis2")
     (pixels,) = EmptyHiDreamO1LatentImage().run(96, 64)
     assert pixels["samples"].shape == (1, 3, 64, 96)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ((1, 4, 8, 8), (1, 16, 8, 8), r"4 and 16 channels \(of different models\)"),
+        ((1, 16, 8, 8), (1, 16, 2, 8, 8), "of a picture and of a film"),
+        ((1, 16, 3, 8, 8), (1, 16, 2, 8, 8), "3 and 2 latent frames"),
+    ],
+)
+def test_latents_that_cannot_be_combined_say_why(
+    first: tuple[int, ...], second: tuple[int, ...], message: str
+) -> None:
+    one, other = ({"samples": torch.zeros(shape)} for shape in (first, second))
+    calls: list[Callable[[], object]] = [
+        lambda: LatentAdd().run(one, other),
+        lambda: LatentBatch().run(one, other),
+        lambda: LatentBlend().run(one, other, 0.5),
+        lambda: LatentConcat().run(one, other, "x"),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInput, match=message):
+            call()
+
+
+def test_latents_beside_each_other_have_as_many_rows() -> None:
+    one, other = ({"samples": torch.zeros(1, 4, rows, 8)} for rows in (8, 6))
+    with pytest.raises(InvalidInput, match="8 and 6 rows cannot be combined"):
+        LatentConcat().run(one, other, "x")
+    assert LatentConcat().run(one, other, "y")[0]["samples"].shape == (1, 4, 14, 8)
+
+
+def test_a_blend_of_batches_of_other_lengths_has_that_of_the_first() -> None:
+    three, two, single = ({"samples": torch.ones(count, 4, 2, 2)} for count in (3, 2, 1))
+    for one, other in ((three, two), (three, single), (single, three)):
+        assert LatentBlend().run(one, other, 0.5)[0]["samples"].shape[0] == 3
