@@ -78,7 +78,7 @@ class UNetTemporalAttentionMultiply(_Multiply):
 
 
 class CLIPAttentionMultiply(_Multiply):
-    """Scales attention in a text encoder."""
+    """Scales attention in the CLIP encoders of a prompt."""
 
     REQUIRED = inputs(clip=("CLIP",), q=_FACTOR, k=_FACTOR, v=_FACTOR, out=_FACTOR)
     RETURN_TYPES = ("CLIP",)

@@ -130,4 +130,3 @@ FLUX: Final = Combination(
     },
     join=apart,
 )
-COMBINATIONS: Final = (SD1, SD2, SDXL, SDXL_REFINER, SD3, FLUX)

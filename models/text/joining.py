@@ -42,13 +42,11 @@ def one_after_another(encoded: Encoded) -> Joined:
     Pooled is L's, then G's. Zeros stand for an encoder that is missing.
     """
     clip = _clip_features(encoded)
-    t5 = encoded["t5xxl"][0] if "t5xxl" in encoded else None
-    if clip is not None:
-        width = max(clip.shape[-1], SEQUENCE if t5 is None else t5.shape[-1])
-        clip = pad(clip, (0, width - clip.shape[-1]))
-    sequences = [sequence for sequence in (clip, t5) if sequence is not None]
-    if not sequences:
-        sequences = [torch.zeros(1, CHUNK, SEQUENCE)]
+    t5 = encoded["t5xxl"][0] if "t5xxl" in encoded else torch.zeros(1, 0, SEQUENCE)
+    if clip is None:
+        clip = t5.new_zeros(1, 0 if t5.shape[1] else CHUNK, t5.shape[-1])
+    width = max(clip.shape[-1], t5.shape[-1])
+    sequences = [pad(sequence, (0, width - sequence.shape[-1])) for sequence in (clip, t5)]
     pooled = [_pooled(encoded, key) for key in POOLED]
     return torch.cat(sequences, dim=1), torch.cat(pooled, dim=-1)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput, PartMissing, UnsupportedLayout
+from models.families.diffusers_names import join_parts
 from models.families.open_clip import to_open_clip, to_transformers
 from models.families.t5_text import t5_config
 from models.memory import Policy
@@ -152,3 +153,15 @@ def test_t5_in_a_gguf_file_encodes_as_its_values_do(policy: Policy, tmp_path: Pa
     plain = Weights(path=path, tensors={n: values[found[n]] for n in tensors})
     wanted = text_of_type("flux", [plain, clip], policy, folders)
     assert same(quantised, wanted)
+
+
+def test_encoders_of_a_pipeline_of_diffusers_are_known_by_their_number(policy: Policy) -> None:
+    small, large = encoders.clip(projected=None), encoders.clip(width=128, act="gelu", seed=2)
+    parts = {"text_encoder": tensors_of({"": small}), "text_encoder_2": tensors_of({"": large})}
+    file = Weights(path=Path("pipeline"), tensors=join_parts(parts))
+    text = sdxl_text(file, policy, NOWHERE)
+    assert text is not None
+    assert same(text, text_of_type("sdxl", [weights_of(small), weights_of(large)], policy, NOWHERE))
+    third = join_parts({"text_encoder_3": weights_of(encoders.t5()).tensors})
+    found = sd3_text(Weights(path=Path("pipeline"), tensors=third), policy, NOWHERE)
+    assert found is not None and list(found.encoders) == ["t5xxl"]
