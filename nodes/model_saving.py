@@ -143,7 +143,7 @@ class VAESave(_Saver):
 
 
 class LoraSave(SchemaNode, _Saver):
-    """Writes a LoRA of what patches change in a model."""
+    """Writes a LoRA of the difference of two models."""
 
     DISPLAY_NAME = "Extract and Save Lora"
     CATEGORY = "_for_testing"
@@ -170,7 +170,7 @@ class LoraSave(SchemaNode, _Saver):
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The changes are the patches, as of ModelMergeSubtract; without any nothing is written."""
+        """Takes differences as ModelMergeSubtract makes them; without any nothing is written."""
         wanted = rank if lora_type == "standard" else None
         tensors: dict[str, Tensor] = {}
         if model_diff is not None:

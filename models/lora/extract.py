@@ -1,4 +1,4 @@
-"""A LoRA from what patches change in weights."""
+"""A LoRA from a model whose weights are the difference of two others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.network import Network, WeightPatch
 
 
@@ -19,16 +20,23 @@ def extracted(
     rank: int | None,
     with_biases: bool,
 ) -> Iterator[tuple[str, Tensor]]:
-    """Names and float16 tensors of what the patches add; `outer` names a weight in the file.
+    """Names and float16 tensors of the patched weights; `outer` names a weight in the file.
 
     Matrices and convolutions become factors of a rank by singular value decomposition; without a
-    rank they stay whole. Other weights are whole differences.
+    rank they stay whole. Other weights are whole differences. Those without any are left out.
+    Raises InvalidInput for a model that is no difference: then most weights have no patch.
     """
+    if 2 * len(patches) < len(network.names()):
+        raise InvalidInput(
+            "this model is no difference of two: subtract one from the other first, with "
+            "ModelMergeSubtract or CLIPMergeSubtract"
+        )
     for name, changes in patches.items():
-        changed = base = network.stored(name).float()
+        delta = network.stored(name).float()
         for change in changes:
-            changed = change.apply(changed)
-        delta = changed - base
+            delta = change.apply(delta)
+        if not delta.any():
+            continue
         layer, _, kind = outer(name).rpartition(".")
         if kind == "bias":
             if with_biases:

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from executor.folders import Folders
 from models.devices import HOME
+from models.errors import InvalidInput
 from models.load import Checkpoint, load_checkpoint
 from models.lora import load_lora
 from models.memory import Policy
 from models.text.handle import TextHandle
+from nodes.attention_scale import UNetCrossAttentionMultiply
 from nodes.layered_merging import ModelMergeSD1
 from nodes.loaders import CheckpointLoaderSimple, LoraLoader, LoraLoaderModelOnly, VAELoader
 from nodes.model_merging import (
@@ -155,17 +157,26 @@ def test_an_extracted_lora_gives_the_difference_again(
     assert tiny.text is not None and other.text is not None
     (model,) = ModelMergeSubtract().run(other.model, tiny.model, 1.0)
     (text,) = CLIPMergeSubtract().run(other.text, tiny.text, 1.0)
-    # As deltas to what the first one has.
-    (wanted,) = ModelMergeAdd().run(tiny.model, model)
-    delta = merged(model) - merged(other.model)
     LoraSave().run("loras/l", 64, kind, True, model, text)
     lora = load_lora(folders.output / "loras" / "l_00001_.safetensors")
     assert len(lora.groups) > 20
     changed, text_changed = LoraLoader().run(
-        other.model, other.text, "l_00001_.safetensors", 1.0, 1.0
+        tiny.model, tiny.text, "l_00001_.safetensors", 1.0, 1.0
     )
-    assert torch.allclose(merged(changed), merged(other.model) + delta, atol=5e-3)
+    assert torch.allclose(merged(changed), merged(other.model), atol=5e-3)
+    assert not torch.allclose(merged(tiny.model), merged(other.model), atol=5e-2)
     assert text_changed is not None and text_changed.encoders["l"].patches
-    (only,) = LoraLoaderModelOnly().run(other.model, "l_00001_.safetensors", 1.0)
+    (only,) = LoraLoaderModelOnly().run(tiny.model, "l_00001_.safetensors", 1.0)
     assert torch.equal(merged(only), merged(changed))
-    assert wanted.patches
+
+
+def test_only_a_difference_becomes_a_lora(
+    folders: Folders, tiny: Checkpoint, other: Checkpoint
+) -> None:
+    (scaled,) = UNetCrossAttentionMultiply().run(tiny.model, 1.0, 1.0, 1.0, 1.5)
+    with pytest.raises(InvalidInput, match="ModelMergeSubtract"):
+        LoraSave().run("loras/l", 4, "standard", True, scaled)
+    (difference,) = ModelMergeSubtract().run(scaled, tiny.model, 1.0)
+    LoraSave().run("loras/l", 16, "standard", True, difference)
+    lora = load_lora(folders.output / "loras" / "l_00001_.safetensors")
+    assert lora.groups and all(".attn2.to_out.0" in name for name in lora.groups)
