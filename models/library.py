@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar, cast
 
 T = TypeVar("T")
 
-MOST_ENTRIES: Final = 32  # a module without weights takes some MB
+MOST_ENTRIES: Final = 64  # a module without weights takes some MB
 
 
 class FileIdentity(NamedTuple):
@@ -39,12 +39,14 @@ class Library:
     """Loaded files, least recently asked for first."""
 
     def __init__(self) -> None:
-        self.builds = 0  # how often something was really loaded
+        self.builds = 0  # how often a file was really opened and built, with all that is in it
+        self._depth = 0  # of builds that ask for others
         self._entries: OrderedDict[Hashable, tuple[tuple[FileIdentity, ...], object]]
         self._entries = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        """How many files there are."""
+        return len({file.path for files, _ in self._entries.values() for file in files})
 
     def fetch(self, kind: Hashable, paths: tuple[Path, ...], build: Callable[[], T]) -> T:
         """What `build` made of these files, now or when they were asked for before.
@@ -60,13 +62,21 @@ class Library:
         if entry is None or entry[0] != known:
             self._entries.pop(key, None)
             self._drop_outdated()
-            entry = (known, build())
-            self.builds += 1
+            entry = (known, self._built(build))
             self._entries[key] = entry
             if len(self._entries) > MOST_ENTRIES:
                 self._entries.popitem(last=False)
         self._entries.move_to_end(key)
         return cast(T, entry[1])
+
+    def _built(self, build: Callable[[], T]) -> T:
+        self._depth += 1
+        try:
+            made = build()
+        finally:
+            self._depth -= 1
+        self.builds += self._depth == 0
+        return made
 
     def _drop_outdated(self) -> None:
         """Let go of files that were deleted or changed, which would keep their place on disk."""

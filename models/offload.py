@@ -5,7 +5,7 @@ The transfers are diffusers' group offloading, on a CUDA stream of their own whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Final
 
 import torch
 from torch import nn
@@ -13,7 +13,8 @@ from torch import nn
 from models.devices import HOME
 
 # diffusers' names of its hooks on modules.
-_HOOKS = ("lazy_prefetch_group_offloading", "layer_execution_tracker", "group_offloading")
+_HOOKS: Final = ("lazy_prefetch_group_offloading", "layer_execution_tracker", "group_offloading")
+_FINENESS: Final = 16  # a block that stays or comes as one is no larger than that part of the whole
 
 
 def can_stream(module: nn.Module) -> bool:
@@ -27,29 +28,33 @@ def stream_weights(module: nn.Module, device: torch.device, budget: int) -> int:
     Blocks stay in the order in which they lie in the module; layers of the others are fetched when
     they are called, each while the one before it computes. Returns how many bytes stay.
     """
-    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
-    for tensor in own:
+    blocks, loose = _taken_apart(module, weight_bytes(module) // _FINENESS)
+    for tensor in loose:  # no layer's, but used by the module itself
         tensor.data = tensor.data.to(device)
-    staying = sum(tensor.nbytes for tensor in own)
-    for unit in units(module):
-        size = weight_bytes(unit)
+    staying = sum(tensor.nbytes for tensor in loose)
+    for block in blocks:
+        size = weight_bytes(block)
         if staying + size <= budget:
-            unit.to(device)
+            block.to(device)
             staying += size
         elif size:
-            _stream(unit, device)
+            _stream(block, device)
     return staying
 
 
-def units(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules that it calls itself: its children, and in place of lists what is in them."""
+def _taken_apart(module: nn.Module, most: int) -> tuple[list[nn.Module], list[torch.Tensor]]:
+    """The modules of at most so many bytes (or without parts) in a larger one, and what is left."""
+    blocks: list[nn.Module] = []
+    loose = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
     for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            yield from child
-        elif isinstance(child, nn.ModuleDict):
-            yield from child.values()
+        is_list = isinstance(child, nn.ModuleList | nn.ModuleDict)  # it is not called itself
+        if is_list or (weight_bytes(child) > most and any(child.children())):
+            more, others = _taken_apart(child, most)
+            blocks += more
+            loose += others
         else:
-            yield child
+            blocks.append(child)
+    return blocks, loose
 
 
 def _stream(module: nn.Module, device: torch.device) -> None:

@@ -98,6 +98,7 @@ class Residents:
         if device == HOME or self._share == "all" or size <= room or not can_stream(network.module):
             network.place(device)
         else:
+            self.free(size - max(0, room), HOME, keep=(network,))  # where the rest of it waits
             self._stream(network, device, room)
         self.counts.loads += 1
         self.counts.loaded_bytes += size

@@ -117,7 +117,9 @@ def clip_pixels(image: Tensor, size: int, *, crop: bool, colours: Colours = CLIP
 
 def load_vision(path: Path, policy: Policy) -> VisionHandle:
     """The image encoder of a file. Raises ModelFileError."""
-    return vision_of(open_weights(path), policy)
+    return policy.library.fetch(
+        ("image encoder", policy), (path,), lambda: vision_of(open_weights(path), policy)
+    )
 
 
 def vision_of(weights: Weights, policy: Policy) -> VisionHandle:

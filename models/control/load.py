@@ -37,7 +37,12 @@ def load_control(path: Path, policy: Policy, model: Any = None) -> ControlBase:
 
     `model` (a ModelHandle) is what the weights of a file of differences are added to.
     """
-    return control_of(open_weights(path), policy, model)
+    if model is not None:  # the file alone may not say what it is
+        return control_of(open_weights(path), policy, model)
+    found = policy.library.fetch(
+        ("control", policy), (path,), lambda: control_of(open_weights(path), policy)
+    )
+    return found.copy()
 
 
 def control_of(weights: Weights, policy: Policy, model: Any = None) -> ControlBase:

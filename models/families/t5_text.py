@@ -107,4 +107,6 @@ def build_t5_text(
     network = assemble(without_second_table, text.tensors, dtype, weights.path, storage=storage)
     # The same table under another name, which counts as no weight of its own.
     network.module.encoder.__dict__["embed_tokens"] = network.module.shared
+    # As networks of diffusers say it: layers are only called (see models.offload).
+    network.module.__dict__["_supports_group_offloading"] = True
     return network

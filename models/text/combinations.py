@@ -92,8 +92,11 @@ def vocabulary_of(weights: Weights) -> Tensor | None:
 def _clip_encoder(
     key: str, use: Use, number: int, file: EncoderFile, policy: Policy, folders: TextFolders
 ) -> TextEncoder | None:
-    network = build_clip_text(
-        file.weights, policy.text_dtype, _storage(policy), part=file.part, hidden_act=ACTS[key]
+    dtype, storage = policy.text_dtype, _storage(policy)
+    network = policy.library.fetch(
+        ("text encoder", key, file.part, dtype, storage),
+        (file.weights.path,),
+        lambda: build_clip_text(file.weights, dtype, storage, part=file.part, hidden_act=ACTS[key]),
     )
     if network is None:
         return None
@@ -118,7 +121,12 @@ def _t5_encoder(
 ) -> TextEncoder | None:
     # Its activations overflow float16.
     dtype = torch.bfloat16 if policy.text_dtype == torch.float16 else policy.text_dtype
-    network = build_t5_text(file.weights, dtype, _storage(policy))
+    storage = _storage(policy)
+    network = policy.library.fetch(
+        ("text encoder", key, dtype, storage),
+        (file.weights.path,),
+        lambda: build_t5_text(file.weights, dtype, storage),
+    )
     if network is None:
         return None
     return T5Encoder(
