@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from executor.folders import Folders
@@ -19,7 +17,8 @@ from tests.models.conftest import policy
 from tests.models.families.test_class_vectors import diffusers_unet
 from tests.models.text import encoders
 from tests.models.text.encoders import clip_tokenizer_with
-from tests.models.tiny import TinyModel
+from tests.models.tiny import TinyModel, save
+from tests.models.tiny_sdxl import LARGE, POOLED, SDXL, checkpoint, stated, text_of_sdxl
 from tests.nodes.context import node_context
 
 __all__ = ["policy"]
@@ -30,9 +29,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 END = "<|endoftext|>"
 STEPS, CFG, SEED = 4, 5.0, 7  # a network is told whole times where 999 is a multiple of STEPS - 1
 PROMPT, NEGATIVE = "a photo of a cat", "blurry"
-SMALL, LARGE, POOLED = 64, 128, 32
-SDXL = TinyModel(channels=(8, 16, 32), depths=(0, 1, 2), middle_depth=2, is_linear=True,
-                 context=SMALL + LARGE, label=POOLED + 6 * 256)  # fmt: skip
 SD2 = TinyModel(channels=(16, 32), depths=(1, 1), is_linear=True, context=LARGE)
 
 
@@ -49,16 +45,9 @@ def ran(name: str, *args: Any, **inputs: Any) -> Any:
 
 
 def write(folders: Folders, model: TinyModel, text: dict[str, Any], **said: Any) -> None:
-    """A checkpoint in the original layout."""
-    config = model.config
-    config = {"unet": config["unet"] | said, "vae": config["vae"]}
-    tensors = {
-        **{f"model.diffusion_model.{name}": tensor for name, tensor in model.unet().items()},
-        **{f"first_stage_model.{name}": tensor for name, tensor in model.vae().items()},
-        **encoders.tensors_of(text),
-    }
-    metadata = {"darkroom.config": json.dumps(config)}
-    save_file(tensors, folders.models_root / "checkpoints" / "tiny.safetensors", metadata)
+    """The checkpoint that is loaded."""
+    path = folders.models_root / "checkpoints" / "tiny.safetensors"
+    save(path, checkpoint(model, text), stated(model, **said))
 
 
 def drawn(loader: str, file: str) -> tuple[Tensor, Tensor]:
@@ -137,12 +126,8 @@ def close(one: Tensor, other: Tensor) -> bool:
 def test_sdxl_draws_what_diffusers_pipeline_draws(folders: Folders) -> None:
     from diffusers import StableDiffusionXLPipeline
 
-    small = encoders.clip(width=SMALL, projected=None)
-    large = encoders.open_clip(width=LARGE, projected=POOLED)
-    text = {
-        "conditioner.embedders.0.transformer.": small,
-        "conditioner.embedders.1.model.": large,
-    }
+    text = text_of_sdxl()
+    small, large = text.values()
     write(folders, SDXL, text)
     unet = diffusers_unet(
         SDXL,

@@ -71,10 +71,10 @@ def controlnet() -> Any:
     return filled(ControlNetModel(**CONFIG))
 
 
-def union(kinds: int = 6) -> Any:
+def union(kinds: int = 6, **changes: Any) -> Any:
     from diffusers import ControlNetUnionModel
 
-    return filled(ControlNetUnionModel(**CONFIG, **UNION, num_control_type=kinds))
+    return filled(ControlNetUnionModel(**{**CONFIG, **UNION, "num_control_type": kinds, **changes}))
 
 
 def weights(tensors: dict[str, Tensor]) -> Weights:
