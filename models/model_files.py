@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from models.families.diffusers_names import (
@@ -93,19 +91,3 @@ def model_metadata(
     if unusual:
         metadata[CONFIG_KEY] = json.dumps(unusual)
     return metadata
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """A safetensors file; tensors that share memory or lie otherwise are copied first."""
-    plain = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        if not _is_by_itself(tensor)
-        else tensor
-        for name, tensor in tensors.items()
-    }
-    save_file(plain, path, dict(metadata))
-
-
-def _is_by_itself(tensor: Tensor) -> bool:
-    is_whole = tensor.untyped_storage().nbytes() == tensor.nbytes
-    return is_whole and tensor.is_contiguous() and tensor.device.type == "cpu"

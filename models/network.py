@@ -22,9 +22,9 @@ from models.stored import (
     Storage,
     StoredTensor,
     WeightPatch,
-    merged,
     release,
     values_of,
+    with_changes,
 )
 
 __all__ = ["Network", "Patches", "Storage", "WeightPatch", "assemble"]
@@ -215,12 +215,13 @@ class Network(Generic[N]):
         """A weight with changes, in a type that files have: the stored one if that is precise.
 
         A change of a weight in fewer than 16 bits, and one in blocks or with scales, gives float16.
+        Changes are made, and blocks decoded, when the result is read.
         """
         stored = self._source[name]
         if not changes and not isinstance(stored, StoredTensor):
             return stored
         precise = stored.itemsize > 1 and not isinstance(stored, StoredTensor)
-        return merged(stored, changes).to(stored.dtype if precise else torch.float16)
+        return with_changes(stored, changes, stored.dtype if precise else torch.float16)
 
     def size(self) -> int:
         """Bytes of all weights, once they are in memory."""

@@ -15,8 +15,8 @@ from models.model_files import (
     checkpoint_tensors,
     model_metadata,
     vae_tensors,
-    write_tensors,
 )
+from models.safetensors_writer import write_tensors
 from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
 from models.text.saving import encoder_tensors, stated

@@ -88,3 +88,12 @@ def merged(stored: Tensor, changes: Sequence[WeightPatch]) -> Tensor:
     for change in changes:
         value = change.apply(value)
     return value
+
+
+def with_changes(stored: Tensor, changes: Sequence[WeightPatch], dtype: torch.dtype) -> Tensor:
+    """A weight with changes, made in float32 and rounded once when it is read."""
+    if isinstance(stored, StoredTensor):
+        return stored.computed_in(dtype, changes)
+    if stored.ndim == 0:
+        return merged(stored, changes).to(dtype)
+    return StoredTensor(Changed.of(Plain(stored), changes), dtype)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from models.load import load_diffusers_folder, unet_of
 from models.memory import Policy
-from models.model_files import checkpoint_tensors, model_metadata, write_tensors
+from models.model_files import checkpoint_tensors, model_metadata
 from models.protocol.base_model import ModelType
 from models.protocol.latent_formats import SDXL, SDXL_Playground_2_5
 from models.protocol.model_sampling import EDM
+from models.safetensors_writer import write_tensors
 from models.sampling.prediction import EPSILON, VELOCITY, Preconditioned
 from models.sampling.schedule import DiscreteSchedule, scaled_linear_betas, sigmas_from_betas
 from models.weights import Weights, open_weights
