@@ -2,8 +2,10 @@
 
 from comfy.not_yet import absent
 
+from models.protocol.text import SD2ClipModel as SD2ClipModel
+
 __getattr__ = absent(
     __name__,
     classes="SD2Tokenizer SD2ClipHTokenizer",
-    layers="SD2ClipModel SD2ClipHModel",
+    layers="SD2ClipHModel",
 )

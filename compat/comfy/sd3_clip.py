@@ -2,9 +2,11 @@
 
 from comfy.not_yet import absent
 
+from models.protocol.text import SD3ClipModel as SD3ClipModel
+
 __getattr__ = absent(
     __name__,
     classes="SD3Tokenizer T5XXLTokenizer",
-    layers="SD3ClipModel T5XXLModel",
+    layers="T5XXLModel",
     functions="sd3_clip t5_xxl_detect",
 )

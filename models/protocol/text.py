@@ -107,7 +107,7 @@ class SD1ClipModel(TextModel):
     """Of Stable Diffusion 1."""
 
 
-class SD2ClipHModel(TextModel):
+class SD2ClipModel(TextModel):
     """Of Stable Diffusion 2."""
 
 
@@ -129,7 +129,7 @@ class FluxClipModel(TextModel):
 
 MODELS: dict[str, type[TextModel]] = {
     "sd1": SD1ClipModel,
-    "sd2": SD2ClipHModel,
+    "sd2": SD2ClipModel,
     "sdxl": SDXLClipModel,
     "sdxl_refiner": SDXLRefinerClipModel,
     "sd3": SD3ClipModel,
@@ -144,10 +144,10 @@ class Tokenizers:
         self._handle = handle
 
     def __getattr__(self, name: str) -> PromptTokenizer:
-        for encoder in self.__dict__["_handle"].encoders.values():
+        handle: TextHandle | None = self.__dict__.get("_handle")  # None while it is copied
+        for encoder in handle.encoders.values() if handle is not None else ():
             if encoder.name == name:
-                found: PromptTokenizer = encoder.tokenizer
-                return found
+                return encoder.tokenizer
         raise AttributeError(f"this model has no text encoder '{name}'")
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from dataclasses import replace
 from typing import Any, Final
@@ -10,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from models.text.chunks import CLIP_G, CLIP_L, T5, Token
+from models.text.families import FLUX, SD3
+from models.text.t5_vocabulary import from_file
 from models.text.tokenizer import PromptTokenizer
 from tests.parity import loader
 from tests.parity.report import ParityReport
@@ -25,24 +25,19 @@ TOKENIZERS: Final = {
 }
 
 
-T5_LENGTH: Final = {"sd3": 77, "flux": 256}  # at least so many tokens
-
-
-@functools.cache
-def t5_vocabulary() -> Tokenizer:
-    return Tokenizer.from_file(str(loader.BUNDLED / "t5_tokenizer.json"))
+T5_USES: Final = {"sd3": SD3.uses["t5xxl"], "flux": FLUX.uses["t5xxl"]}
+T5_IDS: Final = from_file(loader.BUNDLED / "t5_tokenizer.json")  # Darkroom ships none
 
 
 def t5_tokenizer(case: loader.Case) -> PromptTokenizer:
-    """The T5 side of a model family; its vocabulary is test data, Darkroom ships none."""
-    options = case.get("options", {}).get("tokenizer_options", {})
-    minimum = options.get("t5xxl_min_length", T5_LENGTH[case["tokenizer"]])
-    return PromptTokenizer(
+    """The T5 side of a model family, with the options of the case."""
+    tokenizer = PromptTokenizer(
         encoder="t5xxl",
-        chunk_format=replace(T5, minimum=minimum, padding=options.get("t5xxl_min_padding", 0)),
-        ids=lambda text: t5_vocabulary().encode(text).ids[:-1],
+        chunk_format=replace(T5, minimum=T5_USES[case["tokenizer"]].minimum),
+        ids=T5_IDS,
         embedding_folders=EMBEDDINGS,
     )
+    return tokenizer.with_options(case.get("options", {}).get("tokenizer_options", {}))
 
 
 def split_cases() -> list[tuple[str, str, loader.Case]]:

@@ -146,3 +146,27 @@ def test_patchers_of_clip_and_vae_can_be_loaded(clip: TextHandle, vae: VaeHandle
     assert clip.patcher.model_size() == clip.encoders["l"].network.size()
     assert vae.patcher.current_device == torch.device("cpu")
     assert vae.patcher.model is vae.first_stage_model
+
+
+def test_several_text_encoders_load_from_files_and_are_of_their_familys_class(
+    tmp_path: Path,
+) -> None:
+    from comfy import sdxl_clip
+    from comfy.text_encoders import flux
+    from safetensors.torch import save_file
+
+    from tests.models.text import encoders
+
+    modules = {"l": encoders.clip(projected=None), "g": encoders.clip(width=128, act="gelu"),
+               "t5": encoders.t5()}  # fmt: skip
+    paths = {name: str(tmp_path / f"{name}.safetensors") for name in modules}
+    for name, module in modules.items():
+        tensors = encoders.tensors_of({"": module})
+        tensors.pop("encoder.embed_tokens.weight", None)
+        save_file(tensors, paths[name])
+    xl = sd.load_clip([paths["g"], paths["l"]])
+    assert isinstance(xl.cond_stage_model, sdxl_clip.SDXLClipModel)
+    assert list(xl.tokenize("a cat")) == ["l", "g"]
+    assert xl.encode("a cat").shape == (1, 77, 192)
+    made = sd.load_clip([paths["l"], paths["t5"]], clip_type=sd.CLIPType.FLUX)
+    assert isinstance(made.cond_stage_model, flux.FluxClipModel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.errors import InvalidInput
+from models.hook_weights import LoraSource
 from models.lora.apply import lora_patches
 from models.lora.files import Lora, group_tensors
 from models.lora.names import text_names
 from models.memory import Policy
+from models.protocol.hooks import HookGroup, WeightHook
 from models.protocol.text import SDXLClipModel
 from models.text.combinations import TextFolders, text_of_checkpoint
 from models.text.families import FLUX, SD3, SDXL, SDXL_REFINER
-from models.text.handle import TextHandle
+from models.text.handle import TextHandle, TextHooks
 from models.text.saving import encoder_tensors, text_tensors
 from models.weights import Weights
 from tests.models.text import encoders
@@ -204,6 +207,7 @@ def test_packs_find_encoders_and_tokenizers_by_name(sdxl: TextHandle) -> None:
     assert model.clip_l.layer_idx == -2 and sdxl.with_layer(-1).cond_stage_model.layer_idx == -1
     assert sdxl.tokenizer.clip_g.tokenize_with_weights(PROMPT) == tokens["g"]
     assert sdxl.tokenizer.tokenize_with_weights(PROMPT) == tokens
+    assert copy.copy(sdxl.tokenizer).clip_l is sdxl.encoders["l"].tokenizer
     with pytest.raises(AttributeError, match="no text encoder 't5xxl'"):
         _ = sdxl.tokenizer.t5xxl
     names = dict(model.named_parameters())
@@ -250,3 +254,14 @@ def test_options_of_the_tokenizer_are_a_clones_own(sd3: TextHandle) -> None:
     options = {"t5xxl_min_length": 0, "t5xxl_min_padding": 3}
     assert len(sd3.tokenize("a cat", tokenizer_options=options)["t5xxl"][0]) == 7
     assert [w for _, w in sd3.tokenize("(cat:2)", disable_weights=True)["l"][0]] == [1.0] * 77
+
+
+def test_hooks_change_every_encoder_that_their_file_names(sdxl: TextHandle) -> None:
+    layer = CLIP_LAYER.replace(".", "_")
+    lora = lora_of(f"lora_te2_{layer}", 128, 256)
+    group = HookGroup([WeightHook(1.0, 1.0, LoraSource(lora))])
+    hooked = sdxl.clone(hooks=TextHooks(group=group, on_conditioning=True, is_scheduled=False))
+    ((encoded, options),) = hooked.encode_text(PROMPT)
+    changed = (encoded != cond(sdxl))[0]
+    assert options["hooks"] is group
+    assert changed[:, 64:].any() and not changed[:, :64].any()
