@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from nodes.base import FileOptions, inputs
 from nodes.context import NodeContext, annotated_path
 from nodes.datasets.base import DatasetNode
+from nodes.file_names import numbers_in
 from nodes.loaded_images import read_image
 from nodes.saved_images import to_picture
 
@@ -21,6 +23,7 @@ _REPEATED: Final = re.compile(r"([0-9]+)_.")  # a folder whose pictures count se
 _FOLDER: Final = (FileOptions("input_folders"),)
 _NAME: Final = ("STRING", {"default": "dataset", "multiline": False})
 _PREFIX: Final = ("STRING", {"default": "image", "multiline": False})
+_MODE: Final = (["overwrite", "increment"], {"default": "overwrite"})
 _HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
 
 
@@ -106,14 +109,16 @@ class _FolderWriter(DatasetNode):
     OUTPUT_NODE = True
     INPUT_IS_LIST: ClassVar[bool] = True
     IN_BACKGROUND = True
+    OPTIONAL = inputs(mode=_MODE)
 
-    def _write(self, images: list[Tensor], folder_name: str, prefix: str) -> list[Path]:
-        """Write pictures as `<prefix>_00000000.png`, ... over older ones of these names."""
+    def _write(self, images: list[Tensor], folder_name: str, prefix: str, mode: str) -> list[Path]:
+        """Write pictures as `<prefix>_00000000.png`, ... over older ones, or after them."""
         context = self.context
         folder = context.folders.file_path("output", folder_name)
         folder.mkdir(parents=True, exist_ok=True)
+        first = _next_number(folder, prefix) if mode == "increment" else 0
         paths = []
-        for number, image in enumerate(picture for batch in images for picture in batch):
+        for number, image in enumerate((one for batch in images for one in batch), start=first):
             context.check_interrupted()
             path = context.folders.below(folder, f"{prefix}_{number:08}.png")
             temporary = path.with_name(f".{path.name}.tmp")
@@ -127,6 +132,15 @@ class _FolderWriter(DatasetNode):
         return paths
 
 
+def _next_number(folder: Path, prefix: str) -> int:
+    """One more than the highest among the files of that name."""
+    path = folder / prefix
+    if not path.parent.is_dir():
+        return 0
+    highest = numbers_in(path.parent, bare=True).get(os.path.normcase(path.name))
+    return 0 if highest is None else highest + 1
+
+
 class SaveImageDataSetToFolder(_FolderWriter):
     """Writes pictures into a folder in the output folder."""
 
@@ -138,10 +152,11 @@ class SaveImageDataSetToFolder(_FolderWriter):
         images: list[Tensor],
         folder_name: list[str],
         filename_prefix: list[str],
+        mode: Sequence[str] = ("overwrite",),
         **_: Any,
     ) -> tuple[()]:
         """One PNG each."""
-        self._write(images, folder_name[0], filename_prefix[0])
+        self._write(images, folder_name[0], filename_prefix[0], mode[0])
         return ()
 
 
@@ -162,13 +177,14 @@ class SaveImageTextDataSetToFolder(_FolderWriter):
         texts: list[str],
         folder_name: list[str],
         filename_prefix: list[str],
+        mode: Sequence[str] = ("overwrite",),
         **_: Any,
     ) -> tuple[()]:
         """Raises ValueError unless every picture has a text."""
         count = sum(len(batch) for batch in images)
         if count != len(texts):
             raise ValueError(f"there are {count} images, but {len(texts)} texts")
-        pictures = self._write(images, folder_name[0], filename_prefix[0])
+        pictures = self._write(images, folder_name[0], filename_prefix[0], mode[0])
         paths = [self._beside(picture) for picture in pictures]
         for path, text in zip(paths, texts, strict=True):
             path.write_text(text, encoding="utf-8")

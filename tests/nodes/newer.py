@@ -31,6 +31,11 @@ ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "SaveWEBM": {"images": "IMAGE"},
 }
 
+_DATASET_MODE: Final[list[Any]] = [
+    "COMBO",
+    {"multiselect": False, "options": ["overwrite", "increment"], "default": "overwrite"},
+]
+
 # Optional inputs that later releases added to the end, with what is declared of them.
 ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     "CreateVideo": {
@@ -43,6 +48,8 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
             {"multiselect": False, "options": ["sRGB", "HDR", "HDR PQ"], "default": "sRGB"},
         ],
     },
+    "SaveImageDataSetToFolder": {"mode": _DATASET_MODE},
+    "SaveImageTextDataSetToFolder": {"mode": _DATASET_MODE},
     "LoadVideo": {"edit": ["VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}]},
 }
 

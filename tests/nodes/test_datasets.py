@@ -111,6 +111,16 @@ def test_pictures_and_texts_are_written_side_by_side(folders: Folders) -> None:
         SaveImageTextDataSetToFolder().run(pair, ["x"], ["set"], ["pic"])
 
 
+def test_a_dataset_grows_where_that_is_asked_for(folders: Folders) -> None:
+    node, pictures = SaveImageTextDataSetToFolder(), [torch.zeros(2, 4, 4, 3)]
+    for texts in (["a", "b"], ["c", "d"]):
+        node.run(pictures, texts, ["grows"], ["x"], ["increment"])
+    node.run(pictures, ["e", "f"], ["grows"], ["x"])
+    found = sorted((folders.output / "grows").glob("*.txt"))
+    assert [path.name for path in found] == [f"x_{number:08}.txt" for number in range(4)]
+    assert [path.read_text() for path in found] == ["e", "f", "c", "d"]
+
+
 def test_a_dataset_is_not_written_outside_of_its_folder(folders: Folders) -> None:
     for folder, prefix in (("../x", "a"), ("x", "../../a")):
         with pytest.raises(OutsideFolder):
