@@ -9,14 +9,17 @@ from typing import Any, ClassVar, Final
 
 from torch import Tensor
 
+from nodes.avif_files import write_deep_avif
 from nodes.base import inputs
 from nodes.deep_pictures import write_avif, write_exr, write_png16
+from nodes.film_colors import SPACES, FilmColors, film_colors
 from nodes.saved_files import Write, save_files, target_for
 from nodes.saved_images import Metadata, metadata_of, png_text, to_picture
 from nodes.schema import DynamicNode, opening
 
 _COMPRESSION: Final = 4  # of PNG, as in SaveImage
 _FPS: Final = ("FLOAT", {"default": 6.0, "min": 0.01, "max": 1000.0, "step": 0.01})
+_LOOPS: Final = ("INT", {"default": 0, "min": 0, "max": 1000})
 _FORMATS: Final = {
     "png": inputs(bit_depth=(["8-bit", "16-bit"],), input_color_space=(["sRGB"],)),
     "exr": inputs(
@@ -24,10 +27,12 @@ _FORMATS: Final = {
         input_color_space=(["sRGB", "HDR", "linear", "linear ACEScg"],),
     ),
     "avif": inputs(
-        bit_depth=(["auto", "8-bit YUV420"],),
-        input_color_space=(["sRGB"],),
+        bit_depth=(["auto", "8-bit YUV420", "10-bit YUV420"],),
+        input_color_space=(SPACES,),
         crf=("INT", {"default": 18, "min": 1, "max": 63}),
-        save_mode=opening({"still images": inputs(), "animated": inputs(fps=_FPS)}),
+        save_mode=opening(
+            {"still images": inputs(), "animated": inputs(fps=_FPS, loop_count=_LOOPS)}
+        ),
     ),
 }
 
@@ -81,10 +86,22 @@ def _writers(images: Tensor, format: Mapping[str, Any], metadata: Metadata) -> I
             depth, space = format["bit_depth"], format["input_color_space"]
             yield from (partial(write_exr, image, metadata, depth, space) for image in images)
         case _:
-            fps = format["save_mode"].get("fps")
-            batches = [images] if fps is not None else [image[None] for image in images]
-            for batch in batches:
-                yield partial(write_avif, batch, metadata, format["crf"], fps or 1.0)
+            yield from _avif_writers(images, format, metadata)
+
+
+def _avif_writers(images: Tensor, format: Mapping[str, Any], metadata: Metadata) -> Iterator[Write]:
+    """What writes each AVIF file: a picture, or all of them in motion."""
+    depth = format["bit_depth"].partition("-")[0]
+    colors = film_colors(depth, format["input_color_space"])
+    mode, crf = format["save_mode"], format["crf"]
+    fps, loops = mode.get("fps"), mode.get("loop_count", 0)
+    batches = [images] if fps is not None else [image[None] for image in images]
+    for batch in batches:
+        if colors == FilmColors() and not loops:
+            yield partial(write_avif, batch, metadata, crf, fps or 1.0)
+        else:
+            write = partial(write_deep_avif, batch, metadata, crf, colors)
+            yield partial(write, fps=fps or 1.0, loops=loops)
 
 
 def _write_png8(image: Tensor, metadata: Metadata, compress_level: int, path: Path) -> None:

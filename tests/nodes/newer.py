@@ -226,9 +226,9 @@ CLASSES: Final[Mapping[str, str]] = {
         "output_node (images: IMAGE; filename_prefix: STRING=ComfyUI; format: dyn{png[bit"
         "_depth: {8-bit/16-bit}; input_color_space: {sRGB}]/exr[bit_depth: {16-bit float/"
         "32-bit float}; input_color_space: {sRGB/HDR/linear/linear ACEScg}]/avif[bit_dept"
-        "h: {auto/8-bit YUV420}; input_color_space: {sRGB}; crf: INT=18(1..63); save_mode"
-        ": dyn{still images/animated[fps: FLOAT=6.0(0.01..1000.0 step 0.01)]}]}) -> image"
-        "s: IMAGE"
+        "h: {auto/8-bit YUV420/10-bit YUV420}; input_color_space: {sRGB/HDR/HDR PQ}; "
+        "crf: INT=18(1..63); save_mode: dyn{still images/animated[fps: FLOAT=6.0"
+        "(0.01..1000.0 step 0.01); loop_count: INT=0(0..1000)]}]}) -> images: IMAGE"
     ),
     "GetMeshInfo": "(mesh: MESH) -> mesh: MESH, info: STRING",
     "MeshToFile3D": "(mesh: MESH) -> model_3d: FILE_3D_GLB",
