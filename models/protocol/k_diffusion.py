@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -201,14 +202,23 @@ def run(
             sigma = sigmas[min(step, len(sigmas) - 1)]
             callback({"x": at, "i": step, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
 
-    result: Tensor = sampler.function(
-        ModelDenoiser(model, extra, x.shape[0]),
-        x,
-        levels,
-        _noise(sampler.noise, x, levels, extra.get("seed"), noise_sampler),
-        report,
-        **_accepted(sampler.function, {**sampler.options, **options}),
-    )
+    try:
+        result: Tensor = sampler.function(
+            ModelDenoiser(model, extra, x.shape[0]),
+            x,
+            levels,
+            _noise(sampler.noise, x, levels, extra.get("seed"), noise_sampler),
+            report,
+            **_accepted(sampler.function, {**sampler.options, **options}),
+        )
+    except (ArithmeticError, ValueError) as error:
+        if all(after < before for before, after in pairwise(levels)):
+            raise
+        shown = ", ".join(f"{level:.4g}" for level in levels[:12])
+        raise InvalidInput(
+            f"this sampler cannot go along the sigmas {shown}: it needs ones that begin above 0 "
+            "and fall from step to step (euler can go up, too)"
+        ) from error
     return result
 
 

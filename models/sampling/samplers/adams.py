@@ -168,6 +168,7 @@ VP_TIME = VariancePreservingTime()
 POINTS = 10000  # of DEIS's Riemann sums
 
 
+@np.errstate(divide="raise", invalid="raise")  # for levels that repeat
 def _deis_weights(nodes: Sequence[float], sigma_next: float) -> list[float]:
     """Integrals over d sigma of the Lagrange polynomials in VP time through the nodes."""
     times = [VP_TIME.of(node) for node in nodes]

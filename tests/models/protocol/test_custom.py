@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.load import Checkpoint
 from models.protocol.custom import add_noise, sample_with_guider, sample_with_prompts
 from models.protocol.guider import CFGGuider
@@ -242,3 +243,20 @@ def test_noise_of_one_sigma_is_that_much_and_of_none_is_none(tiny: Checkpoint) -
     two = add_noise(tiny.model, RandomNoise(4), torch.tensor([2.0, 0.0]), start)
     assert torch.equal(one["samples"], two["samples"])
     assert add_noise(tiny.model, RandomNoise(4), torch.empty(0), start) == start
+
+
+@pytest.mark.parametrize("levels", [[0.0, 0.5, 2.0, 9.0], [9.0, 3.0, 3.0, 1.0, 0.0]])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_that_cannot_go_along_sigmas_says_so(
+    tiny: Checkpoint, name: str, levels: list[float]
+) -> None:
+    sampler = sampler_object(name)
+    try:
+        output, _ = sample_with_guider(
+            guided(tiny), RandomNoise(11), sampler, torch.tensor(levels), latent(), nothing
+        )
+    except InvalidInput as error:
+        assert "fall from step to step" in str(error)
+        assert name != "euler" or levels[0] == 0
+    else:
+        assert output["samples"].shape == (1, 4, 8, 8)
