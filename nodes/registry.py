@@ -56,6 +56,7 @@ _MODULES: Final = (
     "image_regions",
     "colors",
     "video_latents",
+    "joint_latents",
     "video_pictures",
     "predictions",
     "painter",
