@@ -25,6 +25,7 @@ from models.protocol.patcher import ModelPatcher
 from models.protocol.process import network_inputs
 from models.protocol.view import view_of
 from models.sampling.schedule import Schedule
+from models.vae import VaeHandle
 
 
 @dataclass(kw_only=True, eq=False)
@@ -48,6 +49,7 @@ class ModelHandle(ModelPatcher):
     def __post_init__(self) -> None:
         self.size = 0
         self.backup = {}
+        self._borrowed: LatentColours | None = None
         self._prepare()
         self._see()
 
@@ -94,7 +96,17 @@ class ModelHandle(ModelPatcher):
 
     def preview(self, latent: Tensor) -> Image | None:
         """A quick picture of the first latent [B, C, h, w] in model space, or None."""
-        return latent_preview(latent, self.colours)
+        return latent_preview(latent, self.colours or self._borrowed_colours())
+
+    def _borrowed_colours(self) -> LatentColours | None:
+        """Those of the VAE that was loaded last, for a model that came without one."""
+        channels = self.latent_format.channels
+        vae = self.policy.library.newest(VaeHandle, lambda vae: vae.latent_channels == channels)
+        if vae is None:
+            return None
+        if self._borrowed is None or self._borrowed.vae is not vae:
+            self._borrowed = LatentColours(vae, self.latent_format)
+        return self._borrowed
 
     @property
     def stretches_context(self) -> bool:

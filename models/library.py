@@ -78,6 +78,11 @@ class Library:
         self.builds += self._depth == 0
         return made
 
+    def newest(self, kind: type[T], fits: Callable[[T], bool]) -> T | None:
+        """What was asked for last of all that is of a kind and fits."""
+        loaded = (found for _, found in reversed(self._entries.values()))
+        return next((found for found in loaded if isinstance(found, kind) and fits(found)), None)
+
     def _drop_outdated(self) -> None:
         """Let go of files that were deleted or changed, which would keep their place on disk."""
         for key, (files, _) in list(self._entries.items()):

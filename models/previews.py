@@ -1,6 +1,6 @@
 """Quick pictures of unfinished latents: a linear map from latent channels to colours.
 
-The map is fitted to the VAE at hand, so it serves any model that comes with one.
+The map is fitted to the VAE at hand: that of the model, or the one that was loaded last.
 """
 
 from __future__ import annotations
@@ -68,5 +68,5 @@ def colour_chart(patch: int) -> Tensor:
 
 
 def latent_preview(latent: Tensor, colours: LatentColours | None) -> Image.Image | None:
-    """A preview of latents [B, C, h, w] in model space; None for a model that came without VAE."""
+    """A preview of latents [B, C, h, w] in model space; None without colours."""
     return None if colours is None else colours.picture(latent)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from models.load import Checkpoint
-from models.previews import colour_chart
+from models.load import Checkpoint, load_checkpoint, load_unet, load_vae
+from models.memory import choose_policy
+from models.previews import LatentColours, colour_chart
+from tests.models.tiny import TinyModel, save
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,24 @@ def test_patches_of_one_handle_do_not_show_in_another(tiny: Checkpoint) -> None:
 
 def test_the_model_needs_no_further_conditioning(tiny: Checkpoint) -> None:
     assert tiny.model.extra_conditioning({"pooled_output": X}, X) == {}
+
+
+def test_a_model_without_a_vae_is_seen_through_the_one_that_was_loaded_last(
+    tiny_file: Path, tmp_path: Path
+) -> None:
+    policy = choose_policy(cpu=True)
+    model = load_unet(tiny_file, policy)
+    latent = torch.randn(1, 4, 3, 5, generator=torch.Generator().manual_seed(4))
+    assert model.preview(latent) is None
+    other = TinyModel(vae_latent=16, vae_quant=False)
+    load_vae(save(tmp_path / "wide.safetensors", other.vae(), other.config), policy)
+    assert model.preview(latent) is None  # its latents have other channels
+    vae = load_vae(tiny_file, policy)
+    preview = model.preview(latent)
+    assert preview is not None
+    assert preview == LatentColours(vae, model.latent_format).picture(latent)
+    with_vae = load_checkpoint(tiny_file, policy).model
+    assert with_vae.preview(latent) == preview
 
 
 def test_a_preview_has_the_size_of_the_picture(tiny: Checkpoint) -> None:
