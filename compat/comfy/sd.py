@@ -18,6 +18,7 @@ from models.gligen import load_gligen as _load_gligen
 from models.handle import ModelHandle
 from models.load import checkpoint_of, load_checkpoint, unet_of, vae_of
 from models.lora import Lora, apply_lora, group_tensors
+from models.stored.scales import with_scales
 from models.style import StyleModel as StyleModel
 from models.style import load_style_model as _load_style_model
 from models.text.files import KINDS, text_of_type
@@ -86,7 +87,8 @@ class VAE(VaeHandle, metaclass=_VaeType):
 
 
 def _in_memory(sd: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Weights:
-    return Weights(path=Path("<state dict>"), tensors=dict(sd), metadata=dict(metadata or {}))
+    path = Path("<state dict>")
+    return Weights(path=path, tensors=with_scales(path, sd), metadata=dict(metadata or {}))
 
 
 def load_checkpoint_guess_config(

@@ -25,6 +25,7 @@ from models.stored.tensor import StoredTensor
 _SCALES: Final = ("scale_weight", "weight_scale", "weight_scale_inv")
 _UNUSED: Final = ("scale_input", "input_scale", "comfy_quant", "scaled_fp8")
 _EIGHT_BITS: Final = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int8)
+_BITSANDBYTES: Final = ".quant_state.bitsandbytes__"
 _BLOCK_SIZES: Final = (128, 64, 32, 16, 1)
 _ADVICE: Final = "Use a file in float8, float16, bfloat16 or GGUF."
 
@@ -34,6 +35,9 @@ def with_scales(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises CheckpointUnreadable for scales that do not fit, and for other ways of quantising.
     """
+    other = next((name for name in tensors if _BITSANDBYTES in name), None)
+    if other is not None:
+        raise CheckpointUnreadable(path, f"it is quantised by bitsandbytes ('{other}')", _ADVICE)
     scales = {name: tensor for name, tensor in tensors.items() if _kind(name) in _SCALES}
     scaled = {_weight_of(name): name for name in scales}
     found: dict[str, Tensor] = {}

@@ -20,6 +20,7 @@ from models.stored import StoredTensor
 from nodes.context import installed_files, use_files
 from nodes.gguf_loaders import CLIPLoaderGGUF, DualCLIPLoaderGGUF, UnetLoaderGGUF
 from nodes.loaders import LoraLoaderModelOnly
+from nodes.model_merging import ModelMergeSimple
 from nodes.model_saving import ModelSave
 from nodes.part_loaders import UNETLoader
 from nodes.text_loaders import CLIPLoader, DualCLIPLoader
@@ -106,6 +107,17 @@ def test_lora_is_added_to_the_values_and_undone(folders: Folders) -> None:
         assert not torch.allclose(result(patched), before, atol=1e-2)
     assert model.network.size() == size
     assert torch.equal(result(model), before)
+
+
+def test_models_are_mixed_by_their_values(folders: Folders) -> None:
+    model, wide = quantise(folders, "Q4_0")
+    other = {name: t.float() * 0.5 + 0.01 for name, t in MODEL.unet().items()}
+    save(folders.models_root / "diffusion_models" / "other.safetensors", other, MODEL.config)
+    (second,) = UNETLoader().run("other.safetensors", "default")
+    for first, last, a, b in ((model, second, wide, second), (second, model, second, wide)):
+        (found,) = ModelMergeSimple().run(first, last, 0.25)
+        (wanted,) = ModelMergeSimple().run(a, b, 0.25)
+        same(result(found), result(wanted))
 
 
 def test_a_saved_model_is_a_file_in_half_precision(folders: Folders) -> None:

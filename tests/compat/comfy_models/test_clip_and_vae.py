@@ -112,6 +112,20 @@ def test_a_diffusion_model_loads_from_its_tensors(model: ModelHandle) -> None:
     assert torch.equal(loaded.denoised(x, sigma, context), model.denoised(x, sigma, context))
 
 
+def test_tensors_may_come_with_scales(model: ModelHandle) -> None:
+    tensors = dict(TinyModel().unet())
+    name = "input_blocks.1.0.in_layers.2"
+    tensors[f"{name}.weight"] = tensors[f"{name}.weight"].to(torch.float8_e4m3fn)
+    tensors[f"{name}.scale_weight"] = torch.tensor(2.0)
+    loaded = sd.load_diffusion_model_state_dict(
+        tensors,
+        metadata={"darkroom.config": '{"unet": {"num_attention_heads": 4, "norm_num_groups": 4}}'},
+    )
+    network = loaded.network
+    inner = next(n for n in network.names() if network.original(n) == f"{name}.weight")
+    assert torch.equal(network.stored(inner) + 0, tensors[f"{name}.weight"].float() * 2)
+
+
 def test_a_checkpoint_tells_where_its_model_begins(checkpoint_file: Path) -> None:
     tensors = open_weights(checkpoint_file).tensors
     prefix = model_detection.unet_prefix_from_state_dict(tensors)

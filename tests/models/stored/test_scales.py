@@ -91,6 +91,13 @@ def test_scales_that_cannot_be_used_are_named(weight: Tensor, scale: Tensor, rea
         folded(a__weight=weight, a__weight_scale=scale)
 
 
+def test_files_of_bitsandbytes_are_refused_by_name() -> None:
+    name = "a.weight.quant_state.bitsandbytes__nf4"
+    tensors = {"a.weight": torch.zeros(8, 1, dtype=torch.uint8), name: torch.zeros(4)}
+    with pytest.raises(CheckpointUnreadable, match="it is quantised by bitsandbytes"):
+        with_scales(Path("f"), tensors)
+
+
 def test_files_are_read_with_their_scales(tmp_path: Path) -> None:
     path = save(
         tmp_path / "m.safetensors",
