@@ -28,6 +28,8 @@ from models.sampling.window import Window
 
 Cond = dict[str, Any]
 
+_LADDER = "memory_ladder"  # in transformer options: of the run
+
 
 def mark_level(timestep: Tensor, sigma: float) -> Tensor:
     """Note on a tensor of equal noise levels what they are, which saves waiting for a device."""
@@ -100,6 +102,18 @@ class _Group:
         }
 
 
+def begin_calls(model: Any, options: dict[str, Any]) -> None:
+    """Have the calls of a run, with these `model_options`, remember what memory was too small for.
+
+    A step then does not try again what failed in one before.
+    """
+    options["transformer_options"][_LADDER] = _ladder(model)
+
+
+def _ladder(model: Any) -> StepLadder[_Group]:
+    return StepLadder(_Group.cut, _Group.size, relief_of(model))
+
+
 def _calc_cond_batch(
     model: Any,
     conds: Sequence[Sequence[Cond] | None],
@@ -109,7 +123,7 @@ def _calc_cond_batch(
 ) -> list[Tensor]:
     sigma = level_of(timestep)
     results: dict[int, Tensor] = {}
-    ladder: StepLadder[_Group] = StepLadder(_Group.cut, _Group.size, relief_of(model))
+    ladder = model_options.get("transformer_options", {}).get(_LADDER) or _ladder(model)
 
     def run(group: _Group) -> Sequence[Tensor]:
         about_to_call()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.protocol.calculate import Cond, sampling_function
+from models.protocol.calculate import Cond, begin_calls, sampling_function
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.hooked import begin_run, weights_taking_turns
 from models.protocol.options import Options
@@ -117,6 +117,7 @@ class CFGGuider:
         )
         options = self.model_options
         options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
+        begin_calls(self.inner_model, options)
         has_hooks = begin_run(options, self.conds, self.inner_model.model_sampling)
         wrappers = get_all_wrappers(WrappersMP.SAMPLER_SAMPLE, options, is_model_options=True)
         executor = WrapperExecutor.new_class_executor(sampler.sample, sampler, wrappers)

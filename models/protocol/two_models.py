@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.protocol.calculate import Cond, calc_cond_batch
+from models.protocol.calculate import Cond, begin_calls, calc_cond_batch
 from models.protocol.guider import CFGGuider
 from models.protocol.hooked import begin_run, weights_taking_turns
 from models.protocol.options import Options
@@ -58,6 +58,7 @@ class DualModelGuider(CFGGuider):
                 latent = model.process_latent_in(latent)
             placed = process_conds(model, noise, self.conds, device, latent, denoise_mask, seed)
             self._negative = placed["negative"]
+            begin_calls(model, self._options)
             begin_run(self._options, {"negative": self._negative}, model.model_sampling)
         self.model_negative.pre_run()
         try:

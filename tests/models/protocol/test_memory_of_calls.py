@@ -15,10 +15,13 @@ from tests.parity.toy_patcher import toy_patcher
 class SmallMemory(ToyModel):
     """Bears one item at once."""
 
+    too_much = 0  # how often it was asked for more
+
     def denoised(
         self, x: torch.Tensor, sigma: torch.Tensor, context: torch.Tensor, **more: torch.Tensor
     ) -> torch.Tensor:
         if len(x) > 1:
+            self.too_much += 1
             raise torch.OutOfMemoryError("too much")
         return super().denoised(x, sigma, context, **more)
 
@@ -39,6 +42,7 @@ def test_sides_are_predicted_apart() -> None:
     plain, small = ToyModel("eps", 4), SmallMemory("eps", 4)
     torch.testing.assert_close(sample(small), sample(plain))
     assert len(small.seen_sigmas) == 2 * len(plain.seen_sigmas)
+    assert small.too_much == 2  # in the first step, before and after others have made room
 
 
 def test_one_side_that_does_not_fit_is_an_error() -> None:
