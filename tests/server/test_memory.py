@@ -13,7 +13,8 @@ from executor.memory_worker import MemoryWorker
 from executor.messages import Event
 from executor.pool import Pool, Slot
 from server.memory import Memory
-from tests.client import Client, wait_until
+from tests.client import wait_until
+from tests.conftest import ServerProcess
 from tests.executor.listening import eventually
 
 
@@ -55,9 +56,9 @@ async def test_each_worker_tells_what_it_holds_and_a_busy_one_what_it_held(
         await pool.stop(0.1)
 
 
-def test_the_extension_has_the_documented_keys(server: Client) -> None:
+def test_the_extension_has_the_documented_keys(server_process: ServerProcess) -> None:
     def told() -> Any:
-        return server.get("/system_stats").json()["darkroom"]["workers"]
+        return server_process.client.get("/system_stats").json()["darkroom"]["workers"]
 
     (worker,) = wait_until(told, what="the worker is up")
     assert set(worker) == {
