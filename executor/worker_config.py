@@ -59,6 +59,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
 
     remote: RemoteFiles = RemoteFiles()  # what nodes may fetch
+    offline: bool = False  # ask no model hub for what is missing
     disabled_nodes: list[str] = []  # classes that are left out
     custom_nodes: bool = True  # load node packs
     whitelist_custom_nodes: list[str] = []  # loaded even if `custom_nodes` is off

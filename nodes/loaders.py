@@ -33,7 +33,7 @@ class CheckpointLoaderSimple(Node):
         loaded = load_checkpoint(
             folders.full_path("checkpoints", ckpt_name),
             self.context.policy,
-            text_folders(folders),
+            text_folders(self.context.services),
         )
         return loaded.model, loaded.text, loaded.vae
 

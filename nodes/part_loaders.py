@@ -69,7 +69,7 @@ class CheckpointLoader(Node):
             folders.full_path("checkpoints", ckpt_name),
             folders.full_path("configs", config_name),
             self.context.policy,
-            text_folders(folders),
+            text_folders(self.context.services),
         )
         return loaded.model, loaded.text, loaded.vae
 
@@ -86,7 +86,7 @@ class DiffusersLoader(Node):
         folders = self.context.folders
         index = folders.full_path("diffusers", f"{model_path}/model_index.json")
         policy = self.context.policy
-        loaded = load_diffusers_folder(index.parent, policy, text_folders(folders))
+        loaded = load_diffusers_folder(index.parent, policy, text_folders(self.context.services))
         return loaded.model, loaded.text, loaded.vae
 
 
@@ -104,7 +104,7 @@ class unCLIPCheckpointLoader(Node):
         folders = self.context.folders
         path = folders.full_path("checkpoints", ckpt_name)
         vision = vision_of(open_weights(path), self.context.policy)
-        loaded = load_checkpoint(path, self.context.policy, text_folders(folders))
+        loaded = load_checkpoint(path, self.context.policy, text_folders(self.context.services))
         return loaded.model, loaded.text, loaded.vae, vision
 
 

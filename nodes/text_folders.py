@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from models.text.combinations import TextFolders
-from nodes.context import NodeFolders
+from nodes.context import Services
 
 
-def text_folders(folders: NodeFolders) -> TextFolders:
-    """Embeddings and tokenizers of this installation."""
+def text_folders(services: Services) -> TextFolders:
+    """Embeddings and tokenizers of this installation, and of the model hub unless that is off."""
     return TextFolders(
-        embeddings=tuple(folders.kind_folders("embeddings")),
-        tokenizers=tuple(folders.kind_folders("tokenizers")),
+        embeddings=tuple(services.folders.kind_folders("embeddings")),
+        tokenizers=tuple(services.folders.kind_folders("tokenizers")),
+        asks_hub=not services.flags.get("offline", False),
     )

@@ -33,7 +33,7 @@ class _TextLoader(Node):
         if device == "cpu":
             policy = policy.on_cpu()
         paths = [folders.full_path("text_encoders", name) for name in names]
-        return (load_text(kind, paths, policy, text_folders(folders)),)
+        return (load_text(kind, paths, policy, text_folders(self.context.services)),)
 
 
 class CLIPLoader(_TextLoader):

@@ -118,7 +118,11 @@ class Settings:
         1.0, _number, "KB a second that must come of a body, over `body_timeout`; 0: anything"
     )
     compress_responses: bool = _setting(False, _boolean, "gzip JSON and text answers")
-    disable_api_nodes: bool = _setting(False, _boolean, "forbid pages to load foreign content")
+    disable_api_nodes: bool = _setting(
+        False,
+        _boolean,
+        "forbid pages to load foreign content; ask no model hub for what is missing",
+    )
     access_log: bool = _setting(False, _boolean, "log each request")
     websocket_buffer: float = _setting(
         32.0, _number, "MB that a client may leave unread on its WebSocket before it is dropped"

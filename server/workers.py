@@ -67,6 +67,7 @@ class WorkerConfigs:
             "max_image_pixels": settings.most_pixels,
             "max_media_bytes": int(settings.max_media_memory * GIB),
             "remote": remote_files(settings),
+            "offline": settings.disable_api_nodes,
             "date_folder": settings.date_output_format if settings.date_based_output else None,
             "disabled_nodes": settings.disabled_nodes,
             "log_level": _worker_level(settings),

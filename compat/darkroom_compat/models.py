@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.memory import Policy
 from models.text.combinations import TextFolders
 from nodes.context import process_services
+from nodes.text_folders import text_folders
 
 
 def policy() -> Policy:
@@ -18,8 +20,8 @@ def policy() -> Policy:
 
 def folders_of(directory: Any) -> TextFolders:
     """Folders of embeddings as packs hand them: None, one path or a list."""
-    tokenizers = tuple(process_services().folders.kind_folders("tokenizers"))
+    folders = replace(text_folders(process_services()), embeddings=())
     if directory is None:
-        return TextFolders(tokenizers=tokenizers)
+        return folders
     found: Iterable[Any] = [directory] if isinstance(directory, (str, Path)) else directory
-    return TextFolders(embeddings=tuple(Path(folder) for folder in found), tokenizers=tokenizers)
+    return replace(folders, embeddings=tuple(Path(folder) for folder in found))

@@ -44,6 +44,7 @@ class TextFolders:
 
     embeddings: tuple[Path, ...] = ()  # of `embedding:name` in prompts
     tokenizers: tuple[Path, ...] = ()  # vocabularies that come with no checkpoint
+    asks_hub: bool = True  # whether the model hub may be asked for those
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ def _t5_encoder(
         tokenizer=PromptTokenizer(
             encoder=key,
             chunk_format=replace(FORMATS[key], minimum=use.minimum),
-            ids=T5Vocabulary(folders.tokenizers, file.vocabulary),
+            ids=T5Vocabulary(folders.tokenizers, model=file.vocabulary, asks_hub=folders.asks_hub),
             embedding_folders=folders.embeddings,
         ),
     )

@@ -30,6 +30,7 @@ class T5Vocabulary:
 
     folders: tuple[Path, ...] = ()
     model: Tensor | None = None  # bytes of a SentencePiece model, as some checkpoints carry it
+    asks_hub: bool = True
 
     def __call__(self, text: str) -> Sequence[int]:
         """The ids; raises TokenizerMissing if there is no tokenizer."""
@@ -39,7 +40,7 @@ class T5Vocabulary:
     def _ids(self) -> Ids:
         if self.model is not None:
             return from_sentencepiece(self.model.numpy().tobytes())
-        path = find_tokenizer(self.folders) or from_hub()
+        path = find_tokenizer(self.folders) or (from_hub() if self.asks_hub else None)
         if path is None:
             raise TokenizerMissing([folder / PLACES[0] for folder in self.folders], FILES)
         return from_file(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from nodes.text_encoding import (
     CLIPTextEncodeSDXLRefiner,
     T5TokenizerOptions,
 )
+from nodes.text_folders import text_folders
 from nodes.text_loaders import (
     CLIPLoader,
     DualCLIPLoader,
@@ -187,3 +189,10 @@ def test_each_encoder_is_saved_to_a_file_of_its_own(sd3: TextHandle, folders: Fo
     assert saved == set(names)
     (again,) = TripleCLIPLoader().run(*names)
     torch.testing.assert_close(cond(again, "a cat"), cond(sd3, "a cat"))
+
+
+def test_an_offline_worker_asks_no_hub(tmp_path: Path, policy: Policy) -> None:
+    with node_context(tmp_path, policy=policy):
+        services = CLIPLoader().context.services
+        assert text_folders(services).asks_hub
+        assert not text_folders(replace(services, flags={"offline": True})).asks_hub

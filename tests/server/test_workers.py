@@ -127,3 +127,8 @@ def test_workers_share_the_devices(
     names = [f"worker {number}" for number in range(len(devices))]
     assert [made.make(name).device for name in names] == devices
     assert [made.make(name).device for name in reversed(names)] == devices[::-1]
+
+
+def test_an_offline_server_has_workers_that_ask_no_hub(tmp_path: Path) -> None:
+    assert configs(tmp_path, disable_api_nodes=True).make("w").offline
+    assert not configs(tmp_path).make("w").offline

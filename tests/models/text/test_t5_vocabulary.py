@@ -87,6 +87,14 @@ def test_without_a_tokenizer_the_error_says_where_one_belongs(
     assert "tokenizer.json or spiece.model" in str(caught.value)
 
 
+def test_the_hub_is_not_asked_where_that_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(T5_TOKENIZER))
+    with pytest.raises(TokenizerMissing):
+        T5Vocabulary((tmp_path,), asks_hub=False)("a cat")
+
+
 def test_what_the_hub_gives_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(T5_TOKENIZER))
     assert list(T5Vocabulary((tmp_path,))("a cat")) == ids_of_library("a cat")
