@@ -38,6 +38,7 @@ CONFIGURED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         # diffusers' name for what is a number of heads here (its issue 2011)
         {"norm_num_groups": "norm_num_groups", "num_attention_heads": "attention_head_dim"},
     ),
+    "transformer/config.json": ("unet", {"num_attention_heads": "num_attention_heads"}),
     "scheduler/scheduler_config.json": (
         "unet",
         {"prediction_type": "prediction_type", "zero_snr": "rescale_betas_zero_snr"},
