@@ -65,6 +65,19 @@ class Attention:
         return found.transpose(1, 2)
 
 
+def why_not(kernel: Kernel) -> str | None:
+    """Why this process cannot compute attention so, such as a version that is too old."""
+    if kernel not in _PACKAGES:
+        return None
+    from diffusers.models.attention_dispatch import attention_backend
+
+    try:
+        with attention_backend(_PACKAGES[kernel]):
+            return None
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+
+
 def _suits(q: Tensor, options: dict[str, Any]) -> bool:
     """Whether the packages' functions take it: half precision on a GPU, without a mask."""
     return (

@@ -43,6 +43,7 @@ class Engine:
         fixed_classes: frozenset[str] = frozenset(),
         node_scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
         on_out_of_memory: Callable[[], None] | None = None,
+        memory_advice: str = "use a smaller size or batch",
         interruptions: Interruptions | None = None,
         hide_details: bool = False,
         most_pending_saves: int = 0,
@@ -61,6 +62,7 @@ class Engine:
         self._cache = cache
         self._node_scope = node_scope
         self._on_out_of_memory = on_out_of_memory
+        self._memory_advice = memory_advice
         self._instances = Instances()
         self._hide_details = hide_details
         self._most_pending_saves = most_pending_saves
@@ -187,8 +189,7 @@ class Engine:
         message = printable(error)
         if is_out_of_memory(error):
             message += (
-                "\nThe device is out of memory. All models were unloaded; use a smaller size or "
-                "batch, or start with --lowvram."
+                f"\nThe device is out of memory. All models were unloaded; {self._memory_advice}."
             )
             if self._on_out_of_memory is not None:
                 self._on_out_of_memory()

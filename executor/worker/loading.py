@@ -33,7 +33,7 @@ from executor.worker.describe import describe_each, with_equal_types
 from executor.worker.devices import device_entries, versions
 from executor.worker.engine import Engine
 from executor.worker.interruptions import Interruptions
-from executor.worker.memory import free_models, make_policy, memory_stats
+from executor.worker.memory import free_models, make_policy, memory_advice, memory_stats
 from executor.worker.pack_host import PackHost
 from executor.worker.upkeep import Upkeep
 from executor.worker_config import WorkerConfig
@@ -136,6 +136,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
         fixed_classes=frozenset(NODE_CLASSES),
         node_scope=torch.inference_mode,
         on_out_of_memory=policy.residents.unload_all,
+        memory_advice=memory_advice(config),
         interruptions=interruptions,
         hide_details=config.hide_error_details,
         most_pending_saves=config.most_pending_saves,

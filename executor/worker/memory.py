@@ -8,7 +8,7 @@ import psutil
 
 from executor.calls import LoadedModel, MemoryStats
 from executor.worker_config import WorkerConfig
-from models.attention_kernels import Attention
+from models.attention_kernels import Attention, Kernel, why_not
 from models.devices import HOME, trim_heap
 from models.memory import Policy, choose_policy
 
@@ -30,12 +30,35 @@ def make_policy(config: WorkerConfig) -> Policy:
         reserve_bytes=int(config.reserve_vram_gb * _GB),
         max_vram=_bytes(config.max_vram_gb),
         max_ram=_bytes(config.max_ram_gb),
-        attention=Attention(config.attention, upcast=config.upcast_attention),
+        attention=Attention(_kernel(config), upcast=config.upcast_attention),
     )
+
+
+def _kernel(config: WorkerConfig) -> Kernel:
+    """What computes attention: torch, where what was asked for does not work."""
+    reason = why_not(config.attention)
+    if reason is None:
+        return config.attention
+    log.error("attention is computed by torch, not by '%s': %s", config.attention, reason)
+    return "pytorch"
 
 
 def _bytes(gigabytes: float) -> int | None:
     return int(gigabytes * _GB) if gigabytes else None
+
+
+def memory_advice(config: WorkerConfig) -> str:
+    """What to do when not even the lowest rung of models.out_of_memory has helped."""
+    smaller = "use a smaller size or batch"
+    if config.cpu:
+        return f"{smaller}, or bound what weights take with --max-ram"
+    match config.vram_mode:
+        case "none":
+            return f"{smaller}, or compute on the CPU with --cpu"
+        case "low":
+            return f"{smaller}, or start with --novram"
+        case _:
+            return f"{smaller}, or start with --lowvram"
 
 
 def free_models(policy: Policy) -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models import attention_dispatch
 from diffusers.models.attention_processor import Attention as Layer
 from torch import Tensor
 from torch.nn import functional
 
-from models.attention_kernels import Attention, Kernel
+from executor.worker.memory import make_policy
+from executor.worker_config import WorkerConfig
+from models.attention_kernels import Attention, Kernel, why_not
 
 torch.manual_seed(0)
 Q, K, V = torch.randn(2, 3, 40, 8), torch.randn(2, 3, 30, 8), torch.randn(2, 3, 30, 8)
@@ -70,3 +73,15 @@ def test_what_packages_do_not_take_is_torch_s(kernel: Kernel) -> None:
 def test_torch_is_left_alone_by_default(kernel: Kernel) -> None:
     with Attention(kernel).active() as mode:
         assert mode is None
+
+
+def test_a_package_that_does_not_work_is_said_and_torch_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(attention_dispatch, "_CAN_USE_SAGE_ATTN", False)
+    policy = make_policy(WorkerConfig(base="b", cpu=True, attention="sage", upcast_attention=True))
+    assert policy.attention == Attention("pytorch", upcast=True)
+    assert "sageattention" in caplog.text
+    monkeypatch.setattr(attention_dispatch, "_CAN_USE_SAGE_ATTN", True)
+    assert why_not("sage") is None
+    assert why_not("split") is None

@@ -10,6 +10,8 @@ import pytest
 
 from executor.messages import frame
 from executor.worker.interruptions import Interruptions
+from executor.worker.memory import memory_advice
+from executor.worker_config import WorkerConfig
 from nodes.blocker import ExecutionBlocker
 from nodes.context import current_context
 from tests.executor.worker.harness import ANY, BASIC, Bench, Show, Value, node
@@ -102,6 +104,24 @@ def test_out_of_memory_unloads_models_and_gives_advice() -> None:
     assert unloaded == [True, True]  # before the second call, and at the end
     assert error["exception_message"].startswith("CUDA out of memory\n")
     assert "smaller size" in error["exception_message"]
+
+
+def test_what_torch_says_of_the_machine_s_memory_is_out_of_memory_as_well() -> None:
+    error = fail_with(RuntimeError("DefaultCPUAllocator: can't allocate memory")).error
+    assert "All models were unloaded" in error["exception_message"]
+
+
+@pytest.mark.parametrize(
+    ("config", "advice"),
+    [
+        (WorkerConfig(base="b", cpu=True), "--max-ram"),
+        (WorkerConfig(base="b"), "--lowvram"),
+        (WorkerConfig(base="b", vram_mode="low"), "--novram"),
+        (WorkerConfig(base="b", vram_mode="none"), "--cpu"),
+    ],
+)
+def test_advice_goes_beyond_the_mode_that_is_used(config: WorkerConfig, advice: str) -> None:
+    assert advice in memory_advice(config)
 
 
 @pytest.mark.parametrize("kind", [MemoryError, type("OutOfMemoryError", (RuntimeError,), {})])
