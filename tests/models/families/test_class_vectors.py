@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from models.load import unet_of
 from models.memory import Policy
 from models.protocol.base_model import BaseModel
 from models.protocol.class_vectors import SDXL, SDXLRefiner
+from models.protocol.concat import EditModel, InpaintModel
 from models.protocol.sampling import sample_latent
 from models.weights import Weights
 from tests.models.tiny import TinyModel
@@ -187,3 +189,21 @@ def test_the_short_way_and_the_long_way_agree(
     assert torch.allclose(sampled(changed, positive, negative), short, atol=1e-5)
     elsewhere = conditioning(tiny, 1) + conditioning(tiny, 2, **area)
     assert not torch.allclose(sampled(model, elsewhere, negative), short, atol=1e-3)
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(9, InpaintModel), (8, EditModel)])
+def test_a_network_that_sees_a_picture_is_told_sizes_too(
+    channels: int, kind: type[BaseModel], policy: Policy
+) -> None:
+    tiny = replace(BASE, in_channels=channels)
+    model = handle(tiny, policy)
+    assert isinstance(model.model, kind) and isinstance(model.model, SDXL)
+    known = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    mask = torch.zeros(1, 1, 64, 64)
+    seen = {"concat_latent_image": known, "concat_mask": mask}
+    results = [
+        sampled(model, conditioning(tiny, 1, **options), conditioning(tiny, 3, **options))
+        for options in (seen, seen | SIZES, {"concat_latent_image": -known, "concat_mask": mask})
+    ]
+    assert not torch.allclose(results[0], results[1], atol=1e-3)
+    assert not torch.allclose(results[0], results[2], atol=1e-3)
