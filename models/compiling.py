@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from models.errors import InvalidInput
 from models.network import Network
@@ -57,6 +58,14 @@ class _Compiled:
     def __init__(self, module: Any, backend: Backend) -> None:
         self._module = module
         self._backend = backend
+        self._parts: dict[nn.Module, _Compiled] = {}
+
+    def part(self, part: nn.Module) -> _Compiled:
+        """A module inside, compiled by itself; equal layers share what is compiled."""
+        if part not in self._parts:
+            compiled_part = torch.compile(part, backend=self._backend)
+            self._parts[part] = _Compiled(compiled_part, self._backend)
+        return self._parts[part]
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         from torch._dynamo.exc import TorchDynamoException
@@ -72,3 +81,8 @@ class _Compiled:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
+
+
+def part_of(module: Any, part: nn.Module) -> Any:
+    """A module inside one that may be compiled, for who calls the parts of it and never all."""
+    return module.part(part) if isinstance(module, _Compiled) else part

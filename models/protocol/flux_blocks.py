@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from models.compiling import part_of
 from models.protocol.dit_patches import Replacement, block_replacements, patched_attention
 
 _DOUBLE: Final = "double_block"
@@ -48,10 +49,10 @@ class Blocks:
         """The tokens of the picture after all blocks."""
         with patched_attention(self.options):
             for index, block in enumerate(self.module.transformer_blocks):
-                state = self._run(block, (_DOUBLE, index), state)
+                state = self._run(part_of(self.module, block), (_DOUBLE, index), state)
                 state = replace(state, img=_added(state.img, self.control.get("input"), index))
             for index, block in enumerate(self.module.single_transformer_blocks):
-                state = self._run(block, (_SINGLE, index), state)
+                state = self._run(part_of(self.module, block), (_SINGLE, index), state)
                 state = replace(state, img=_added(state.img, self.control.get("output"), index))
         return state.img
 

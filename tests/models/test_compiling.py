@@ -16,6 +16,7 @@ from models.load import load_checkpoint
 from models.memory import Policy, choose_policy
 from models.protocol.sampling import sample_latent
 from nodes.compiling import TorchCompileModel
+from tests.models.tiny_flux import TinyFlux, inputs
 
 X = torch.linspace(-1, 1, 4 * 8 * 8).reshape(1, 4, 8, 8)
 CONTEXT = torch.linspace(-1, 1, 77 * 16).reshape(1, 77, 16)
@@ -88,6 +89,17 @@ def test_packs_and_attached_patches_run_the_compiled_model(
     torch.testing.assert_close(sampled(model.clone(compiled_by=noting)), expected)
     assert noting.graphs
     torch.testing.assert_close(sampled(model), expected)
+
+
+def test_blocks_of_flux_are_compiled_for_all_of_a_kind(noting: Noting) -> None:
+    tiny = TinyFlux()
+    model, arguments = tiny.handle(), inputs(tiny)
+    network = model.model.diffusion_model
+    plain = network.run(**arguments, patches={})
+    for _ in range(2):
+        compiled = network.run(**arguments, patches={}, compiled_by=noting)
+        torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=1e-5)
+    assert 2 <= len(noting.graphs) < tiny.double + tiny.single + 2
 
 
 def test_a_backend_that_fails_is_named(tiny_file: Path, policy: Policy) -> None:
