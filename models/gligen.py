@@ -129,5 +129,9 @@ def grounded_at(conditioning: Any, model: Gligen, phrase: Phrase) -> list[list[A
 
 
 def load_gligen(path: Path, policy: Policy) -> Gligen:
-    """The layers of a file. Raises ModelFileError."""
-    return Gligen(network=build_gligen(open_weights(path), policy.unet_dtype), policy=policy)
+    """The layers of a file, which is read once. Raises ModelFileError."""
+
+    def build() -> Gligen:
+        return Gligen(network=build_gligen(open_weights(path), policy.unet_dtype), policy=policy)
+
+    return policy.library.fetch(("gligen", policy), (path,), build)

@@ -18,8 +18,7 @@ from models.load import (
 from models.style import StyleModel, load_style_model
 from models.text.handle import TextHandle
 from models.vae import VaeHandle
-from models.vision import VisionHandle, VisionOutput, load_vision, vision_of
-from models.weights import open_weights
+from models.vision import VisionHandle, VisionOutput, load_vision
 from nodes.base import FileOptions, Node, inputs
 from nodes.schema import SchemaNode
 from nodes.text_folders import text_folders
@@ -103,7 +102,7 @@ class unCLIPCheckpointLoader(Node):
         """Raises an error that says so where the file holds no image encoder."""
         folders = self.context.folders
         path = folders.full_path("checkpoints", ckpt_name)
-        vision = vision_of(open_weights(path), self.context.policy)
+        vision = load_vision(path, self.context.policy)
         loaded = load_checkpoint(path, self.context.policy, text_folders(self.context.services))
         return loaded.model, loaded.text, loaded.vae, vision
 

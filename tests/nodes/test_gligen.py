@@ -27,6 +27,7 @@ def test_a_box_moves_the_picture(tmp_path: Path, tiny: Checkpoint, policy: Polic
         path = Path(folders.kind_folders("gligen")[0]) / "boxes.safetensors"
         save(path, gligen_tensors(), TinyModel().config)
         (gligen,) = GLIGENLoader().run("boxes.safetensors")
+        assert GLIGENLoader().run("boxes.safetensors")[0] is gligen
         for x in (0, 32):
             (placed,) = GLIGENTextBoxApply().run(prompt, tiny.text, gligen, "cat", 32, 32, x, 16)
             (result,) = KSampler().run(
