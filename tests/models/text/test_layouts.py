@@ -13,9 +13,11 @@ from models.families.diffusers_names import join_parts
 from models.families.open_clip import to_open_clip, to_transformers
 from models.families.t5_text import t5_config
 from models.memory import Policy
+from models.safetensors_writer import write_tensors
 from models.text.combinations import TextFolders, sd2_text, sd3_text, sdxl_refiner_text, sdxl_text
 from models.text.files import encoders_in, text_of_type
 from models.text.handle import TextHandle
+from models.text.saving import encoder_tensors
 from models.weights import Weights, open_weights
 from tests.models.gguf_files import write_gguf
 from tests.models.text import encoders
@@ -165,3 +167,38 @@ def test_encoders_of_a_pipeline_of_diffusers_are_known_by_their_number(policy: P
     third = join_parts({"text_encoder_3": weights_of(encoders.t5()).tensors})
     found = sd3_text(Weights(path=Path("pipeline"), tensors=third), policy, NOWHERE)
     assert found is not None and list(found.encoders) == ["t5xxl"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
+def test_encoders_in_few_bits_encode_as_their_values_do(
+    dtype: torch.dtype, policy: Policy, tmp_path: Path
+) -> None:
+    folders = encoders.with_t5_tokenizer(tmp_path)
+    narrow, wide = [], []
+    for module in (encoders.clip(projected=None), encoders.open_clip(), encoders.t5()):
+        tensors = {
+            name: tensor.to(dtype) if tensor.ndim > 1 else tensor
+            for name, tensor in weights_of(module).tensors.items()
+        }
+        narrow.append(Weights(path=Path("narrow"), tensors=tensors))
+        values = {name: tensor.float() for name, tensor in tensors.items()}
+        wide.append(Weights(path=Path("wide"), tensors=values))
+    found, wanted = (text_of_type("sd3", files, policy, folders) for files in (narrow, wide))
+    assert same(found, wanted)
+    assert found.encoders["g"].network.size() < 0.6 * wanted.encoders["g"].network.size()
+
+
+def test_what_was_loaded_in_the_layout_of_open_clip_is_saved_in_that_of_transformers(
+    policy: Policy, tmp_path: Path
+) -> None:
+    text = text_of_type(
+        "sdxl", [weights_of(encoders.clip(projected=None)), weights_of(encoders.open_clip())],
+        policy, NOWHERE,
+    )  # fmt: skip
+    files = []
+    for encoder in text.encoders.values():
+        files.append(tmp_path / f"{encoder.name}.safetensors")
+        write_tensors(files[-1], encoder_tensors(encoder), {})
+    again = text_of_type("sdxl", [open_weights(path) for path in files], policy, NOWHERE)
+    assert "text_projection.weight" in open_weights(files[1]).tensors
+    assert same(text, again)
