@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -27,7 +28,8 @@ class ControlLora(ControlNet):
     ) -> None:
         super().__init__(None, policy, global_average_pooling=global_average_pooling)
         self.control_weights = weights
-        self._made: dict[int, Network[Any]] = {}  # shared by copies; by the UNet's identity
+        # Shared by copies, and gone with the UNet that it was made for.
+        self._made: WeakKeyDictionary[Network[Any], Network[Any]] = WeakKeyDictionary()
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """A run begins: fill in the weights of this model."""
@@ -35,7 +37,7 @@ class ControlLora(ControlNet):
         base: Network[Any] | None = getattr(model.diffusion_model, "network", None)
         if base is None:
             raise InvalidInput("a Control-LoRA needs a model whose UNet Darkroom has loaded")
-        if id(base) not in self._made:
+        if base not in self._made:
             stored = {base.original(name): base.stored(name) for name in base.names()}
             whole = Weights(
                 path=self.control_weights.path,
@@ -43,8 +45,8 @@ class ControlLora(ControlNet):
                 metadata=self.control_weights.metadata,
             )
             self._made.clear()
-            self._made[id(base)] = build_controlnet(whole, self.policy.unet_dtype)
-        self.network = self._made[id(base)]
+            self._made[base] = build_controlnet(whole, self.policy.unet_dtype)
+        self.network = self._made[base]
 
     def cleanup(self) -> None:
         """A run is over; copies that run later find the network again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -30,7 +31,8 @@ class SD3ControlNet(ControlBase):
         super().__init__()
         self.weights = weights
         self.policy = policy
-        self._made: dict[int, Network[Any]] = {}  # shared by copies; by the transformer's identity
+        # Shared by copies, and gone with the transformer that it was made for.
+        self._made: WeakKeyDictionary[Network[Any], Network[Any]] = WeakKeyDictionary()
         self.network: Network[Any] | None = None
         if has_positions(weights):
             self._use(build_mmdit_control(weights, policy.unet_dtype))
@@ -62,12 +64,12 @@ class SD3ControlNet(ControlBase):
             self._use(self._with_positions_of(model.diffusion_model.network))
 
     def _with_positions_of(self, base: Network[Any]) -> Network[Any]:
-        if id(base) not in self._made:
+        if base not in self._made:
             stored = {base.original(name): base.stored(name) for name in base.names()}
             whole = with_positions(self.weights, stored)
             self._made.clear()
-            self._made[id(base)] = build_mmdit_control(whole, self.policy.unet_dtype)
-        return self._made[id(base)]
+            self._made[base] = build_mmdit_control(whole, self.policy.unet_dtype)
+        return self._made[base]
 
     def cleanup(self) -> None:
         """A run is over."""

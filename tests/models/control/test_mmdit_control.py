@@ -187,3 +187,18 @@ def test_a_network_for_another_width_is_refused(model: ModelHandle, policy: Poli
     made = control(wide, policy).set_cond_hint(PICTURE.movedim(-1, 1), vae=Vae())
     with pytest.raises(UnsupportedLayout, match="another width"):
         made.pre_run(model.model, lambda percent: percent)
+
+
+def test_positions_are_those_of_the_model_that_runs(
+    model: ModelHandle, tmp_path: Path, policy: Policy
+) -> None:
+    made = control(network(**OFFICIAL), policy)
+    other_file = tiny_sd3.save_transformer(
+        tmp_path / "b.safetensors", tiny_sd3.transformer(CONFIG | {"pos_embed_max_size": 6})
+    )
+
+    def side(handle: ModelHandle) -> int:
+        made.pre_run(handle.model, lambda percent: percent)
+        return int(made.control_model.config.pos_embed_max_size)
+
+    assert [side(model), side(unet_of(open_weights(other_file), policy)), side(model)] == [8, 6, 8]
