@@ -136,7 +136,8 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except (OSError, SyntaxError, ValueError) as error:
         # Errors of the system, such as that of a file that is not there, say enough.
-        if isinstance(error, UnidentifiedImageError) or getattr(error, "errno", None) is not None:
+        said = isinstance(error, UnidentifiedImageError | DamagedPicture)
+        if said or getattr(error, "errno", None) is not None:
             raise
         raise DamagedPicture(name, str(error) or type(error).__name__) from error
     finally:

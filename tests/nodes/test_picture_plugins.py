@@ -53,5 +53,7 @@ def test_a_file_that_was_cut_is_refused_by_name(tmp_path: Path, suffix: str) -> 
     cut = tmp_path / f"cut.{suffix}"
     whole = (PICTURES / f"half_seen.{suffix}").read_bytes()
     cut.write_bytes(whole[: len(whole) // 3])
-    with pytest.raises((DamagedPicture, NotAPicture), match=rf"'cut\.{suffix}'"):
+    with pytest.raises(
+        (DamagedPicture, NotAPicture), match=rf"^(the picture )?'cut\.{suffix}' (?!.*cut)"
+    ):
         read_image(cut, cut.name)
