@@ -68,6 +68,7 @@ _MODULES: Final = (
     "video_conditioning.wan",
     "video_conditioning.wan_control",
     "video_conditioning.wan_animate",
+    "video_conditioning.wan_camera",
     "video_conditioning.hunyuan",
     "video_conditioning.cosmos",
     "video_conditioning.ltx",
