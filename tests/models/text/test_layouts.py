@@ -201,4 +201,5 @@ def test_what_was_loaded_in_the_layout_of_open_clip_is_saved_in_that_of_transfor
         write_tensors(files[-1], encoder_tensors(encoder), {})
     again = text_of_type("sdxl", [open_weights(path) for path in files], policy, NOWHERE)
     assert "text_projection.weight" in open_weights(files[1]).tensors
-    assert same(text, again)
+    # Not to the last bit: the projection lies in memory the other way round.
+    torch.testing.assert_close(again.encode_text("a cat"), text.encode_text("a cat"))
