@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.load import load_diffusers_folder, unet_of
+from models.load import load_checkpoint, load_diffusers_folder, unet_of
 from models.memory import Policy
 from models.model_files import checkpoint_tensors, model_metadata
 from models.protocol.base_model import ModelType
@@ -20,9 +20,11 @@ from models.safetensors_writer import write_tensors
 from models.sampling.prediction import EPSILON, VELOCITY, Preconditioned
 from models.sampling.schedule import DiscreteSchedule, scaled_linear_betas, sigmas_from_betas
 from models.weights import Weights, open_weights
+from tests.models import tiny_sdxl
 from tests.models.conftest import policy
 from tests.models.families.test_class_vectors import BASE, POOLED
 from tests.models.tiny import save
+from tests.models.tiny_sdxl import checkpoint
 
 __all__ = ["policy"]
 
@@ -140,3 +142,22 @@ def test_a_folder_of_diffusers_is_the_same_model(policy: Policy, tmp_path: Path)
         expected.model.diffusion_model(x, time, context, y),
         atol=1e-5,
     )
+
+
+def test_previews_have_colours_of_its_own_vae(policy: Policy, tmp_path: Path) -> None:
+    tensors = checkpoint(tiny_sdxl.SDXL, {}) | {"edm_mean": MEAN, "edm_std": STD}
+    path = save(tmp_path / "m.safetensors", tensors, tiny_sdxl.stated(tiny_sdxl.SDXL))
+    loaded = load_checkpoint(path, policy)
+    assert loaded.vae is not None
+    space = loaded.model.model.latent_format
+    assert isinstance(space, SDXL_Playground_2_5)
+    picture = torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(2))
+    latent = space.process_in(loaded.vae.encode(picture))
+    shown = loaded.model.preview(latent)
+    assert shown is not None and shown.size == (32, 32)
+    factors, bias = space.latent_rgb_factors, space.latent_rgb_factors_bias
+    assert factors is not None and bias is not None
+    colour = (torch.einsum("chw,cr->rhw", latent[0], torch.tensor(factors)) + torch.tensor(
+        bias)[:, None, None] + 1).div(2).clamp(0, 1)  # fmt: skip
+    corner = torch.tensor(shown.getpixel((0, 0))) / 255
+    assert torch.allclose(corner, colour[:, 0, 0], atol=0.01)
