@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from models.control.hint import fitted_hint
+from models.families.ldm_control import XL_ADAPTER
 from models.memory import Policy
 from models.network import Network
 from models.protocol.control import Control, ControlBase
@@ -60,19 +61,18 @@ class T2IAdapter(ControlBase):
         batched_number: int,
         transformer_options: dict[str, Any],
     ) -> Control | None:
-        """The features of each level, for the last residual block of its level.
+        """The features, for the blocks of the UNet that they are added after.
 
         As packs have it, `input` ends with what the first block gets.
         """
         previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
         if not self.is_active(float(t.flatten()[0])):
             return previous
-        # The first block comes before all levels, and each level but the last ends with a step
-        # down: features are added after the block before it.
-        parts: list[Tensor | None] = []
-        for feature in self._all_features(x_noisy, batched_number):
-            parts += [*[None] * self._blocks, feature]
-        control: Control = {"input": parts[::-1], "middle": [], "output": []}
+        features = self._all_features(x_noisy, batched_number)
+        is_xl = self.network.module.config.adapter_type == XL_ADAPTER
+        parts = _of_xl(features, self._blocks) if is_xl else _of_levels(features, self._blocks)
+        middle = features[3:] if is_xl else []
+        control: Control = {"input": parts[::-1], "middle": [*middle], "output": []}
         return self.control_merge(control, previous, output_dtype=torch.float32)
 
     def _all_features(self, x: Tensor, batched_number: int) -> list[Tensor]:
@@ -84,3 +84,27 @@ class T2IAdapter(ControlBase):
             with self.policy.using(self.network, device) as adapter:
                 self._features = (hint, adapter(hint.to(device, self.network.dtype)))
         return self._features[1]
+
+
+def _of_levels(features: Sequence[Tensor], blocks: int) -> list[Tensor | None]:
+    """Features for the last residual block of each level, which has so many.
+
+    The first block comes before all levels, and each level but the last ends with a step down:
+    features are added after the block before it.
+    """
+    parts: list[Tensor | None] = []
+    for feature in features:
+        parts += [*[None] * blocks, feature]
+    return parts
+
+
+def _of_xl(features: Sequence[Tensor], blocks: int) -> list[Tensor | None]:
+    """Features as diffusers places SDXL's; the fourth is for the middle.
+
+    The first one is half as fine as the first level: it is added after the step down.
+    """
+    parts: list[Tensor | None] = [None] * (3 * blocks + 3)
+    places = (blocks + 1, 2 * blocks + 1, 3 * blocks + 2)
+    for place, feature in zip(places, features, strict=False):
+        parts[place] = feature
+    return parts

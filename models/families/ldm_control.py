@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 PREFIX = "control_model."
 _TASKS: Final = "task_embedding"
-_UNSHUFFLE = 8  # pixels along each side that an adapter takes for one
+_UNSHUFFLE: Final = 8  # pixels along each side that an adapter takes for one
+XL_UNSHUFFLE: Final = 16
+XL_ADAPTER: Final = "full_adapter_xl"  # diffusers' name
 
 
 def control_config(control: Weights) -> dict[str, Any]:
@@ -134,16 +136,19 @@ def build_adapter(weights: Weights, dtype: torch.dtype) -> Network[T2IAdapter]:
     channels = [weights.shape(f"body.{level}.{last}.weight")[0] for level in range(levels)]
     first = "body.0.in_conv.weight" if is_light else "conv_in.weight"
     inputs = weights.shape(first)[1]
-    if inputs % _UNSHUFFLE**2:
+    # SDXL's fold 16 x 16 pixels of a picture of one or three channels, all others 8 x 8.
+    is_xl = not is_light and inputs in {channels * XL_UNSHUFFLE**2 for channels in (1, 3)}
+    side = XL_UNSHUFFLE if is_xl else _UNSHUFFLE
+    if inputs % side**2:
         raise UnsupportedLayout(weights.path, f"it takes {inputs} channels of folded pixels")
     if any(".down_opt." in name or ".skep." in name for name in weights.tensors):
         raise UnsupportedLayout(weights.path, "it has layers of its own between resolutions")
     config = {
-        "in_channels": inputs // _UNSHUFFLE**2,
+        "in_channels": inputs // side**2,
         "channels": channels[:-1] if is_light else channels,
         "num_res_blocks": blocks,
-        "downscale_factor": _UNSHUFFLE,
-        "adapter_type": "light_adapter" if is_light else "full_adapter",
+        "downscale_factor": side,
+        "adapter_type": "light_adapter" if is_light else XL_ADAPTER if is_xl else "full_adapter",
     }
     tensors = {f"adapter.{name}": tensor for name, tensor in weights.tensors.items()}
     return assemble(lambda: T2IAdapter(**config), tensors, dtype, weights.path)

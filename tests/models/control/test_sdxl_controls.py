@@ -32,6 +32,8 @@ __all__ = ["policy"]
 POOLED, NUMBERS = 16, [64, 64, 0, 0, 64, 64]
 LIKE_SDXL = TinyModel(channels=(8, 16), depths=(0, 2), middle_depth=2, is_linear=True,
                       context=24, label=POOLED + 6 * 256)  # fmt: skip
+THREE_LEVELS = TinyModel(channels=(8, 16, 32), depths=(0, 1, 2), middle_depth=2, blocks=2,
+                         is_linear=True, context=24, label=LIKE_SDXL.label)  # fmt: skip
 CONFIG: dict[str, Any] = {
     "block_out_channels": (8, 16),
     "layers_per_block": 1,
@@ -206,3 +208,35 @@ def test_a_control_lora_is_the_unets_way_down_and_its_factors(policy: Policy) ->
     whole[f"{changed}.weight"] = (whole[f"{changed}.weight"].float() + 1).half()
     plain = control_of(weights({**whole, **{k: v for k, v in lora.items() if k in own}}), policy)
     assert same([*actual["output"], *actual["middle"]], residuals(plain, y=VECTOR))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_adapter_is_what_diffusers_adds(channels: int, policy: Policy) -> None:
+    from diffusers import T2IAdapter as Adapter
+
+    from tests.models.families.test_class_vectors import diffusers_unet
+
+    adapter = filled(Adapter(channels, [8, 16, 32, 32], 2, 16, "full_adapter_xl"))
+    unet = diffusers_unet(
+        THREE_LEVELS,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=THREE_LEVELS.label,
+    )
+    model = unet_of(weights(THREE_LEVELS.unet()), policy)
+    control = control_of(weights(adapter.state_dict()), policy)
+    control.set_cond_hint(HINT)
+    control.pre_run(model.model, Model.model_sampling.percent_to_sigma)
+    time = torch.tensor([500])
+    added = control.get_control(X, SIGMA, {}, 1, {})
+    actual = model.model.diffusion_model(X, time, CONTEXT, VECTOR, control=added)
+    with torch.no_grad():
+        features = adapter(HINT if channels == 3 else HINT.mean(dim=1, keepdim=True))
+        both = [feature.expand(2, -1, -1, -1) for feature in features]
+        wanted, plain = (
+            unet(X, time, CONTEXT, added_cond_kwargs=ADDED,
+                 down_intrablock_additional_residuals=residual).sample
+            for residual in (both, None)
+        )  # fmt: skip
+    assert torch.allclose(actual, wanted, atol=1e-4)
+    assert not torch.allclose(wanted, plain, atol=1e-2)
