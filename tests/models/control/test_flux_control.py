@@ -94,8 +94,8 @@ def expected(
     }  # fmt: skip
     double, single = module(controlnet_cond=hint, conditioning_scale=strength,
                             controlnet_mode=mode, **shared)  # fmt: skip
-    with torch.no_grad():
-        velocity = model.network.module(
+    with model.policy.using(model.network, model.device) as transformer:
+        velocity = transformer(
             controlnet_block_samples=double,
             controlnet_single_block_samples=single,
             controlnet_blocks_repeat=module.input_hint_block is not None,
