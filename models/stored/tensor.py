@@ -101,6 +101,10 @@ class StoredTensor(Tensor):
             result = _ON_BITS[func](*args, **kwargs)
             if result is not NotImplemented:
                 return result
+        elif torch.is_inference_mode_enabled():  # which does not take operations apart by itself
+            result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
         if func._schema.is_mutable and args and isinstance(args[0], StoredTensor):
             raise TypeError(
                 "a weight that is kept in fewer bits cannot be written to; put another one in its "

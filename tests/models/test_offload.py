@@ -38,7 +38,7 @@ def sd3(folder: Path) -> Case:
 @pytest.mark.parametrize("make", [flux, sd3])
 @pytest.mark.parametrize("unet", [None, "fp8_e4m3fn"])
 @pytest.mark.parametrize("share", [0.0, 0.6])
-@torch.no_grad()
+@torch.inference_mode()  # as in a worker
 def test_transformers_stream(
     make: Callable[[Path], Case], unet: Precision | None, share: float, tmp_path: Path
 ) -> None:

@@ -171,6 +171,17 @@ def test_loading_takes_a_quarter_more_than_the_file_at_most(client: Client, larg
     assert 0.8 * large < peak - idle <= 1.25 * large
 
 
+def test_halves_that_may_not_widen_take_no_memory_beside_a_layer_s(base: Path, large: int) -> None:
+    budget = 1.5 * large  # of which half is too little for the diffusion model in float32
+    with working(base, max_ram_gb=budget / 2**30) as client:
+        run(client, "a")
+        idle = status(client, "VmRSS")
+        Path(f"/proc/{client.process.pid}/clear_refs").write_text("5", encoding="ascii")
+        run(client, "half")
+        assert status(client, "VmHWM") - idle < 0.3 * large
+        assert sum(model.bytes for model in stats(client).models) < 0.6 * large
+
+
 @pytest.mark.parametrize("checkpoint", ["large", "half"])
 def test_free_gives_memory_back(client: Client, large: int, checkpoint: str) -> None:
     run(client, "a")

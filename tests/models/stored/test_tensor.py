@@ -170,3 +170,14 @@ def test_writing_to_it_says_what_to_do_instead() -> None:
     stored = StoredTensor(Plain(float8(64, 32)), torch.float32)
     with pytest.raises(TypeError, match="patch it"):
         stored.mul_(2)
+
+
+@torch.inference_mode()
+def test_what_moves_it_leaves_the_bits_alone_in_inference_mode_as_well() -> None:
+    kept = StoredTensor(Plain(float8(64, 32)), torch.float32)
+    layer = nn.Linear(32, 64, bias=False)
+    layer.weight = nn.Parameter(kept, requires_grad=False)
+    layer.to("cpu:0")
+    found = (layer.weight, layer.weight.data, kept.to("cpu:0"), kept.to(torch.float16), kept[:8])
+    assert {type(tensor) for tensor in found} == {StoredTensor}
+    assert torch.equal(layer(torch.eye(32)), expected(kept.encoded).T)
