@@ -46,7 +46,8 @@ class Library:
 
     def __len__(self) -> int:
         """How many files there are."""
-        return len({file.path for files, _ in self._entries.values() for file in files})
+        entries = list(self._entries.values())  # may be asked from another thread
+        return len({file.path for files, _ in entries for file in files})
 
     def fetch(self, kind: Hashable, paths: tuple[Path, ...], build: Callable[[], T]) -> T:
         """What `build` made of these files, now or when they were asked for before.

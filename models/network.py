@@ -104,8 +104,9 @@ class Network(Generic[N]):
             self._fill_all()
 
     def _fill_all(self) -> None:
-        for name in self._source:
-            self._fill(name)
+        with self._or_resting():
+            for name in self._source:
+                self._fill(name)
 
     def place(self, device: torch.device) -> None:
         """Have the module on a device. Coming home to the CPU drops the copy that was away."""
@@ -116,9 +117,10 @@ class Network(Generic[N]):
         must_read = self.is_resting or device == HOME
         self._kept.clear()
         self.device, self.is_resting = device, False
-        if must_read:
-            self._fill_all()
-        self.module.to(device)  # buffers that are not in the file move by this, too
+        with self._or_resting():
+            if must_read:
+                self._fill_all()
+            self.module.to(device)  # buffers that are not in the file move by this, too
 
     def rest(self) -> None:
         """Give up all memory that weights take beside pages of the file, on any device."""
@@ -136,8 +138,9 @@ class Network(Generic[N]):
     def stream(self, device: torch.device, budget: int) -> None:
         """Compute on a device on which up to `budget` bytes of weights stay; others come and go."""
         self.place(HOME)
-        self._staying = stream_weights(self.module, device, budget)
         self.device, self.is_streaming = device, True
+        with self._or_resting():
+            self._staying = stream_weights(self.module, device, budget)
 
     def patch(self, patches: Patches) -> None:
         """Have exactly these patches in the weights; those that are there already stay."""
@@ -150,13 +153,23 @@ class Network(Generic[N]):
         if names and self.is_streaming:
             self.rest()
         before, self._patched = self._patched, wanted
-        for name in () if self.is_resting else names:
-            kept = self._kept.take(name, wanted.get(name, ()))
-            self._kept.keep(name, before.get(name, ()), self._present(name))
-            if kept is None:
-                self._fill(name)
-            for parameter, value in kept or ():
-                _assign(self.module, parameter, value)
+        with self._or_resting():
+            for name in () if self.is_resting else names:
+                kept = self._kept.take(name, wanted.get(name, ()))
+                self._kept.keep(name, before.get(name, ()), self._present(name))
+                if kept is None:
+                    self._fill(name)
+                for parameter, value in kept or ():
+                    _assign(self.module, parameter, value)
+
+    @contextmanager
+    def _or_resting(self) -> Iterator[None]:
+        """Have the network rest if weights cannot be changed: some are, and it must not be used."""
+        try:
+            yield
+        except BaseException:
+            self.rest()
+            raise
 
     @contextmanager
     def taking_turns(self, limit: int) -> Iterator[None]:

@@ -66,12 +66,19 @@ class Residents:
 
     def networks(self, device: torch.device | None = None) -> Iterator[Network[Any]]:
         """Those in memory, least recently used first; of one device, or of all."""
+        for reference in list(self._networks.values()):  # may be asked from another thread
+            network = reference()
+            if network is None or network.is_resting:
+                continue
+            if device is None or network.device == device:
+                yield network
+
+    def _forget_others(self) -> None:
+        """Have no more on the list than networks in memory."""
         for key, reference in list(self._networks.items()):
             network = reference()
             if network is None or network.is_resting:
-                self._networks.pop(key, None)
-            elif device is None or network.device == device:
-                yield network
+                del self._networks[key]
 
     def bytes_on(self, device: torch.device) -> int:
         """Bytes of weights in a device's memory."""
@@ -92,6 +99,7 @@ class Residents:
         self._networks.move_to_end(id(network))
 
     def _load(self, network: Network[Any], device: torch.device) -> None:
+        self._forget_others()
         size = network.size()
         self.free(size, device, keep=(network,))
         room = int(self._room(device) * _PARTS[self._share])

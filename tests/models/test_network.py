@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.devices import HOME
 from models.errors import CheckpointUnreadable
-from models.network import Network, assemble
+from models.network import Network, Patches, assemble
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,49 @@ def test_buffers_that_are_not_in_the_file_survive_a_rest() -> None:
     network.rest()
     network.place(HOME)
     assert network.module.get_buffer("ids").tolist() == [0, 1, 2]
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """A patch that memory suffices for at the second try."""
+
+    tries: list[int] = field(default_factory=list, compare=False)
+
+    def apply(self, weight: Tensor) -> Tensor:
+        self.tries.append(1)
+        if len(self.tries) == 1:
+            raise MemoryError
+        return weight + 1.0
+
+
+@pytest.mark.parametrize("begin", ["resting", "placed", "streaming"])
+def test_a_change_that_fails_half_way_leaves_nothing_half_done(begin: str) -> None:
+    network = linear()
+    if begin != "placed":
+        network.rest()
+    if begin == "streaming":
+        network.stream(torch.device("cpu:0"), 0)
+    patches: Patches = {"0.weight": [Add(2.0)], "0.bias": [OutOfMemory()]}
+    with pytest.raises(MemoryError):
+        network.patch(patches)
+        network.place(HOME)
+    assert network.is_resting and not network.is_streaming
+    network.patch(patches)
+    network.place(HOME)
+    assert (values(network, "weight"), values(network, "bias")) == ({3.0}, {1.0})
+    network.patch({})
+    assert (values(network, "weight"), values(network, "bias")) == ({1.0}, {0.0})
+
+
+def test_a_network_that_cannot_stream_after_all_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    network = linear()
+    monkeypatch.setattr("models.offload._stream", out_of_memory)
+    with pytest.raises(MemoryError):
+        network.stream(torch.device("cpu:0"), 0)
+    assert network.is_resting and not network.is_streaming
 
 
 def test_a_missing_tensor_is_named() -> None:

@@ -71,6 +71,34 @@ def test_networks_that_nobody_holds_are_forgotten() -> None:
     assert (residents.counts.evictions, len(residents)) == (0, 1)
 
 
+def test_looking_at_what_is_there_changes_nothing() -> None:
+    """A worker is asked on another thread, also while a network goes and comes back."""
+    residents, shared = Residents(StatedMemory(SIZE)), network()
+    residents.use(shared, AWAY)
+    shared.rest()
+    assert [*residents.networks()] == []
+    shared.place(AWAY)
+    assert [*residents.networks()] == [shared]
+
+
+def test_a_network_that_memory_was_too_small_for_is_loaded_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    residents, loaded = Residents(StatedMemory(SIZE)), network()
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "_fill", _out_of_memory)
+        with pytest.raises(MemoryError):
+            residents.use(loaded, AWAY)
+    assert residents.bytes_on(AWAY) == 0
+    residents.use(loaded, AWAY)
+    assert loaded.module.weight.dtype == torch.float32
+    assert residents.bytes_on(AWAY) == SIZE
+
+
+def _out_of_memory(*_: object) -> None:
+    raise MemoryError
+
+
 def test_a_budget_of_the_machine_s_memory_is_kept() -> None:
     residents = Residents(HostMemory(2 * SIZE))
     networks = [network() for _ in range(3)]
