@@ -308,19 +308,21 @@ class ModelPatcher(Attachable, OptionSetters):
         model = self.model
         outer = model.__dict__.pop("_object_backup", {})
         previous = getattr(model, "current_patcher", None)
-        self.patch_objects()
-        model.current_patcher = self
         network: Any = getattr(model, "diffusion_model", None)
         weights = getattr(network, "patches", None)
-        if weights is not None:
-            network.patches = self.patches
-            network.compute_dtype = self.model_options.get("compute_dtype")
-            network.compiled_by = getattr(self, "compiled_by", None)
-        self.inject_model()
-        try:
-            yield model
+        try:  # clones share the module: what fails must leave it to them as it was
+            self.patch_objects()
+            model.current_patcher = self
+            if weights is not None:
+                network.patches = self.patches
+                network.compute_dtype = self.model_options.get("compute_dtype")
+                network.compiled_by = getattr(self, "compiled_by", None)
+            self.inject_model()
+            try:
+                yield model
+            finally:
+                self.eject_model()
         finally:
-            self.eject_model()
             self.unpatch_objects()
             model.__dict__["_object_backup"] = outer
             model.current_patcher = previous

@@ -184,6 +184,21 @@ def test_injections_change_the_model_for_a_run(model: ModelHandle) -> None:
     assert events == ["in", "step", "out"]
 
 
+def test_a_run_that_cannot_begin_leaves_the_model_as_it_was(model: ModelHandle) -> None:
+    def fail(patcher: Any) -> None:
+        raise RuntimeError("the pack has a fault")
+
+    plain = run(model)
+    own_format = model.model.latent_format
+    broken = model.clone()
+    broken.add_object_patch("latent_format", None)
+    broken.set_injections("k", [patcher_extension.PatcherInjection(inject=fail, eject=fail)])
+    with pytest.raises(RuntimeError, match="the pack has a fault"), broken.running():
+        pass
+    assert model.model.latent_format is own_format
+    assert run(model).equal(plain)
+
+
 def test_a_run_that_fails_leaves_the_model_as_it_was(model: ModelHandle) -> None:
     plain = run(model)
     broken = model.clone()
