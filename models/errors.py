@@ -17,6 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+# What errors say that torch has no class for: of the machine's memory, of pinned memory, and of
+# cuBLAS and cuDNN, which take memory by themselves.
+_OUT_OF_MEMORY: Final = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+)
 
 
 class ModelError(Exception):
@@ -115,3 +126,11 @@ class TokenizerMissing(ModelError):
 
 class InvalidInput(ModelError):
     """A tensor or an option that the model cannot take."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, that of a device or the machine's."""
+    # By name: who asks may do without torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _OUT_OF_MEMORY)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from models.devices import empty_cache
+from models.errors import is_out_of_memory
 from models.network import Network
 from models.residents import Residents
 
@@ -75,14 +76,6 @@ def relief_of(model: Any) -> Relief:
     return NetworkRelief(policy.residents, network, policy.device)
 
 
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory is out, the device's or the machine's."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # torch has no class for this one.
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
 def first_that_fits(attempts: Iterable[tuple[str, Callable[[], T]]]) -> T:
     """The result of the first attempt that memory suffices for; raises the last one's error.
 
@@ -96,7 +89,7 @@ def first_that_fits(attempts: Iterable[tuple[str, Callable[[], T]]]) -> T:
         try:
             return attempt()
         except Exception as error:
-            if not ran_out(error):
+            if not is_out_of_memory(error):
                 raise
             failure = error
         # Its frames hold on to what was computed.

@@ -13,10 +13,11 @@ from typing import Any
 from executor.messages import Execute
 from executor.worker.calls import Arguments, blocker_among, call_arguments
 from executor.worker.contract import Contract
-from executor.worker.errors import NodeInputError, is_out_of_memory
+from executor.worker.errors import NodeInputError
 from executor.worker.graph import PromptGraph, literal
 from executor.worker.reporting import RunReporter
 from executor.worker.tasks import ParkedTasks, is_task
+from models.errors import is_out_of_memory
 from nodes.blocker import ExecutionBlocker
 from nodes.context import CURRENT, Interrupted, NodeContext, Services, enter
 

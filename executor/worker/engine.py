@@ -16,13 +16,14 @@ from executor.error_details import without_paths
 from executor.messages import Execute, Finished, JsonObject
 from executor.worker.cache import ResultCache
 from executor.worker.contract import Contracts, NodeClass
-from executor.worker.errors import is_out_of_memory, printable, type_name
+from executor.worker.errors import printable, type_name
 from executor.worker.graph import PromptGraph, original_nodes
 from executor.worker.interruptions import Interruptions
 from executor.worker.outcome import Instances, Outcome
 from executor.worker.owned_folders import FileRights, OwnedFolders
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
+from models.errors import is_out_of_memory
 from nodes.context import Interrupted, Services, leave
 
 log = logging.getLogger(__name__)

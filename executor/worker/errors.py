@@ -67,14 +67,6 @@ def type_name(error: BaseException) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, that of a device or the machine's."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    # torch has no class for this one.
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
 def printable(value: object) -> str:
     """The value as text that a message can carry, whatever its class makes of that."""
     try:

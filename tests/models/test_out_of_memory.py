@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from models.devices import StatedMemory
+from models.errors import is_out_of_memory
 from models.load import Checkpoint, load_checkpoint
 from models.memory import Policy, choose_policy
-from models.out_of_memory import first_that_fits, ran_out
+from models.out_of_memory import first_that_fits
 from models.sampling.guidance import Predictor
 
 
@@ -59,8 +60,22 @@ def test_other_errors_are_not_tried_again(error: Exception) -> None:
 
 
 def test_the_machine_s_memory_counts_as_well() -> None:
-    assert ran_out(MemoryError())
-    assert ran_out(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    assert is_out_of_memory(MemoryError())
+    text = "[enforce fail] DefaultCPUAllocator: can't allocate memory"
+    assert is_out_of_memory(RuntimeError(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCompile with ...",  # of pinned memory
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)
+def test_memory_that_libraries_of_a_gpu_take_counts_as_well(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(ValueError(text))
 
 
 class Limited:
