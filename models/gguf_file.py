@@ -38,13 +38,16 @@ def read_gguf(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     header = read_gguf_header(path, _layout)
     try:
         mapped = map_file(path)
+        tensors = {
+            name: _tensor(path, mapped, name, entry, _shape(path, header, name, entry))
+            for name, entry in header.tensors.items()
+        }
     except (OSError, ValueError) as error:
         raise CheckpointUnreadable(path, str(error)) from error
-    tensors = {
-        name: _tensor(path, mapped, name, entry, _shape(path, header, name, entry))
-        for name, entry in header.tensors.items()
-    }
-    vocabulary = sentencepiece_model(header.fields)
+    try:
+        vocabulary = sentencepiece_model(header.fields)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointUnreadable(path, f"its tokenizer is malformed ({error})") from error
     if vocabulary is not None:  # where safetensors files have it
         tensors[VOCABULARY] = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
     texts = {name: value for name, value in header.fields.items() if isinstance(value, str)}

@@ -22,7 +22,10 @@ _NAME, _CHARACTERS, _DUMMY_PREFIX, _NO_EXTRA_SPACES = 1, 2, 3, 4
 
 
 def sentencepiece_model(fields: Mapping[str, Any]) -> bytes | None:
-    """The model that the fields of a GGUF file describe; None if they describe no T5's."""
+    """The model that the fields of a GGUF file describe; None if they describe no T5's.
+
+    Raises TypeError, ValueError or OverflowError for fields that say what they cannot.
+    """
 
     def field(name: str, default: Any = None) -> Any:
         return fields.get(_PREFIX + name, default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import weakref
 from pathlib import Path
@@ -21,6 +22,8 @@ DTYPES: Final = {
     "F8_E8M0": torch.float8_e8m0fnu,
 }  # fmt: skip
 
+MOST_VALUES: Final = 2**63 - 1  # that torch can count
+
 
 class MappedFile(mmap.mmap):
     """A file in memory. Its tensors keep it alive: this object is the buffer that they lie in."""
@@ -28,9 +31,14 @@ class MappedFile(mmap.mmap):
     start: int  # address of the first byte
 
     def tensor(self, dtype: str, shape: tuple[int, ...], begin: int, end: int) -> Tensor:
-        """The tensor between two positions in the file. Raises KeyError for a type torch lacks."""
+        """The tensor between two positions in the file.
+
+        Raises KeyError for a type that torch lacks, ValueError for a shape.
+        """
         kind = DTYPES[dtype]
-        if begin == end:
+        if begin == end:  # then sizes beside a 0 are bounded by nothing
+            if math.prod(filter(None, shape)) > MOST_VALUES:
+                raise ValueError(f"a tensor without values has the shape {list(shape)}")
             return torch.empty(shape, dtype=kind)
         count = (end - begin) // kind.itemsize
         return torch.frombuffer(self, dtype=kind, count=count, offset=begin).reshape(shape)

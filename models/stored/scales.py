@@ -68,15 +68,21 @@ def _encoded(path: Path, name: str, weight: Tensor, scale: Tensor) -> Encoded:
         raise CheckpointUnreadable(path, f"the scale of '{name}' is malformed")
     if scale.numel() == 1:
         return Scaled(weight, float(scale))
+    if weight.ndim < 2 or weight.numel() == 0:
+        raise _misfit(path, name, weight, scale)
     rows, columns = weight.shape[0], weight[0].numel()
     scales = scale.float().reshape(scale.shape[0], -1)
     is_by_row = scale.numel() == rows == scales.shape[0]
     height = 1 if is_by_row else _block_size(rows, scales.shape[0])
     width = _block_size(columns, scales.shape[1])
     if height is None or width is None or (scale.ndim == 1 and not is_by_row):
-        shapes = f"{tuple(scale.shape)} for {tuple(weight.shape)}"
-        raise CheckpointUnreadable(path, f"the scales of '{name}' do not fit it ({shapes})")
+        raise _misfit(path, name, weight, scale)
     return ScaledBlocks(weight, scales, (height, width))
+
+
+def _misfit(path: Path, name: str, weight: Tensor, scale: Tensor) -> CheckpointUnreadable:
+    shapes = f"{tuple(scale.shape)} for {tuple(weight.shape)}"
+    return CheckpointUnreadable(path, f"the scales of '{name}' do not fit it ({shapes})")
 
 
 def _block_size(length: int, count: int) -> int | None:

@@ -52,6 +52,10 @@ ATTACKS = {
     "shape that is a text": safetensors({"a": entry("F32", "22", 0, 8)}, bytes(8)),
     "shape that does not fit": safetensors({"a": entry("F32", [3], 0, 8)}, bytes(8)),
     "shape that overflows": safetensors({"a": entry("F32", [2**62, 2**62], 0, 8)}, bytes(8)),
+    "empty shape that overflows": safetensors({"a": entry("F32", [0, 2**70], 0, 0)}, b""),
+    "empty shape whose strides overflow": safetensors(
+        {"a": entry("F32", [0, 2**62, 2**62], 0, 0)}, b""
+    ),
     "overlapping tensors": safetensors(
         {"a": entry("F32", [2], 0, 8), "b": entry("F32", [2], 4, 12)}, bytes(12)
     ),

@@ -168,6 +168,18 @@ BAD = {
         aligned(header(tensors=1) + info("w", 8, offset=HUGE), 32), "it is truncated: 11529",
     ),
     "huge": (aligned(header(tensors=1) + info("w", HUGE, HUGE), 32), "it is truncated"),
+    "huge and empty": (
+        aligned(header(tensors=1) + info("w", HUGE * 8, 0), 32),
+        "a tensor without values has the shape",
+    ),
+    "tokenizer": (
+        header(fields=4)
+        + text("tokenizer.ggml.model") + struct.pack("<I", 8) + text("t5")
+        + text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 1) + text("a")
+        + text("tokenizer.ggml.scores") + struct.pack("<IIQf", 9, 6, 1, 0.0)
+        + text("tokenizer.ggml.unknown_token_id") + struct.pack("<I", 8) + text("none"),
+        "its tokenizer is malformed",
+    ),
     "overlap": (
         aligned(header(tensors=2) + info("v", 8) + info("w", 8, offset=16), 64),
         "'w' overlaps another tensor",

@@ -82,6 +82,9 @@ def test_a_wide_weight_needs_no_scale() -> None:
     [
         (torch.zeros(64, 48, dtype=torch.uint8), ROWS, "'a.weight' is quantised in a way"),
         (WEIGHT, torch.ones(5), r"'a.weight' do not fit it \(\(5,\) for \(64, 96\)\)"),
+        (WEIGHT[0], torch.ones(96), r"'a.weight' do not fit it"),
+        (WEIGHT[0, 0], torch.ones(3), r"'a.weight' do not fit it"),
+        (WEIGHT[:0], torch.ones(3), r"'a.weight' do not fit it"),
         (WEIGHT, torch.empty(0), "the scale of 'a.weight' is malformed"),
         (WEIGHT, torch.ones(64, dtype=torch.int32), "the scale of 'a.weight' is malformed"),
     ],
