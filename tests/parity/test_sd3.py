@@ -1,6 +1,7 @@
 """Workflows of a small Stable Diffusion 3 with a whole text encoder and VAE, against the reference.
 
-Those with CLIP-G, which is a large file, are marked slow.
+Those with CLIP-G, which is a large file, are marked slow, and most of those that differ in the
+sampler alone: samplers have cases without a model.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tests.parity.workflow import Workflow, check_case, open_workflow
 
 AREA: Final = "models sd3"
 LARGE: Final = "parity_clip_g.safetensors"
+SAMPLERS: Final = "sd3_sampler_"
+QUICK_SAMPLERS: Final = {"dpmpp_2m", "dpmpp_sde", "euler_cfg_pp", "res_multistep"}
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +25,16 @@ def workflow(pytestconfig: pytest.Config) -> Workflow:
     return open_workflow(pytestconfig)
 
 
-def needs_large_files(name: str) -> bool:
+def is_slow(name: str) -> bool:
+    if name.startswith(SAMPLERS):
+        return name.removeprefix(SAMPLERS) not in QUICK_SAMPLERS
     nodes = model_cases.read(name).prompt.values()
     return any(LARGE in node["inputs"].values() for node in nodes)
 
 
 def case_names() -> list[Any]:
     return [
-        pytest.param(name, marks=[pytest.mark.slow] if needs_large_files(name) else [])
+        pytest.param(name, marks=[pytest.mark.slow] if is_slow(name) else [])
         for name in model_cases.names("sd3")
     ]
 
