@@ -88,8 +88,9 @@ class UnsupportedLayout(ModelFileError):
 class PartMissing(ModelFileError):
     """A part that was asked for is not in the file."""
 
-    def __init__(self, path: Path, part: str) -> None:
-        super().__init__(path, f"it holds no {part}", f"Load the {part} from a file of its own.")
+    def __init__(self, path: Path, part: str, advice: str | None = None) -> None:
+        usual = f"Load the {part} from a file of its own."
+        super().__init__(path, f"it holds no {part}", usual if advice is None else advice)
         self.part = part
 
 

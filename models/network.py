@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.devices import HOME
-from models.errors import CheckpointUnreadable
+from models.errors import CheckpointUnreadable, UnsupportedLayout
 from models.kept_weights import KeptWeights
 from models.mapping import release_pages
 from models.offload import stop_streaming, stream_weights
@@ -287,11 +287,15 @@ def assemble(
     each computation.
     `originals` tells what the tensors were called in the file, where that differs; `parts` which
     parameters are parts of tensors with names of their own.
-    Raises CheckpointUnreadable when a tensor is missing or has another shape.
+    Raises CheckpointUnreadable when a tensor is missing or has another shape, UnsupportedLayout for
+    a network that cannot be.
     """
     parts = parts or {}
-    with torch.device("meta"):
-        module = factory()
+    try:
+        with torch.device("meta"):
+            module = factory()
+    except ValueError as error:  # of widths that do not go together
+        raise UnsupportedLayout(path, f"no network has such widths ({error})") from error
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     found = {name: parts.get(name, Part(name)) for name in wanted}
     _check(wanted, found, tensors, path)

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from models.control.hint import fitted_hint
+from models.errors import InvalidInput
 from models.families.ldm_control import XL_ADAPTER
 from models.memory import Policy
 from models.network import Network
 from models.protocol.control import Control, ControlBase
+from models.protocol.denoiser import Denoiser
 from models.protocol.network_patcher import NetworkPatcher
+from models.protocol.unet import UNetModel
 
 if TYPE_CHECKING:
     from diffusers import T2IAdapter as Adapter
@@ -44,9 +47,11 @@ class T2IAdapter(ControlBase):
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """A run begins, of a UNet with so many blocks a level."""
         super().pre_run(model, percent_to_timestep_function)
-        network: Network[Any] | None = getattr(model.diffusion_model, "network", None)
-        if network is not None:
-            self._blocks = int(network.module.config.layers_per_block)
+        denoiser = model.diffusion_model
+        if isinstance(denoiser, UNetModel):
+            self._blocks = int(denoiser.network.module.config.layers_per_block)
+        elif isinstance(denoiser, Denoiser):
+            raise InvalidInput("this T2I-Adapter is for UNets, and the model is a transformer")
 
     def cleanup(self) -> None:
         """A run is over."""

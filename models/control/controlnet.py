@@ -84,6 +84,7 @@ class ControlNet(ControlBase):
             raise InvalidInput("a ControlNet was called outside of a run, or without a prompt")
         device, dtype = self.policy.device, network.dtype
         config = network.module.config
+        _check(network, x, context)
         vector = None
         if config.projection_class_embeddings_input_dim is not None:
             vector = cond.get("y")
@@ -112,3 +113,15 @@ class ControlNet(ControlBase):
         """The module's residuals: of each block on the way down, and of the middle."""
         down, middle = module(x, timesteps, controlnet_cond=hint, return_dict=False, **inputs)
         return down, middle
+
+
+def _check(network: Network[ControlNetModel], x: Tensor, context: Tensor) -> None:
+    """Raise InvalidInput if the latent or the prompt is one of another kind of models."""
+    channels = int(network.module.config.in_channels)
+    attention = next((name for name in network.names() if name.endswith("attn2.to_k.weight")), None)
+    width = context.shape[-1] if attention is None else network.shape(attention)[1]
+    if (x.shape[1], context.shape[-1]) != (channels, width):
+        raise InvalidInput(
+            f"this ControlNet is for models that take latents of {channels} channels and prompts "
+            f"of {width}, and the model that runs takes {x.shape[1]} and {context.shape[-1]}"
+        )

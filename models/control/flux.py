@@ -14,10 +14,11 @@ from models.families.flux_control import build_flux_control
 from models.families.flux_transformer import PATCH
 from models.memory import Policy
 from models.protocol.control import Control, ControlBase
-from models.protocol.flux import FluxTransformer, modulation_of, pad, patchify, tokens_of
+from models.protocol.flux import FluxTransformer, modulation_of, patchify, tokens_of
 from models.protocol.flux_positions import grid
 from models.protocol.latent_formats import Flux
 from models.protocol.network_patcher import NetworkPatcher
+from models.protocol.transformer import check_prompt, whole_patches
 from models.weights import Weights
 
 # Numbers of SetUnionControlNetType -> those of the networks of InstantX and Shakker Labs.
@@ -100,14 +101,15 @@ class FluxControlNet(ControlBase):
             self.policy.device,
             self.network.dtype,
         )
-        seen = pad(sampling.calculate_input(t, x).to(device, dtype))
+        seen = whole_patches(sampling.calculate_input(t, x).to(device, dtype), PATCH)
         hint = self._hint(x, batched_number).to(device, dtype)
         context, y = (cond[name].to(device, dtype) for name in ("c_crossattn", "y"))
+        check_prompt(self.network.module, context, y)
         with self.policy.using(self.network, device) as module:
             img = module.x_embedder(patchify(seen))
             if self.sees_pixels:
                 hint = module.input_hint_block(hint)
-            img = img + module.controlnet_x_embedder(patchify(pad(hint)))
+            img = img + module.controlnet_x_embedder(patchify(whole_patches(hint, PATCH)))
             txt = self._with_mode(module, module.context_embedder(context))
             places = [
                 torch.zeros(txt.shape[1], 3, device=device),

@@ -54,9 +54,13 @@ def encoded_hint(
         picture = resize(
             original, width * ratio, height * ratio, control.upscale_algorithm, crop=True
         )
-        hint = latents.scale_in(
-            control.vae.encode(control.preprocess_image(picture).movedim(1, -1))
-        )
+        encoded = control.vae.encode(control.preprocess_image(picture).movedim(1, -1))
+        if encoded.shape[1] != latents.channels:
+            raise InvalidInput(
+                f"this ControlNet sees latents of {latents.channels} channels, and the VAE that it "
+                f"was applied with makes {encoded.shape[1]}: apply it with the VAE of the model"
+            )
+        hint = latents.scale_in(encoded)
         if masks:
             hint = torch.cat([hint, _mask(control, hint, masks)], dim=1)
         control.cond_hint = hint

@@ -16,8 +16,9 @@ from models.memory import Policy
 from models.network import Network
 from models.protocol.control import Control, ControlBase
 from models.protocol.latent_formats import SD3
-from models.protocol.mmdit import MMDiT, whole_patches
+from models.protocol.mmdit import MMDiT
 from models.protocol.network_patcher import NetworkPatcher
+from models.protocol.transformer import check_prompt, whole_patches
 from models.weights import Weights
 
 
@@ -109,6 +110,7 @@ class SD3ControlNet(ControlBase):
             latents.shift_factor = 0.0
         hint = encoded_hint(self, x, batched_number, latents, masks)
         pooled, context = cond["y"], cond["c_crossattn"]
+        check_prompt(network.module, context, pooled)
         with self.policy.using(network, device) as module:
             found: Sequence[Tensor] = module(
                 whole_patches(sampling.calculate_input(t, x), config.patch_size).to(device, dtype),

@@ -19,7 +19,6 @@ PREFIX: Final = "model.diffusion_model."
 FIRST: Final = "input_blocks.0.0.weight"
 LABEL: Final = "label_emb.0.0.weight"
 
-
 HEAD_CHANNELS: Final = 64  # of networks whose transformers begin with a matrix
 USUAL_HEADS: Final = 8  # of those that begin with a convolution
 USUAL_GROUPS: Final = 32

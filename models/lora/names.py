@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from models.network import Network
 from models.parts import Part
 
+if TYPE_CHECKING:
+    from models.text.encoder import TextEncoder
+
 # XLabs' names of what it changes in blocks of Flux -> the layers.
 _XLABS_DOUBLE: Final = {
     "qkv_lora1": "img_attn.qkv",
@@ -15,9 +18,6 @@ _XLABS_DOUBLE: Final = {
     "proj_lora2": "txt_attn.proj",
 }
 _XLABS_SINGLE: Final = {"qkv": "linear1", "proj": "linear2"}  # `_lora` counts as a suffix
-
-if TYPE_CHECKING:
-    from models.text.encoder import TextEncoder
 
 _NUMBERS: Final = {"clip_l": 1, "clip_g": 2, "t5xxl": 3}
 

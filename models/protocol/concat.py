@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import InvalidInput
 from models.protocol.base_model import BaseModel
 from models.sampling.conditioning import repeat_to_batch
 
@@ -88,6 +89,10 @@ class UNetBase(BaseModel):
     @classmethod
     def for_channels(cls, in_channels: int, latent_channels: int) -> type[BaseModel]:
         """A class for inpainting, for edits, or this one."""
+        if in_channels == latent_channels:
+            return cls
         kinds = {2 * latent_channels + 1: InpaintModel, 2 * latent_channels: EditModel}
         kind = kinds.get(in_channels)
-        return cls if kind is None else type(f"{cls.__name__}{kind.__name__}", (kind, cls), {})
+        if kind is None:
+            raise InvalidInput(f"no UNet that sees {in_channels} channels is known here")
+        return type(f"{cls.__name__}{kind.__name__}", (kind, cls), {})

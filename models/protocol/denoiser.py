@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.compiling import Backend, compiled
+from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network, Patches
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
@@ -122,6 +123,11 @@ class Denoiser(nn.Module):
         **inputs: Any,
     ) -> Tensor:
         """`call` with the network in its place; `dtype` is that of computation, None: its own."""
+        if x.shape[1] != self.in_channels:
+            raise InvalidInput(
+                f"this network sees {self.in_channels} channels and was given {x.shape[1]}: what "
+                "it sees beside the latent is to come from the VAE of the model"
+            )
         network, device = self.network, self.policy.device
         network.compute_in(dtype)
         network.patch(patches)

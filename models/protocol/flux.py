@@ -16,6 +16,7 @@ from models.network import Network
 from models.protocol.denoiser import Denoiser
 from models.protocol.flux_blocks import Blocks, State
 from models.protocol.flux_positions import grid, moved, reference_grids
+from models.protocol.transformer import check_prompt, whole_patches
 
 if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
@@ -58,12 +59,13 @@ class FluxTransformer(Denoiser):
         """
         if context is None or y is None:
             raise InvalidInput("Flux was called without a prompt or without its pooled output")
+        check_prompt(module, context, y)
         if any(latent.shape[1] != self.in_channels for latent in ref_latents):
             raise InvalidInput(
                 f"this network sees {self.in_channels} channels; a latent to refer to has "
                 f"{next(iter(ref_latents)).shape[1]}"
             )
-        padded, *references = (pad(latent) for latent in (x, *ref_latents))
+        padded, *references = (whole_patches(latent, PATCH) for latent in (x, *ref_latents))
         sides = tokens_of(padded)
         options = transformer_options or {}
         pictures = [
@@ -105,12 +107,6 @@ class FluxTransformer(Denoiser):
             "axes_dim": list(config.axes_dims_rope),
             "guidance_embed": config.guidance_embeds,
         }
-
-
-def pad(latent: Tensor) -> Tensor:
-    """[B, C, h, w] with sides that are whole tokens: what is missing comes from the other side."""
-    missing = [-side % PATCH for side in latent.shape[-2:]]
-    return functional.pad(latent, (0, missing[1], 0, missing[0]), mode="circular")
 
 
 def tokens_of(latent: Tensor) -> tuple[int, int]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
-from torch.nn import functional
 
 from models.errors import InvalidInput
 from models.memory import Policy
@@ -18,11 +17,12 @@ from models.protocol.dit_patches import (
     patched_attention,
     replaced_joint_blocks,
 )
-
-HEAD_WIDTH: Final = 64  # of all published networks
+from models.protocol.transformer import check_prompt, whole_patches
 
 if TYPE_CHECKING:
     from diffusers import SD3Transformer2DModel
+
+HEAD_WIDTH: Final = 64  # of all published networks
 
 
 class SD3(BaseModel):
@@ -66,7 +66,10 @@ class MMDiT(Denoiser):
         """[B, C, h, w] of x [B, C, h, w], with context [B, T, D] and pooled y [B, P]."""
         if context is None or y is None:
             raise InvalidInput("the transformer was called without a prompt or its pooled form")
-        self._check(module, x, context, y)
+        check_prompt(module, context, y)
+        most = module.config.pos_embed_max_size * self.patch_size
+        if max(x.shape[-2:]) > most:
+            raise InvalidInput(f"the model knows {most * 8} pixels along a side, and no more")
         options = transformer_options or {}
         replacements = block_replacements(options)
         with (
@@ -82,18 +85,6 @@ class MMDiT(Denoiser):
                 return_dict=False,
             )[0]
         return output[..., : x.shape[-2], : x.shape[-1]]
-
-    def _check(self, module: Any, x: Tensor, context: Tensor, y: Tensor) -> None:
-        config = module.config
-        wanted = (config.joint_attention_dim, config.pooled_projection_dim)
-        if (context.shape[-1], y.shape[-1]) != wanted:
-            raise InvalidInput(
-                f"the model takes prompts of width {wanted[0]} and {wanted[1]} (pooled), not of "
-                f"{context.shape[-1]} and {y.shape[-1]}: encode them with text encoders for it"
-            )
-        most = config.pos_embed_max_size * self.patch_size
-        if max(x.shape[-2:]) > most:
-            raise InvalidInput(f"the model knows {most * 8} pixels along a side, and no more")
 
     def _residuals(self, control: Mapping[str, Any] | None, x: Tensor) -> Sequence[Any] | None:
         """One for each block, as diffusers takes them."""
@@ -117,9 +108,3 @@ class MMDiT(Denoiser):
         config = self.network.module.config
         is_usual = config.attention_head_dim == HEAD_WIDTH
         return {} if is_usual else {"num_attention_heads": config.num_attention_heads}
-
-
-def whole_patches(x: Tensor, size: int) -> Tensor:
-    """x [B, C, h, w], continued at its lower and right edges by its other ends to whole patches."""
-    height, width = (-side % size for side in x.shape[-2:])
-    return x if not height and not width else functional.pad(x, (0, width, 0, height), "circular")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.protocol.layer_patches import way_down
 
 Control = Mapping[str, Sequence[Tensor | None]]
@@ -51,10 +52,15 @@ def on_the_way_down(
         yield
 
 
-def _adder(part: Tensor) -> Any:
+def _adder(part: Tensor) -> Callable[[Any, Any, Any], Any]:
     def add(module: Any, args: Any, output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (output[0] + part, *output[1:])
-        return output + part
+        value = output[0] if isinstance(output, tuple) else output
+        added, there = part.shape[1:], value.shape[1:]
+        if any(ours not in (1, its) for ours, its in zip(added, there, strict=True)):
+            raise InvalidInput(
+                f"a control adds features of the shape {list(added)} where the model has "
+                f"{list(there)}: use one for models of this family"
+            )
+        return (value + part, *output[1:]) if isinstance(output, tuple) else value + part
 
     return add

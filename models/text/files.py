@@ -64,7 +64,7 @@ def encoders_in(weights: Weights) -> Iterator[tuple[str, EncoderFile]]:
     """
     parts = list(_parts(weights))
     if not parts:
-        raise PartMissing(weights.path, "text encoder that is known here")
+        raise PartMissing(weights.path, "text encoder that is known", "Known are CLIP and T5.")
     for number, (key, part) in enumerate(parts, start=1):
         name = "text_encoder" if number == 1 else f"text_encoder_{number}"
         yield key, EncoderFile(weights=part, part=name, vocabulary=vocabulary_of(weights))

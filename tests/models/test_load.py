@@ -161,6 +161,12 @@ def test_heads_that_do_not_fit_are_refused(tmp_path: Path, policy: Policy) -> No
         load_checkpoint(save(tmp_path / "m.safetensors", TinyModel().tensors(), config), policy)
 
 
+def test_widths_that_do_not_go_together_are_refused(tmp_path: Path, policy: Policy) -> None:
+    path = save(tmp_path / "m.safetensors", TinyModel().tensors())  # norms have 32 groups
+    with pytest.raises(UnsupportedLayout, match="32"):
+        load_checkpoint(path, policy)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"unet": 3}'])
 def test_malformed_metadata_is_refused(text: str, tmp_path: Path, policy: Policy) -> None:
     from safetensors.torch import save_file

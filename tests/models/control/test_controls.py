@@ -14,8 +14,8 @@ from models.control.adapter import T2IAdapter
 from models.control.control_lora import ControlLora
 from models.control.controlnet import ControlNet
 from models.control.load import control_of
-from models.errors import PartMissing, UnsupportedLayout
-from models.load import Checkpoint
+from models.errors import InvalidInput, PartMissing, UnsupportedLayout
+from models.load import Checkpoint, unet_of
 from models.memory import Policy
 from models.protocol.control import ControlBase
 from models.protocol.sampling import sample_latent
@@ -26,9 +26,11 @@ from nodes.controls import (
     ControlNetApplySD3,
     SetUnionControlNetType,
 )
+from tests.models import tiny_sdxl
 from tests.models.conftest import policy, tiny, tiny_file
 from tests.models.control.tiny_control import adapter_tensors, control_tensors
 from tests.models.tiny import TinyModel
+from tests.models.tiny_flux import TinyFlux
 
 __all__ = ["policy", "tiny", "tiny_file"]
 
@@ -195,3 +197,31 @@ def test_the_kind_of_picture_is_noted_on_a_copy(controlnet: ControlNet) -> None:
     (made,) = SetUnionControlNetType().run(controlnet, "depth")
     assert made.extra_args == {"control_type": [1]}
     assert controlnet.extra_args == {}
+
+
+@pytest.mark.parametrize("family", ["sdxl", "flux"])
+@pytest.mark.parametrize("kind", ["controlnet", "adapter"])
+def test_controls_of_other_families_are_refused_by_name(
+    kind: str, family: str, policy: Policy
+) -> None:
+    tensors = control_tensors() if kind == "controlnet" else adapter_tensors()
+    made = control_of(weights(tensors), policy)
+    if family == "flux":
+        model, context, pooled = TinyFlux().handle(), TinyFlux().context, TinyFlux().pooled
+    else:
+        metadata = {"darkroom.config": json.dumps(tiny_sdxl.stated(tiny_sdxl.SDXL))}
+        file = Weights(path=Path("xl"), tensors=tiny_sdxl.SDXL.unet(), metadata=metadata)
+        model, context, pooled = unet_of(file, policy), tiny_sdxl.SDXL.context, tiny_sdxl.POOLED
+    prompt: Any = [[torch.zeros(1, 77, context), {"pooled_output": torch.zeros(1, pooled)}]]
+    sides = ControlNetApplyAdvanced().run(prompt, prompt, made, PICTURE, 1.0, 0.0, 1.0)
+    refused = {
+        ("controlnet", "sdxl"): "prompts of 16, and the model that runs takes 4 and 192",
+        ("controlnet", "flux"): "latents of 4 channels",
+        ("adapter", "sdxl"): "where the model has",
+        ("adapter", "flux"): "for UNets",
+    }
+    with pytest.raises(InvalidInput, match=refused[kind, family]):
+        sample_latent(
+            model, {"samples": torch.zeros(1, 4, 8, 8)}, seed=1, steps=1, cfg=1.0,
+            sampler_name="euler", scheduler="normal", positive=sides[0], negative=sides[1],
+        )  # fmt: skip

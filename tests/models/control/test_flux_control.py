@@ -191,6 +191,16 @@ def test_a_control_without_a_vae_or_for_another_model_is_refused(
     with pytest.raises(InvalidInput, match="VAE"):
         sampled(model, *sides)
 
+    class OtherVae(Vae):
+        def encode(self, pixels: Tensor) -> Tensor:
+            return super().encode(pixels)[:, :4]
+
+    sides = ControlNetApplyAdvanced().run(
+        prompt(1), prompt(2), made, PICTURE, 1.0, 0.0, 1.0, vae=OtherVae()
+    )
+    with pytest.raises(InvalidInput, match=r"16 channels, and the VAE .* makes 4"):
+        sampled(model, *sides)
+
     class Other:
         diffusion_model = None
         model_sampling = None

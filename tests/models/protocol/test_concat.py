@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.load import Checkpoint, load_checkpoint
 from models.memory import Policy
 from models.protocol.concat import EditModel, InpaintModel
@@ -65,3 +66,15 @@ def test_channels_are_in_the_order_of_their_training(model: Checkpoint) -> None:
         assert channels.shape == (2, 5, 8, 8)
         assert torch.all(channels[:, 0] == 1)
         assert torch.allclose(channels[:, 1:].mean(), picture.mean() * 0.18215, atol=1e-4)
+
+
+def test_a_picture_by_another_vae_is_refused(model: Checkpoint) -> None:
+    picture, mask = torch.zeros(1, 16, 8, 8), torch.ones(1, 1, 64, 64)
+    with pytest.raises(InvalidInput, match="the VAE of the model"):
+        sampled(model, concat_latent_image=picture, concat_mask=mask)
+
+
+def test_networks_for_other_pictures_are_refused(tmp_path: Path, policy: Policy) -> None:
+    path = save_checkpoint(tmp_path / "upscaler.safetensors", TinyModel(in_channels=7))
+    with pytest.raises(InvalidInput, match="7 channels"):
+        load_checkpoint(path, policy)

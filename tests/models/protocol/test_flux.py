@@ -198,6 +198,12 @@ def test_attention_can_be_overridden(handle: ModelHandle) -> None:
 def test_what_a_call_lacks_is_said(handle: ModelHandle) -> None:
     with pytest.raises(InvalidInput, match="pooled"):
         network(handle)(**(inputs(TINY) | {"y": None}))
+    with pytest.raises(InvalidInput, match="width 24 and 20"):
+        network(handle)(**(inputs(TINY) | {"context": torch.zeros(2, 5, 16)}))
+    with pytest.raises(InvalidInput, match=r"not of 24 and 16"):
+        network(handle)(**(inputs(TINY) | {"y": torch.zeros(2, 16)}))
+    with pytest.raises(InvalidInput, match="sees 16 channels and was given 20"):
+        network(handle)(**(inputs(TINY) | {"x": torch.zeros(2, 20, 4, 4)}))
     with pytest.raises(InvalidInput, match="channels"):
         network(handle)(**inputs(TINY), ref_latents=[torch.zeros(2, 4, 4, 4)])
     with pytest.raises(InvalidInput, match="index_timestep_zero"):

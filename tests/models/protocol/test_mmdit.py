@@ -11,8 +11,8 @@ from models.errors import InvalidInput
 from models.handle import ModelHandle
 from models.load import unet_of
 from models.memory import Policy
-from models.protocol.mmdit import whole_patches
 from models.protocol.sampling import sample_latent
+from models.protocol.transformer import whole_patches
 from models.weights import open_weights
 from tests.models import tiny_sd3
 
