@@ -18,6 +18,8 @@ Kernel = Literal["auto", "pytorch", "split", "sage", "flash", "xformers"]
 # Kernel -> the name of diffusers' attention dispatcher.
 _PACKAGES: Final[dict[Kernel, str]] = {"sage": "sage", "flash": "flash", "xformers": "xformers"}
 _HALVES: Final = (torch.float16, torch.bfloat16)
+# The widest heads that they take: VAEs have one of all their channels, SD 1 has some of 160.
+_WIDEST: Final[dict[Kernel, int]] = {"sage": 128, "flash": 256}
 # Scores of attention that are in memory at once with `split`.
 _MOST_SCORES: Final = 2**26
 
@@ -49,7 +51,7 @@ class Attention:
         if self.kernel == "split":
             return _split(q, k, v, options, self.most_scores)
         name = _PACKAGES.get(self.kernel)
-        if name is None or not _suits(q, options):
+        if name is None or not _suits(self.kernel, q, options):
             return functional.scaled_dot_product_attention(q, k, v, **options)
         from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 
@@ -78,11 +80,13 @@ def why_not(kernel: Kernel) -> str | None:
         return str(error)
 
 
-def _suits(q: Tensor, options: dict[str, Any]) -> bool:
-    """Whether the packages' functions take it: half precision on a GPU, without a mask."""
+def _suits(kernel: Kernel, q: Tensor, options: dict[str, Any]) -> bool:
+    """Whether a package's function takes it: half precision on a GPU, without a mask."""
     return (
         q.is_cuda
+        and q.ndim == 4
         and q.dtype in _HALVES
+        and q.shape[-1] <= _WIDEST.get(kernel, q.shape[-1])
         and options.get("attn_mask") is None
         and not options.get("dropout_p")
         and not options.get("enable_gqa")

@@ -69,6 +69,34 @@ def test_what_packages_do_not_take_is_torch_s(kernel: Kernel) -> None:
     assert torch.equal(Attention(kernel).attend(Q, K, V), PLAIN(Q, K, V))
 
 
+class OnGpu(Tensor):
+    """Says that it is on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(
+    ("kernel", "width", "calls"),
+    [
+        ("sage", 64, 1), ("sage", 160, 0), ("flash", 160, 1), ("flash", 512, 0),
+        ("xformers", 512, 1),
+    ],
+)  # fmt: skip
+def test_heads_that_are_too_wide_for_a_package_are_torch_s(
+    kernel: Kernel, width: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
+        seen.append(options["backend"].value)
+        return v[:, : q.shape[1]]
+
+    monkeypatch.setattr(attention_dispatch, "dispatch_attention_fn", attention)
+    q = torch.rand(1, 2, 4, width).half().as_subclass(OnGpu)
+    assert Attention(kernel).attend(q, q, q).shape == q.shape
+    assert seen == [kernel] * calls
+
+
 @pytest.mark.parametrize("kernel", ["auto", "pytorch"])
 def test_torch_is_left_alone_by_default(kernel: Kernel) -> None:
     with Attention(kernel).active() as mode:
