@@ -74,7 +74,6 @@ def upscale(
     weights = sum(parameter.nbytes for parameter in model.model.parameters())
     picture = _TILE * _TILE * pixels.element_size() * _WORKING_FACTOR
     policy.residents.free(weights + picture, policy.device)
-    model.to(policy.device)
 
     def attempts() -> Iterator[tuple[str, Callable[[], Tensor]]]:
         tile = _TILE
@@ -85,6 +84,7 @@ def upscale(
             tile //= 2
 
     try:
+        model.to(policy.device)
         return first_that_fits(attempts()).clamp_(0, 1).movedim(1, -1)
     finally:
         model.to("cpu")
