@@ -135,7 +135,8 @@ def _configured(path: Path, config: Path, policy: Policy, folders: TextFolders) 
     weights = open_weights(path)
     if is_velocity:
         said = {"unet": weights.config("unet") | {"prediction_type": "v_prediction"}}
-        kept = {part: weights.config(part) for part in ("vae", "text_encoder")}
+        parts = {part for part, _ in CONFIGURED.values()} - said.keys()
+        kept = {part: weights.config(part) for part in parts}
         metadata = weights.metadata | {CONFIG_KEY: json.dumps(said | kept)}
         weights = replace(weights, metadata=metadata)
     loaded = checkpoint_of(weights, policy, folders)

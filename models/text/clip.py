@@ -21,6 +21,7 @@ class ClipEncoder(TextEncoder):
     layer: int = -1  # whose output is used, from the end
     is_normalised: bool = True  # whether that goes through the final norm
     is_projected: bool = False  # whether pooled goes through the projection, if there is one
+    left_out: int = 0  # layers at the end that its file lacks; the last one speaks for them
 
     def run(
         self,
@@ -31,12 +32,13 @@ class ClipEncoder(TextEncoder):
     ) -> tuple[Tensor, Tensor | None]:
         """See `encode_clip`."""
         chunk_format = self.tokenizer.chunk_format
+        wanted = self.layer if layer is None else layer
         return encode_clip(
             model,
             rows,
             end=chunk_format.end,
             pad=chunk_format.pad,
-            layer=self.layer if layer is None else layer,
+            layer=min(wanted + self.left_out, -1),
             is_normalised=self.is_normalised,
             is_projected=self.is_projected and is_projected,
         )

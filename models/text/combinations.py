@@ -101,8 +101,7 @@ def _clip_encoder(
     )
     if network is None:
         return None
-    # diffusers leaves out the last layer of SD 2's encoder, which is not used.
-    is_cut = key == "h" and network.module.config.num_hidden_layers == _LAYERS_OF_H - 1
+    layers = network.module.config.num_hidden_layers
     return ClipEncoder(
         number=number,
         network=network,
@@ -111,7 +110,9 @@ def _clip_encoder(
             chunk_format=FORMATS[key],
             embedding_folders=folders.embeddings,
         ),
-        layer=use.layer + 1 if is_cut else use.layer,
+        layer=use.layer,
+        # diffusers leaves out the last layer of SD 2's encoder, which is not used.
+        left_out=int(key == "h" and layers == _LAYERS_OF_H - 1),
         is_normalised=use.is_normalised,
         is_projected=use.is_projected,
     )

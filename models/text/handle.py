@@ -95,8 +95,8 @@ class TextHandle:
         wanted = self.combination.even({key: chunks[key] for key in encoders if chunks.get(key)})
         if not wanted and not self.combination.is_partial:
             raise InvalidInput(
-                f"these tokens are for other text encoders ({', '.join(chunks) or 'none'}) "
-                f"than those of this model ({', '.join(encoders)})"
+                f"the prompt has no tokens for the text encoders of this model "
+                f"({', '.join(encoders)}): use the node that encodes prompts for such a model"
             )
         return self.combination.join(
             {
