@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import torch
 from torch import Tensor
 
 from models.control.hint import fitted_hint
+from models.control.network_control import NetworkControl
 from models.errors import InvalidInput
 from models.families.ldm_control import XL_ADAPTER
 from models.memory import Policy
 from models.network import Network
-from models.protocol.control import Control, ControlBase
+from models.protocol.control import Control
 from models.protocol.denoiser import Denoiser
-from models.protocol.network_patcher import NetworkPatcher
 from models.protocol.unet import UNetModel
 
 if TYPE_CHECKING:
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
 _USUAL_BLOCKS: Final = 2
 
 
-class T2IAdapter(ControlBase):
+class T2IAdapter(NetworkControl):
     """A network with its hint (Mou et al. 2023); copies share the network."""
 
+    network: Network[Adapter]
+
     def __init__(self, network: Network[Adapter], policy: Policy) -> None:
-        super().__init__()
-        self.network = network
-        self.policy = policy
+        super().__init__(policy, network)
         self._features: tuple[Tensor, list[Tensor]] | None = None  # of which hint
         self._blocks = _USUAL_BLOCKS
 
@@ -39,10 +38,6 @@ class T2IAdapter(ControlBase):
     def t2i_model(self) -> Any:
         """The module."""
         return self.network.module
-
-    def get_models(self) -> list[Any]:
-        """The patchers of its network, and of those before it."""
-        return [NetworkPatcher(self.network, self.policy.device), *super().get_models()]
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """A run begins, of a UNet with so many blocks a level."""
@@ -58,27 +53,16 @@ class T2IAdapter(ControlBase):
         super().cleanup()
         self._features = None
 
-    def get_control(
-        self,
-        x_noisy: Tensor,
-        t: Tensor,
-        cond: dict[str, Any],
-        batched_number: int,
-        transformer_options: dict[str, Any],
-    ) -> Control | None:
+    def residuals(self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int) -> Control:
         """The features, for the blocks of the UNet that they are added after.
 
         As packs have it, `input` ends with what the first block gets.
         """
-        previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
-        if not self.is_active(float(t.flatten()[0])):
-            return previous
-        features = self._all_features(x_noisy, batched_number)
+        features = self._all_features(x, batched_number)
         is_xl = self.network.module.config.adapter_type == XL_ADAPTER
         parts = _of_xl(features, self._blocks) if is_xl else _of_levels(features, self._blocks)
         middle = features[3:] if is_xl else []
-        control: Control = {"input": parts[::-1], "middle": [*middle], "output": []}
-        return self.control_merge(control, previous, output_dtype=torch.float32)
+        return {"input": parts[::-1], "middle": [*middle], "output": []}
 
     def _all_features(self, x: Tensor, batched_number: int) -> list[Tensor]:
         """They depend on the hint alone, so that one evaluation serves all steps."""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from models.control.hint import fitted_hint
+from models.control.network_control import NetworkControl
 from models.errors import InvalidInput
 from models.memory import Policy
 from models.network import Network
-from models.protocol.control import Control, ControlBase
-from models.protocol.network_patcher import NetworkPatcher
+from models.protocol.control import Control
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel
 
 
-class ControlNet(ControlBase):
+class ControlNet(NetworkControl):
     """A network with its hint (Zhang et al. 2023); copies share the network."""
 
     def __init__(
@@ -29,52 +27,13 @@ class ControlNet(ControlBase):
         *,
         global_average_pooling: bool = False,
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.policy = policy
+        super().__init__(policy, network)
         self.global_average_pooling = global_average_pooling
-        self.model_sampling_current: Any = None
 
-    @property
-    def control_model(self) -> Any:
-        """The module."""
-        return None if self.network is None else self.network.module
-
-    @property
-    def load_device(self) -> torch.device:
-        """Where it computes."""
-        return self.policy.device
-
-    def get_models(self) -> list[Any]:
-        """The patchers of its network, and of those before it."""
-        own = [] if self.network is None else [NetworkPatcher(self.network, self.policy.device)]
-        return [*own, *super().get_models()]
-
-    def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
-        """A run begins: with this model's noise levels."""
-        super().pre_run(model, percent_to_timestep_function)
-        self.model_sampling_current = model.model_sampling
-
-    def cleanup(self) -> None:
-        """A run is over."""
-        super().cleanup()
-        self.model_sampling_current = None
-
-    def get_control(
-        self,
-        x_noisy: Tensor,
-        t: Tensor,
-        cond: dict[str, Any],
-        batched_number: int,
-        transformer_options: dict[str, Any],
-    ) -> Control | None:
+    def residuals(self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int) -> Control:
         """One residual for each block on the way down, and one for the middle."""
-        previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
-        if not self.is_active(float(t.flatten()[0])):
-            return previous
-        down, middle = self._residuals(x_noisy, t, cond, batched_number)
-        control: Control = {"input": [], "middle": [middle], "output": list(down)}
-        return self.control_merge(control, previous, output_dtype=torch.float32)
+        down, middle = self._residuals(x, t, cond, batched_number)
+        return {"input": [], "middle": [middle], "output": list(down)}
 
     def _residuals(
         self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int

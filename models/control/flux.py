@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 from models.control.hint import encoded_hint, fitted_hint
+from models.control.network_control import NetworkControl
 from models.errors import InvalidInput
 from models.families.flux_control import build_flux_control
 from models.families.flux_transformer import PATCH
 from models.memory import Policy
-from models.protocol.control import Control, ControlBase
+from models.network import Network
+from models.protocol.control import Control
 from models.protocol.flux import FluxTransformer, modulation_of, patchify, tokens_of
 from models.protocol.flux_positions import grid
 from models.protocol.latent_formats import Flux
-from models.protocol.network_patcher import NetworkPatcher
 from models.protocol.transformer import check_prompt, whole_patches
 from models.weights import Weights
 
@@ -25,28 +26,19 @@ from models.weights import Weights
 _UNION_MODES: Final = {0: 4, 1: 2, 3: 0, 6: 1}  # pose, depth, canny, tile
 
 
-class FluxControlNet(ControlBase):
+class FluxControlNet(NetworkControl):
     """A network with its hint; copies share the network."""
 
+    OUTPUT_DTYPE = None
+    network: Network[Any]
+
     def __init__(self, weights: Weights, policy: Policy) -> None:
-        super().__init__()
-        self.policy = policy
-        self.network = build_flux_control(weights, policy.unet_dtype)
+        super().__init__(policy, build_flux_control(weights, policy.unet_dtype))
         self.sees_pixels = self.network.module.input_hint_block is not None
         seen = self.network.module.controlnet_x_embedder.in_features
         self.masks = (seen - int(self.network.module.config.in_channels)) // PATCH**2
         self.concat_mask = self.masks > 0
         self.depths = (0, 0)  # of the model that is sampled: double and single blocks
-        self.model_sampling_current: Any = None
-
-    @property
-    def control_model(self) -> Any:
-        """The module."""
-        return self.network.module
-
-    def get_models(self) -> list[Any]:
-        """The patchers of its network, and of those before it."""
-        return [NetworkPatcher(self.network, self.policy.device), *super().get_models()]
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """A run begins: with this model's noise levels and depths."""
@@ -55,32 +47,15 @@ class FluxControlNet(ControlBase):
             raise InvalidInput("this ControlNet is for Flux, and the model is not")
         config = model.diffusion_model.network.module.config
         self.depths = (int(config.num_layers), int(config.num_single_layers))
-        self.model_sampling_current = model.model_sampling
 
-    def cleanup(self) -> None:
-        """A run is over."""
-        super().cleanup()
-        self.model_sampling_current = None
-
-    def get_control(
-        self,
-        x_noisy: Tensor,
-        t: Tensor,
-        cond: dict[str, Any],
-        batched_number: int,
-        transformer_options: dict[str, Any],
-    ) -> Control | None:
+    def residuals(self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int) -> Control:
         """One residual [B, N, D] for each double and each single block."""
-        previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
-        if not self.is_active(float(t.flatten()[0])):
-            return previous
-        double, single = self._residuals(x_noisy, t, cond, batched_number)
-        control: Control = {
+        double, single = self._residuals(x, t, cond, batched_number)
+        return {
             "input": self._spread(double, self.depths[0]),
             "middle": [],
             "output": self._spread(single, self.depths[1]),
         }
-        return self.control_merge(control, previous, output_dtype=None)
 
     def _spread(self, found: Sequence[Tensor], depth: int) -> list[Tensor | None]:
         """Over all blocks: over and over again with XLabs, each for some in a row with others."""

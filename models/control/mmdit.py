@@ -6,53 +6,39 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor
 
 from models.control.hint import encoded_hint
+from models.control.network_control import NetworkControl
 from models.errors import InvalidInput
 from models.families.mmdit_control import build_mmdit_control, has_positions, with_positions
 from models.memory import Policy
 from models.network import Network
-from models.protocol.control import Control, ControlBase
+from models.protocol.control import Control
 from models.protocol.latent_formats import SD3
 from models.protocol.mmdit import MMDiT
-from models.protocol.network_patcher import NetworkPatcher
 from models.protocol.transformer import check_prompt, whole_patches
 from models.weights import Weights
 
 
-class SD3ControlNet(ControlBase):
+class SD3ControlNet(NetworkControl):
     """A network with its hint; copies share the network.
 
     One without a table of positions is made when a run begins, with that of the run's model.
     """
 
     def __init__(self, weights: Weights, policy: Policy) -> None:
-        super().__init__()
+        super().__init__(policy, None)
         self.weights = weights
-        self.policy = policy
         # Shared by copies, and gone with the transformer that it was made for.
         self._made: WeakKeyDictionary[Network[Any], Network[Any]] = WeakKeyDictionary()
-        self.network: Network[Any] | None = None
         if has_positions(weights):
             self._use(build_mmdit_control(weights, policy.unet_dtype))
         self.depth = 0  # of the model that is sampled
-        self.model_sampling_current: Any = None
 
     def _use(self, network: Network[Any]) -> None:
         self.network = network
         self.concat_mask = network.module.config.extra_conditioning_channels > 0
-
-    @property
-    def control_model(self) -> Any:
-        """The module."""
-        return None if self.network is None else self.network.module
-
-    def get_models(self) -> list[Any]:
-        """The patchers of its network, and of those before it."""
-        own = [] if self.network is None else [NetworkPatcher(self.network, self.policy.device)]
-        return [*own, *super().get_models()]
 
     def pre_run(self, model: Any, percent_to_timestep_function: Callable[[float], float]) -> None:
         """A run begins: with this model's noise levels, depth and positions."""
@@ -60,7 +46,6 @@ class SD3ControlNet(ControlBase):
         if not isinstance(model.diffusion_model, MMDiT):
             raise InvalidInput("this ControlNet is for Stable Diffusion 3, and the model is not")
         self.depth = model.diffusion_model.depth
-        self.model_sampling_current = model.model_sampling
         if not has_positions(self.weights):
             self._use(self._with_positions_of(model.diffusion_model.network))
 
@@ -72,27 +57,11 @@ class SD3ControlNet(ControlBase):
             self._made[base] = build_mmdit_control(whole, self.policy.unet_dtype)
         return self._made[base]
 
-    def cleanup(self) -> None:
-        """A run is over."""
-        super().cleanup()
-        self.model_sampling_current = None
-
-    def get_control(
-        self,
-        x_noisy: Tensor,
-        t: Tensor,
-        cond: dict[str, Any],
-        batched_number: int,
-        transformer_options: dict[str, Any],
-    ) -> Control | None:
+    def residuals(self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int) -> Control:
         """One residual [B, N, D] for each block of the transformer."""
-        previous = self.control_before(x_noisy, t, cond, batched_number, transformer_options)
-        if not self.is_active(float(t.flatten()[0])):
-            return previous
-        found = self._residuals(x_noisy, t, cond, batched_number)
+        found = self._residuals(x, t, cond, batched_number)
         spread = [found[index * len(found) // self.depth] for index in range(self.depth)]
-        control: Control = {"input": [], "middle": [], "output": [*spread]}
-        return self.control_merge(control, previous, output_dtype=torch.float32)
+        return {"input": [], "middle": [], "output": [*spread]}
 
     def _residuals(
         self, x: Tensor, t: Tensor, cond: dict[str, Any], batched_number: int
