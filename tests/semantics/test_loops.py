@@ -225,6 +225,25 @@ async def test_a_loop_runs_again_with_every_prompt(system: System) -> None:
     assert len(Add.calls) == 4
 
 
+async def test_an_interrupt_ends_a_loop_which_may_run_again(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = looped(simple(5), {"output_value": ["add", 0]}, **SUM)
+    plain = Add.run
+
+    def interrupting(self: Add, a: Any, b: Any) -> tuple[Any]:
+        if a == 2:
+            system.bench.engine.interrupt("p")
+        return plain(self, a, b)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Add, "run", interrupting)
+        finished = (await system.run(graph)).finished
+    assert finished.interrupted
+    assert [a for a, _ in Add.calls] == [0, 1, 2]
+    assert (await run(system, graph))[0] == "[14]"
+
+
 async def test_iterations_that_are_cached_run_where_something_is_new(system: System) -> None:
     def graph(count: int) -> Graph:
         start = simple(count) | {"cache_iterations": True}
