@@ -181,10 +181,20 @@ def _pipeline_metadata(folder: Path) -> dict[str, str]:
     for name, (part, words) in CONFIGURED.items():
         path = folder / name
         if path.is_file():
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = _json_table(path)
             found = {ours: document[theirs] for ours, theirs in words.items() if theirs in document}
             said.setdefault(part, {}).update(found)
     return {CONFIG_KEY: json.dumps(said)}
+
+
+def _json_table(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointUnreadable(path, f"it is no JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise CheckpointUnreadable(path, "it is no JSON object")
+    return document
 
 
 def load_unet(path: Path, policy: Policy, storage: torch.dtype | None = None) -> ModelHandle:

@@ -294,7 +294,7 @@ def assemble(
     try:
         with torch.device("meta"):
             module = factory()
-    except ValueError as error:  # of widths that do not go together
+    except (ValueError, ArithmeticError) as error:  # of widths that do not go together
         raise UnsupportedLayout(path, f"no network has such widths ({error})") from error
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     found = {name: parts.get(name, Part(name)) for name in wanted}

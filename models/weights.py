@@ -21,6 +21,8 @@ from models.stored.scales import with_scales
 SAFETENSORS_SUFFIXES: Final = frozenset({".safetensors", ".sft"})
 GGUF_SUFFIX: Final = ".gguf"
 CONFIG_KEY: Final = "darkroom.config"
+_COUNTS: Final = ("num_attention_heads", "norm_num_groups")
+_MOST: Final = 4096  # of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,12 @@ class Weights:
             ) from error
         if not isinstance(options, dict):
             raise CheckpointUnreadable(self.path, f"'{CONFIG_KEY}' has no table for '{part}'")
+        for name in _COUNTS:
+            may_be_list = (part, name) == ("unet", "num_attention_heads")
+            if name in options and not _is_count(options[name], may_be_list=may_be_list):
+                raise CheckpointUnreadable(
+                    self.path, f"its '{name}' of '{part}' cannot be {options[name]!r}"
+                )
         return options
 
     def below(self, *prefixes: str) -> Weights:
@@ -76,6 +84,13 @@ class Weights:
         while any(name.startswith(pattern.format(number)) for name in self.tensors):
             number += 1
         return number
+
+
+def _is_count(value: object, *, may_be_list: bool) -> bool:
+    """Whether this is a positive number, or perhaps a list with one for each resolution."""
+    if isinstance(value, list) and may_be_list:
+        return bool(value) and all(_is_count(item, may_be_list=False) for item in value)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
 
 
 def open_weights(path: Path) -> Weights:

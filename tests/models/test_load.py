@@ -14,7 +14,7 @@ from models.errors import (
     UnknownModelFamily,
     UnsupportedLayout,
 )
-from models.load import load_checkpoint, load_vae
+from models.load import load_checkpoint, load_diffusers_folder, load_vae
 from models.memory import Policy, Precision, choose_policy
 from models.sampling.prediction import EPSILON, VELOCITY
 from tests.models.tiny import TinyModel, save, save_checkpoint
@@ -159,6 +159,35 @@ def test_heads_that_do_not_fit_are_refused(tmp_path: Path, policy: Policy) -> No
     config = {**TinyModel().config, "text_encoder": {"num_attention_heads": 5}}
     with pytest.raises(UnsupportedLayout, match="5 heads"):
         load_checkpoint(save(tmp_path / "m.safetensors", TinyModel().tensors(), config), policy)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("unet", "norm_num_groups", 0), ("unet", "norm_num_groups", [4]),
+        ("unet", "num_attention_heads", None), ("unet", "num_attention_heads", [4, "8"]),
+        ("unet", "num_attention_heads", 10**30), ("vae", "norm_num_groups", "many"),
+        ("text_encoder", "num_attention_heads", [2]), ("text_encoder", "num_attention_heads", True),
+    ],
+)  # fmt: skip
+def test_counts_that_cannot_be_are_refused(
+    part: str, name: str, value: object, tmp_path: Path, policy: Policy
+) -> None:
+    config = TinyModel().config
+    config[part][name] = value
+    path = save(tmp_path / "m.safetensors", TinyModel().tensors(), config)
+    with pytest.raises((CheckpointUnreadable, UnsupportedLayout), match=r"cannot be|no network"):
+        load_checkpoint(path, policy)
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[]", "\udc80"])
+def test_a_folder_with_a_malformed_configuration_is_refused(
+    text: str, tmp_path: Path, policy: Policy
+) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text(text, "utf-8", errors="surrogateescape")
+    with pytest.raises(CheckpointUnreadable, match=r"config\.json.*it is no JSON"):
+        load_diffusers_folder(tmp_path, policy)
 
 
 def test_widths_that_do_not_go_together_are_refused(tmp_path: Path, policy: Policy) -> None:
