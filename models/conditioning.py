@@ -41,7 +41,7 @@ def average(
     other_pooled = options.get("pooled_output")
     mixed: Conditioning = []
     for target, known in to:
-        _check_widths(target, context)
+        check_widths(target, context)
         length = target.shape[1]
         fitted = functional.pad(context[:, :length], (0, 0, 0, max(length - context.shape[1], 0)))
         changed = dict(known)
@@ -62,12 +62,13 @@ def concatenate(to: Sequence[Sequence[Any]], other: Sequence[Sequence[Any]]) -> 
     [context, _] = _only(other)
     joined: Conditioning = []
     for target, known in to:
-        _check_widths(target, context)
+        check_widths(target, context)
         joined.append([torch.cat([target, context], dim=1), dict(known)])
     return joined
 
 
-def _check_widths(target: Tensor, other: Tensor) -> None:
+def check_widths(target: Tensor, other: Tensor) -> None:
+    """Raise InvalidInput for prompts [B, T, D] that were encoded for different models."""
     if target.shape[-1] != other.shape[-1]:
         raise InvalidInput(
             f"prompts of {target.shape[-1]} and {other.shape[-1]} channels cannot be mixed: encode "

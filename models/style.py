@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.conditioning import Conditioning
-from models.errors import PartMissing
+from models.conditioning import Conditioning, check_widths
+from models.errors import InvalidInput, PartMissing
 from models.weights import Weights, open_weights
 
 _HEADS = 8
@@ -38,7 +38,8 @@ class StyleAdapter:
 
     def get_cond(self, input: Mapping[str, Any]) -> Tensor:
         """[B, tokens, width of the prompt]."""
-        seen = input["last_hidden_state"].float()
+        width = self._tensors["style_embedding"].shape[-1]
+        seen = _features(input, width)
         style = self._tensors["style_embedding"].expand(len(seen), -1, -1)
         with torch.no_grad():
             x = self._norm("ln_pre", torch.cat([seen, style], dim=1))
@@ -74,6 +75,7 @@ class Redux:
 
     def __init__(self, weights: Weights) -> None:
         self._up, self._down = (self._layer(weights, name) for name in ("redux_up", "redux_down"))
+        self._width = weights.shape("redux_up.weight")[1]
 
     @staticmethod
     def _layer(weights: Weights, name: str) -> nn.Module:
@@ -86,9 +88,20 @@ class Redux:
 
     def get_cond(self, input: Mapping[str, Any]) -> Tensor:
         """[B, T, width of the prompt]."""
-        hidden = functional.silu(self._up(input["last_hidden_state"].float()))
+        hidden = functional.silu(self._up(_features(input, self._width)))
         tokens: Tensor = self._down(hidden)
         return tokens
+
+
+def _features(said: Mapping[str, Any], width: int) -> Tensor:
+    """What an image encoder's last layer says [B, T, width]. Raises InvalidInput for another."""
+    seen: Tensor = said["last_hidden_state"]
+    if seen.shape[-1] != width:
+        raise InvalidInput(
+            f"the style model takes what image encoders of width {width} say, and this one has "
+            f"{seen.shape[-1]}: load the one that it was trained with (SigLIP for Flux Redux)"
+        )
+    return seen.float()
 
 
 def load_style_model(path: Path) -> StyleModel:
@@ -110,13 +123,15 @@ def with_style(
     """Every entry with tokens [B, T, D] of pictures after its own; pictures follow one another.
 
     The strength is multiplied with the tokens, or with the attention that they get: the logarithm
-    of it is then the option `attention_bias` [1, all tokens], which models may read.
+    of it is then the option `attention_bias` [1, all tokens], which models may read. Raises
+    InvalidInput for prompts that were encoded for models of another family.
     """
     style = tokens.flatten(0, 1).unsqueeze(0)
     if kind == "multiply":
         style = style * strength
     styled: Conditioning = []
     for context, known in conditioning:
+        check_widths(context, style)
         more = style.to(context).expand(len(context), -1, -1)
         options = dict(known)
         before = options.get("attention_bias")

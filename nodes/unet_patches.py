@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.guidance.attached import Predictions, after_guidance
 from models.guidance.self_attention import (
     AttentionMap,
@@ -42,7 +43,9 @@ class _FreeU(SchemaNode):
         self, model: ModelPatcher, b1: float, b2: float, s1: float, s2: float
     ) -> tuple[ModelPatcher]:
         """b scales the backbone, s the skip connections; 1 is the coarsest level, 2 the next."""
-        width = int(model.get_model_object("diffusion_model").model_channels)
+        width = getattr(model.get_model_object("diffusion_model"), "model_channels", None)
+        if width is None:
+            raise InvalidInput("FreeU changes the way up of a UNet, and this model has none")
         scales = {width * 4: (b1, s1), width * 2: (b2, s2)}
         patched = model.clone()
         patched.set_model_output_block_patch(FreeUPatch(scales=scales, by_content=self._by_content))

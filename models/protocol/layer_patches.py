@@ -57,7 +57,7 @@ def layer_patches(
 
 def _check(unknown: set[str]) -> None:
     if unknown:
-        raise InvalidInput(f"patches of the kind '{min(unknown)}' are not supported yet")
+        raise InvalidInput(f"a UNet has no layers for patches of the kind '{min(unknown)}'")
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,18 +11,21 @@ import torch
 from torch import Tensor
 
 from models.conditioning import Conditioning
+from models.errors import InvalidInput
 from models.handle import ModelHandle
 from models.load import unet_of
 from models.memory import Policy
 from models.protocol.sampling import sample_latent
-from models.weights import open_weights
+from models.weights import Weights, open_weights
 from nodes.skip_layers import (
     SkipLayerGuidanceDiT,
     SkipLayerGuidanceDiTSimple,
     SkipLayerGuidanceSD3,
 )
+from nodes.unet_patches import FreeU
 from tests.models import tiny_sd3
 from tests.models.conftest import policy
+from tests.models.tiny import TinyModel
 
 __all__ = ["policy"]
 
@@ -100,3 +105,20 @@ def test_nothing_changes_without_layers_strength_or_out_of_range(
 ) -> None:
     [patched] = made(model)
     assert torch.allclose(sample(patched), sample(model), atol=1e-5)
+
+
+def test_patches_of_the_other_architecture_are_refused_by_name(
+    model: ModelHandle, policy: Policy
+) -> None:
+    with pytest.raises(InvalidInput, match="way up of a UNet"):
+        FreeU().run(model, 1.1, 1.2, 0.9, 0.2)
+    tiny = TinyModel()
+    metadata = {"darkroom.config": json.dumps(tiny.config)}
+    unet = unet_of(Weights(path=Path("u"), tensors=tiny.unet(), metadata=metadata), policy)
+    (skipping_unet,) = SkipLayerGuidanceSD3().run(unet, "0", 3.0, 0.0, 1.0)
+    words: Any = [[torch.zeros(1, 77, tiny.context), {}]]
+    with pytest.raises(InvalidInput, match="no layers for patches of the kind 'dit'"):
+        sample_latent(
+            skipping_unet, {"samples": torch.zeros(1, 4, 8, 8)}, seed=1, steps=1, cfg=2.0,
+            sampler_name="euler", scheduler="normal", positive=words, negative=words,
+        )  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from executor.folders import Folders
+from models.errors import InvalidInput
 from models.memory import Policy
 from models.vision import SIGLIP, VisionOutput, clip_pixels
 from nodes.part_loaders import CLIPVisionEncode, CLIPVisionLoader, StyleModelLoader
@@ -87,6 +88,16 @@ def test_tokens_of_redux_follow_those_of_the_prompt(folders: Folders) -> None:
     assert torch.equal(context[:, :5], prompt)
     assert torch.allclose(context[0, 5:], 0.5 * expected, atol=1e-6)
     assert kept == options
+    with pytest.raises(InvalidInput, match="image encoders of width 16 say, and this one has 8"):
+        style.get_cond(VisionOutput(last_hidden_state=seen[..., :8]))
+    with pytest.raises(InvalidInput, match="prompts of 5 and 24 channels"):
+        StyleModelApply().run(
+            [[prompt[..., :5], options]],
+            style,
+            VisionOutput(last_hidden_state=seen),
+            1.0,
+            "multiply",
+        )
 
 
 class Ones:
