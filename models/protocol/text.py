@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
+from models.devices import HOME
 from models.network import WeightPatch
 from models.protocol.patcher import ModelPatcher
 from models.protocol.tokens import as_chunks, as_tokens, from_pairs
@@ -247,13 +248,18 @@ class TextPatcher(ModelPatcher):
             if load_weights:
                 encoder.network.patch(encoder.patches)
             if device_to is not None:
-                encoder.network.place(torch.device(device_to))
+                self._handle.policy.residents.use(encoder.network, torch.device(device_to))
         return self.model
 
     def unpatch_model(
         self, device_to: torch.device | None = None, unpatch_weights: bool = True
     ) -> None:
         """Send the networks home; weights change back when another handle computes."""
-        if device_to is not None:
-            for encoder in self._handle.encoders.values():
-                encoder.network.place(torch.device(device_to))
+        if device_to is None:
+            return
+        residents = self._handle.policy.residents
+        for encoder in self._handle.encoders.values():
+            if torch.device(device_to) == HOME:
+                residents.evict(encoder.network)
+            else:
+                residents.use(encoder.network, torch.device(device_to))

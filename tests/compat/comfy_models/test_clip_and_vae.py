@@ -153,6 +153,16 @@ def test_a_pack_gets_previews_of_our_latents(model: ModelHandle) -> None:
     assert all(abs(a - b) <= 2 for a, b in zip(corner, wanted, strict=True))
 
 
+def test_a_pack_that_moves_a_text_encoder_goes_through_the_residents(clip: TextHandle) -> None:
+    home, network = torch.device("cpu"), clip.encoders["l"].network
+    clip.patcher.unpatch_model(home)
+    assert network.is_resting
+    clip.patcher.patch_model(home)
+    assert network in clip.policy.residents.networks(home)
+    clip.patcher.unpatch_model(home)
+    assert network.is_resting
+
+
 def test_patchers_of_clip_and_vae_can_be_loaded(clip: TextHandle, vae: VaeHandle) -> None:
     from comfy import model_management
 
