@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import torch
 
-from models.errors import CheckpointUnreadable, UnsafeCheckpoint
+from models.errors import CheckpointUnreadable, UnsafeCheckpoint, UnsupportedLayout
 from models.gguf_file import read_gguf
 from models.mapping import map_file
 from models.safetensors_header import read_header
@@ -72,11 +72,17 @@ class Weights:
             counts[tensor.dtype] += tensor.numel()
         return counts.most_common(1)[0][0] if counts else None
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor; raises CheckpointUnreadable if the file lacks it."""
+    def shape(self, name: str, axes: int | None = None) -> tuple[int, ...]:
+        """The shape of a tensor, which has so many axes if that is said.
+
+        Raises CheckpointUnreadable if the file lacks it, UnsupportedLayout for other axes.
+        """
         if name not in self.tensors:
             raise CheckpointUnreadable(self.path, f"the tensor '{name}' is missing")
-        return tuple(self.tensors[name].shape)
+        shape = tuple(self.tensors[name].shape)
+        if axes is not None and len(shape) != axes:
+            raise UnsupportedLayout(self.path, f"'{name}' has {len(shape)} axes instead of {axes}")
+        return shape
 
     def count(self, pattern: str) -> int:
         """How many of `pattern` with `{}` = 0, 1, 2, ... are the start of a tensor's name."""

@@ -90,17 +90,17 @@ def transformer_of(weights: Weights) -> Weights:
 
 def transformer_config(flux: Weights) -> dict[str, object]:
     """Arguments of FluxTransformer2DModel for the tensors of a transformer (original names)."""
-    width, channels = _matrix(flux, "img_in.weight")
+    width, channels = flux.shape("img_in.weight", 2)
     (head,) = flux.shape("double_blocks.0.img_attn.norm.query_norm.scale")
     return {
         "in_channels": channels,
-        "out_channels": _matrix(flux, "final_layer.linear.weight")[0],
+        "out_channels": flux.shape("final_layer.linear.weight", 2)[0],
         "num_layers": flux.count("double_blocks.{}."),
         "num_single_layers": flux.count("single_blocks.{}."),
         "attention_head_dim": head,
         "num_attention_heads": width // head,
-        "joint_attention_dim": _matrix(flux, "txt_in.weight")[1],
-        "pooled_projection_dim": _matrix(flux, "vector_in.in_layer.weight")[1],
+        "joint_attention_dim": flux.shape("txt_in.weight", 2)[1],
+        "pooled_projection_dim": flux.shape("vector_in.in_layer.weight", 2)[1],
         "guidance_embeds": "guidance_in.in_layer.weight" in flux.tensors,
         "axes_dims_rope": axes_of(flux, width, head),
     }
@@ -173,10 +173,3 @@ def _with_scales(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """What norms of queries and keys have is a `scale` originally."""
     for name, tensor in tensors.items():
         yield name.replace("_norm.weight", "_norm.scale"), tensor
-
-
-def _matrix(weights: Weights, name: str) -> tuple[int, ...]:
-    shape = weights.shape(name)
-    if len(shape) != 2:
-        raise UnsupportedLayout(weights.path, f"'{name}' has {len(shape)} axes instead of 2")
-    return shape

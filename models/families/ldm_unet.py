@@ -119,6 +119,11 @@ def encoder_config(unet: Weights) -> dict[str, Any]:
     return config
 
 
+def has_finest_attention(unet: Weights) -> bool:
+    """Whether there are transformers at full resolution."""
+    return "input_blocks.1.1.proj_in.weight" in unet.tensors
+
+
 def has_linear_projections(unet: Weights) -> bool:
     """Whether transformers begin with a matrix, as in Stable Diffusion 2 and XL."""
     projection = next((n for n in unet.tensors if n.endswith(".1.proj_in.weight")), None)

@@ -65,25 +65,25 @@ def mmdit_of(weights: Weights) -> Weights:
 
 def mmdit_config(mmdit: Weights) -> dict[str, object]:
     """Arguments of SD3Transformer2DModel for the tensors of a transformer (original names)."""
-    width, channels, patch, _ = _shape(mmdit, "x_embedder.proj.weight", 4)
+    width, channels, patch, _ = mmdit.shape("x_embedder.proj.weight", 4)
     side = table_side(mmdit, "pos_embed")
     heads = mmdit.config("unet").get("num_attention_heads", max(width // HEAD_WIDTH, 1))
     if width % heads:
         raise UnsupportedLayout(mmdit.path, f"{heads} heads do not divide its width of {width}")
-    projection, context = _shape(mmdit, "context_embedder.weight", 2)
+    projection, context = mmdit.shape("context_embedder.weight", 2)
     is_normed = "joint_blocks.0.x_block.attn.ln_q.weight" in mmdit.tensors
     return {
         "sample_size": side * patch,
         "pos_embed_max_size": side,
         "patch_size": patch,
         "in_channels": channels,
-        "out_channels": _shape(mmdit, "final_layer.linear.weight", 2)[0] // patch**2,
+        "out_channels": mmdit.shape("final_layer.linear.weight", 2)[0] // patch**2,
         "num_layers": mmdit.count("joint_blocks.{}."),
         "num_attention_heads": heads,
         "attention_head_dim": width // heads,
         "joint_attention_dim": context,
         "caption_projection_dim": projection,
-        "pooled_projection_dim": _shape(mmdit, "y_embedder.mlp.0.weight", 2)[1],
+        "pooled_projection_dim": mmdit.shape("y_embedder.mlp.0.weight", 2)[1],
         "dual_attention_layers": dual_layers(mmdit),
         "qk_norm": "rms_norm" if is_normed else None,
     }
@@ -91,7 +91,7 @@ def mmdit_config(mmdit: Weights) -> dict[str, object]:
 
 def table_side(weights: Weights, name: str) -> int:
     """How many positions a table has along each side."""
-    positions = _shape(weights, name, 3)[1]
+    positions = weights.shape(name, 3)[1]
     side = math.isqrt(positions)
     if side * side != positions:
         raise UnsupportedLayout(weights.path, f"its table of {positions} positions is not square")
@@ -146,10 +146,3 @@ def in_original_layout(weights: Weights) -> Weights:
     if "pos_embed.pos_embed" in weights.tensors:
         tensors["pos_embed"] = weights.tensors["pos_embed.pos_embed"]
     return replace(weights, tensors=tensors)
-
-
-def _shape(weights: Weights, name: str, axes: int) -> tuple[int, ...]:
-    shape = weights.shape(name)
-    if len(shape) != axes:
-        raise UnsupportedLayout(weights.path, f"'{name}' has {len(shape)} axes instead of {axes}")
-    return shape

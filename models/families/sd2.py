@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from models.families.family import Family
-from models.families.ldm_unet import LABEL, build_unet, has_linear_projections, unet_part
+from models.families.ldm_unet import (
+    LABEL,
+    build_unet,
+    has_finest_attention,
+    has_linear_projections,
+    unet_part,
+)
 from models.families.ldm_vae import build_vae
 from models.families.predictions import discrete_schedule
+from models.families.sd15 import latent_format
 from models.protocol.concat import UNetBase
-from models.protocol.latent_formats import SD15, LatentFormat
 from models.protocol.unet import UNetModel
 from models.sampling.prediction import EPSILON, VELOCITY, Prediction
 from models.sampling.schedule import Schedule
@@ -25,8 +31,8 @@ _LARGE: Final = 0.08
 def recognise(weights: Weights) -> bool:
     """A UNet whose transformers begin with a matrix, and which has some at full resolution."""
     unet = unet_part(weights)
-    has_finest = "input_blocks.1.1.proj_in.weight" in unet.tensors
-    return has_finest and has_linear_projections(unet) and LABEL not in unet.tensors
+    has_class = LABEL in unet.tensors
+    return has_finest_attention(unet) and has_linear_projections(unet) and not has_class
 
 
 def usual_prediction(weights: Weights) -> Prediction:
@@ -35,11 +41,6 @@ def usual_prediction(weights: Weights) -> Prediction:
     last = unet.count("output_blocks.{}.") - 1
     bias = unet.tensors.get(f"output_blocks.{last}.1.{_TELLTALE}")
     return VELOCITY if bias is not None and float(bias.float().std()) > _LARGE else EPSILON
-
-
-def latent_format(weights: Weights) -> LatentFormat:
-    """That of the usual VAE."""
-    return SD15()
 
 
 def schedule(weights: Weights) -> Schedule:

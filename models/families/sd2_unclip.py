@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.families import sd2
-from models.families.ldm_unet import LABEL, has_linear_projections, unet_part
+from models.families.ldm_unet import LABEL, has_finest_attention, has_linear_projections, unet_part
 from models.protocol.unclip import UnclipModel
 from models.weights import Weights
 
@@ -13,8 +13,8 @@ from models.weights import Weights
 def recognise(weights: Weights) -> bool:
     """Attention at full resolution, transformers that begin with a matrix, a class vector."""
     unet = unet_part(weights)
-    has_finest = "input_blocks.1.1.proj_in.weight" in unet.tensors
-    return has_finest and has_linear_projections(unet) and LABEL in unet.tensors
+    has_class = LABEL in unet.tensors
+    return has_finest_attention(unet) and has_linear_projections(unet) and has_class
 
 
 FAMILY = replace(sd2.FAMILY, name="sd2_unclip", recognise=recognise, base_model=UnclipModel)

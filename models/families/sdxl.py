@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from models.families.family import Family
-from models.families.ldm_unet import LABEL, build_unet, has_linear_projections, unet_part
+from models.families.ldm_unet import (
+    LABEL,
+    build_unet,
+    has_finest_attention,
+    has_linear_projections,
+    unet_part,
+)
 from models.families.ldm_vae import build_vae
 from models.families.predictions import discrete_schedule
 from models.protocol.class_vectors import NUMBER_CHANNELS, SDXL, SDXLRefiner
@@ -32,8 +38,8 @@ _EDM_DATA: Final = 0.5  # standard deviation of data there
 def is_sdxl_like(weights: Weights) -> bool:
     """A UNet with a class vector, and with no attention at full resolution."""
     unet = unet_part(weights)
-    has_finest = "input_blocks.1.1.proj_in.weight" in unet.tensors
-    return LABEL in unet.tensors and not has_finest and has_linear_projections(unet)
+    has_class = LABEL in unet.tensors
+    return not has_finest_attention(unet) and has_linear_projections(unet) and has_class
 
 
 def is_refiner(weights: Weights) -> bool:
