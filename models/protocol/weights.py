@@ -85,18 +85,18 @@ def _difference(value: Any, weight: Tensor) -> Tensor:
         whole = base.to(weight.device, torch.float32)
         if convert is not None:
             whole = convert(whole)
-        return calculate_weight(rest, whole, "").reshape(weight.shape)
+        return _fitting(calculate_weight(rest, whole, ""), weight)
     if hasattr(value, "apply"):
         changed: Tensor = value.apply(weight)
         return changed - weight
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
         return _named(value[0], value[1], weight)
-    return _padded(_tensor(value).to(weight), weight)
+    return _fitting(_tensor(value).to(weight), weight)
 
 
 def _named(kind: str, value: Any, weight: Tensor) -> Tensor:
     if kind == "diff":
-        return _padded(_tensor(value).to(weight), weight)
+        return _fitting(_tensor(value).to(weight), weight)
     if kind == "lora":
         names = ("up", "down", "alpha", "mid", "dora")
         parts = {
@@ -108,12 +108,12 @@ def _named(kind: str, value: Any, weight: Tensor) -> Tensor:
     raise InvalidInput(f"weight patches of the kind '{kind}' are not supported")
 
 
-def _padded(difference: Tensor, weight: Tensor) -> Tensor:
+def _fitting(difference: Tensor, weight: Tensor) -> Tensor:
     if difference.numel() == weight.numel():
         return difference.reshape(weight.shape)
     raise InvalidInput(
         f"a difference of shape {tuple(difference.shape)} does not fit a weight of "
-        f"shape {tuple(weight.shape)}"
+        f"shape {tuple(weight.shape)}: models that are merged must be of one family"
     )
 
 

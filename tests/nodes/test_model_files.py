@@ -14,10 +14,11 @@ from torch import Tensor
 from executor.folders import Folders
 from models.devices import HOME
 from models.errors import InvalidInput
-from models.load import Checkpoint, load_checkpoint
+from models.load import Checkpoint, load_checkpoint, unet_of
 from models.lora import load_lora
 from models.memory import Policy
 from models.text.handle import TextHandle
+from models.weights import Weights
 from nodes.attention_scale import UNetCrossAttentionMultiply
 from nodes.layered_merging import ModelMergeSD1
 from nodes.loaders import CheckpointLoaderSimple, LoraLoader, LoraLoaderModelOnly, VAELoader
@@ -91,6 +92,16 @@ def test_a_difference_that_is_added_again_gives_the_model(
 def merged_text(text: TextHandle) -> Tensor:
     encoder = text.encoders["l"]
     return encoder.network.merged(TEXT, encoder.patches.get(TEXT, ())).float()
+
+
+def test_models_of_different_shapes_are_not_mixed(tiny: Checkpoint, policy: Policy) -> None:
+    wide = TinyModel(channels=(32, 64))
+    metadata = {"darkroom.config": json.dumps(wide.config)}
+    other = unet_of(Weights(path=Path("u"), tensors=wide.unet(), metadata=metadata), policy)
+    (mixed,) = ModelMergeSimple().run(tiny.model, other, 0.5)
+    noise = torch.zeros(1, 4, 8, 8)
+    with pytest.raises(InvalidInput, match="merged must be of one family"):
+        mixed.denoised(noise, torch.ones(1), torch.zeros(1, 77, wide.context))
 
 
 def test_text_encoders_are_mixed(tiny: Checkpoint, other: Checkpoint) -> None:
