@@ -194,5 +194,5 @@ def test_a_patch_that_fails_leaves_the_network_as_before(model: ModelHandle) -> 
 
 def test_other_kinds_of_patches_are_refused_by_name(model: ModelHandle) -> None:
     model.set_model_patch(lambda *args: args[0], "double_block")
-    with pytest.raises(InvalidInput, match="'double_block' are not supported"):
+    with pytest.raises(InvalidInput, match="no layers for patches of the kind 'double_block'"):
         run(model)
