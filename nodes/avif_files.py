@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from torch import Tensor
 
+from nodes.encoder_threads import encode_frame
 from nodes.film_colors import FilmColors
 from nodes.saved_images import Metadata, exif
 
@@ -50,7 +51,7 @@ def write_deep_avif(
         colors.mark(stream.codec_context)
         for image in images[:, :height, :width]:
             rgb = image[..., :3] if image.shape[-1] > 1 else image.expand(-1, -1, 3)
-            container.mux(stream.encode(colors.frame(rgb)))
+            container.mux(encode_frame(stream, colors.frame(rgb)))
         container.mux(stream.encode(None))
     path.write_bytes(with_exif(file.getvalue(), exif(metadata).tobytes()))
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from nodes.context import current_context, is_in_call
+from nodes.encoder_threads import encode_frame
 from nodes.film_colors import FilmColors
 from nodes.sound_files import fitting_rate, resample
 
@@ -152,7 +153,7 @@ def _encode_images(container: Any, stream: Any, images: Tensor, colors: FilmColo
         if is_in_call():
             current_context().check_interrupted()
         rgb = image[..., :3] if image.shape[-1] > 1 else image.expand(-1, -1, 3)
-        container.mux(stream.encode(colors.frame(rgb)))
+        container.mux(encode_frame(stream, colors.frame(rgb)))
     container.mux(stream.encode(None))
 
 
