@@ -25,7 +25,6 @@ from nodes.registry import ALL_CLASSES, NODE_CLASSES
 from tests.nodes.context import RecordingReporter, node_context
 
 PICTURE = torch.rand(1, 8, 8, 3)
-REFERENCE = Path(__file__).parents[1] / "reference" / "object_info.json"
 
 
 def test_the_tables_of_classes_are_live(monkeypatch: pytest.MonkeyPatch) -> None:
