@@ -14,8 +14,7 @@ from models.protocol.sampling import sample_latent
 from models.sampling.conditioning import Conditioning
 from nodes.base import MAX_RESOLUTION
 from nodes.context import current_context, interrupt_prompt, is_in_call, surroundings
-from nodes.method_names import CORE
-from nodes.not_yet import NotYetSupported, missing_node
+from nodes.not_yet import NotYetSupported
 from nodes.registry import ALL_CLASSES, ALL_DISPLAY_NAMES, NODE_CLASSES
 from nodes.sampling import progress_callback
 
@@ -125,6 +124,4 @@ def find(name: str) -> Any:
         return NODE_CLASSES[name]
     if name in _REACHED_THROUGH:
         return importlib.import_module(_REACHED_THROUGH[name])
-    if name in CORE:
-        return NAMES.setdefault(name, missing_node("nodes", name, CORE[name]))
     raise AttributeError(f"module 'nodes' has no attribute '{name}'")

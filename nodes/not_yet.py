@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from nodes.declared import declared_attributes, declared_inputs, is_declared
-
 
 class NotYetSupported(NotImplementedError):
     """A node pack used a host name that Darkroom knows and has no working part for."""
@@ -16,10 +14,7 @@ class NotYetSupported(NotImplementedError):
 
 
 def missing_node(module: str, name: str, function: str | None = None) -> type[Any]:
-    """A node class that is not there yet: packs can derive from it and make one.
-
-    A core class declares what it will; to use anything else of it raises.
-    """
+    """A node class that is not there: packs can derive from it and make one; to use it raises."""
     full = f"{module}.{name}"
 
     def use(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
@@ -30,11 +25,7 @@ def missing_node(module: str, name: str, function: str | None = None) -> type[An
             raise AttributeError(attribute)
         raise NotYetSupported(full)
 
-    has_declaration = module == "nodes" and is_declared(name)
-
-    def describe(cls: type[Any]) -> dict[str, dict[str, Any]]:
-        if has_declaration:
-            return declared_inputs(name)
+    def describe(cls: type[Any]) -> NoReturn:
         raise NotYetSupported(full)
 
     body: dict[str, Any] = {
@@ -45,8 +36,6 @@ def missing_node(module: str, name: str, function: str | None = None) -> type[An
         "CATEGORY": "not supported yet",
         "INPUT_TYPES": classmethod(describe),
     }
-    if has_declaration:
-        body |= declared_attributes(name)
     if function is not None:
         body |= {"FUNCTION": function, function: use}
     return type(name, (), body)
