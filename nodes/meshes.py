@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
-import torch
 from torch import Tensor
 
 from models.errors import InvalidInput
 from nodes.base import inputs
-from nodes.mesh_files import write_glb
+from nodes.gltf import write_glb
 from nodes.schema import SchemaNode
-from nodes.shapes import File3D, Mesh, Voxel
+from nodes.shapes import File3D, Mesh, Voxel, batch_of, surfaces_of
 from nodes.tensors.surfaces import Surface, blocks, surface_net
 
 _HUNYUAN: Final = "comfy_extras.nodes_hunyuan3d"
@@ -39,7 +38,7 @@ class VoxelToMesh(SchemaNode):
             raise InvalidInput(
                 f"nothing of the grid is denser than {threshold:g}: there is no surface"
             )
-        return (Mesh(_batch([v for v, _ in surfaces]), _batch([f for _, f in surfaces])),)
+        return (Mesh(batch_of([v for v, _ in surfaces]), batch_of([f for _, f in surfaces])),)
 
 
 class VoxelToMeshBasic(SchemaNode):
@@ -53,11 +52,6 @@ class VoxelToMeshBasic(SchemaNode):
     def run(self, voxel: Voxel, threshold: float) -> tuple[Mesh]:
         """As VoxelToMesh."""
         return VoxelToMesh().run(voxel, "basic", threshold)
-
-
-def _batch(parts: Sequence[Tensor]) -> Tensor | list[Tensor]:
-    """One tensor of parts of one size, else a list."""
-    return torch.stack(list(parts)) if len({part.shape for part in parts}) == 1 else list(parts)
 
 
 class GetMeshInfo(SchemaNode):
@@ -93,7 +87,7 @@ class MeshToFile3D(SchemaNode):
     RETURN_NAMES = ("model_3d",)
 
     def run(self, mesh: Any) -> tuple[File3D]:
-        """Binary glTF of the first surface of the batch: vertices and faces."""
+        """Binary glTF of the first surface of the batch, with all that is known of it."""
         file = io.BytesIO()
-        write_glb(mesh.vertices[0], mesh.faces[0], file, {})
+        write_glb(surfaces_of(mesh)[0], file, {})
         return (File3D(file.getvalue(), "glb"),)

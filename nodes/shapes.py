@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from models.errors import InvalidInput
 
 
 class Mesh:
-    """Surfaces of triangles: vertices [B, N, 3], faces [B, M, 3], or lists of [N, 3] and [M, 3]."""
+    """Surfaces of triangles: vertices [B, N, 3], faces [B, M, 3], or lists of [N, 3] and [M, 3].
+
+    What else is known of them is an attribute by the name of a field of `Surface`, with a batch
+    axis or as a list in the same way, or None; pictures of a shorter batch are repeated.
+    """
 
     def __init__(
         self, vertices: Tensor | list[Tensor], faces: Tensor | list[Tensor], **more: Any
@@ -18,6 +27,76 @@ class Mesh:
         self.vertices = vertices
         self.faces = faces
         self.__dict__.update(more)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surface:
+    """One surface of a mesh, y up, triangles counterclockwise seen from outside (as in glTF)."""
+
+    vertices: Tensor  # [N, 3]
+    faces: Tensor  # [M, 3] integers, which name vertices
+    uvs: Tensor | None = None  # [N, 2] places in pictures: 0, 0 is their upper left corner
+    normals: Tensor | None = None  # [N, 3] of length one
+    tangents: Tensor | None = None  # [N, 4] along u, length one; last the sign of v (glTF)
+    colors: Tensor | None = None  # [N, 3 or 4] in 0..1, linear
+    texture: Tensor | None = None  # [H, W, 3 or 4] base colour, sRGB
+    orm_texture: Tensor | None = None  # [H, W, 3] occlusion, roughness, metallic
+    normal_map: Tensor | None = None  # [H, W, 3] in the space of tangents, +Y up
+
+
+_PER_VERTEX = {"uvs": (2,), "normals": (3,), "tangents": (4,), "colors": (3, 4)}
+_PICTURES = ("texture", "orm_texture", "normal_map")
+
+
+def surfaces_of(mesh: Any) -> list[Surface]:
+    """The surfaces of a mesh one by one. Raises InvalidInput where parts do not fit together."""
+    return list(_surfaces(mesh))
+
+
+def _surfaces(mesh: Any) -> Iterator[Surface]:
+    if len(mesh.vertices) != len(mesh.faces):
+        raise InvalidInput(
+            f"a mesh has {len(mesh.vertices)} sets of vertices and {len(mesh.faces)} of faces"
+        )
+    for index, (vertices, faces) in enumerate(zip(mesh.vertices, mesh.faces, strict=True)):
+        known: dict[str, Tensor] = {}
+        for name, widths in _PER_VERTEX.items():
+            values = getattr(mesh, name, None)
+            if values is None:
+                continue
+            known[name] = values[index] if index < len(values) else torch.empty(0)
+            if known[name].shape not in {(len(vertices), width) for width in widths}:
+                raise InvalidInput(
+                    f"surface {index} of a mesh has {len(vertices)} vertices, and {name} "
+                    f"of shape {list(known[name].shape)}"
+                )
+        for name in _PICTURES:
+            pictures = getattr(mesh, name, None)
+            if pictures is not None and len(pictures):
+                known[name] = pictures[min(index, len(pictures) - 1)]
+        if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
+            raise InvalidInput(f"surface {index} of a mesh has faces with vertices it has not")
+        yield Surface(vertices=vertices, faces=faces, **known)
+
+
+def mesh_of(surfaces: Sequence[Surface]) -> Mesh:
+    """A mesh of surfaces: tensors where all are of one size, else lists.
+
+    What only some of them have is left out.
+    """
+    parts: dict[str, Any] = {}
+    for field in fields(Surface):
+        values = [getattr(surface, field.name) for surface in surfaces]
+        if all(value is not None for value in values):
+            parts[field.name] = batch_of(values)
+    return Mesh(**parts)
+
+
+def batch_of(parts: Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """One tensor of parts of one size, else a list."""
+    if len({part.shape for part in parts}) != 1:
+        return list(parts)
+    return parts[0][None] if len(parts) == 1 else torch.stack(list(parts))
 
 
 class Voxel:
