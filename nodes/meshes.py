@@ -33,6 +33,8 @@ class VoxelToMesh(SchemaNode):
 
     def run(self, voxel: Voxel, algorithm: str, threshold: float) -> tuple[Mesh]:
         """Smooth, or the sides of cubes. Raises InvalidInput where no density is above it."""
+        if not isinstance(voxel.data, Tensor) or voxel.data.ndim != 4:
+            raise InvalidInput("surfaces are made of densities, and these voxels have none")
         surfaces = [_ALGORITHMS[algorithm](grid, threshold) for grid in voxel.data]
         if any(not len(vertices) for vertices, _ in surfaces):
             raise InvalidInput(

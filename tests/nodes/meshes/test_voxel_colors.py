@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.errors import InvalidInput
+from nodes.meshes import VoxelToMesh
 from nodes.shapes import Voxel
 from nodes.voxel_colors import SparseGrid, VoxelColors, grids_of
 
@@ -36,3 +37,8 @@ def test_voxels_without_colours_are_refused() -> None:
 def test_attributes_of_another_count_are_refused() -> None:
     with pytest.raises(InvalidInput, match=r"not \[2, 3\] and \[2, 4\]"):
         grids_of(VoxelColors([grid(channels=4)]), 1)
+
+
+def test_colours_are_no_densities() -> None:
+    with pytest.raises(InvalidInput, match="these voxels have none"):
+        VoxelToMesh().run(VoxelColors([grid()]), "basic", 0.5)
