@@ -259,6 +259,28 @@ CLASSES: Final[Mapping[str, str]] = {
         "camera_info?: LOAD3D_CAMERA) -> model_3d: FILE_3D, model_3d_info: LOAD3D_MODEL_INFO, "
         "camera_info: LOAD3D_CAMERA, width: INT, height: INT"
     ),
+    "MoGeRender": (
+        "(moge_geometry: MOGE_GEOMETRY; "
+        "output: {depth/depth_colored/normal_opengl/normal_directx/mask}=depth) -> IMAGE"
+    ),
+    "MoGeGeometryToFOV": (
+        "(moge_geometry: MOGE_GEOMETRY; axis: {vertical/horizontal/diagonal}=vertical; "
+        "unit: {degrees/radians}=degrees) -> fov: FLOAT, focal_pixels: FLOAT"
+    ),
+    "MoGePointMapToMesh": (
+        "(moge_geometry: MOGE_GEOMETRY; batch_index: INT=0(0..4096); decimation: INT=1(1..8); "
+        "discontinuity_threshold: FLOAT=0.04(0.0..1.0); texture: BOOLEAN=True) -> MESH"
+    ),
+    "DA3Render": (
+        "(da3_geometry: DA3_GEOMETRY; output: dyn{"
+        "depth[normalization: {v2_style/min_max/raw}; apply_sky_clip: BOOLEAN=False]/"
+        "depth_colored[normalization: {v2_style/min_max/raw}; apply_sky_clip: BOOLEAN=False]/"
+        "sky_mask[colored: BOOLEAN=False]/confidence[colored: BOOLEAN=False]}) -> IMAGE"
+    ),
+    "TripoSplatPreprocessImage": (
+        "(image: IMAGE; mask: MASK; erode_radius: INT=1(0..16); "
+        "size: INT=1024(256..4096 step 16)) -> image: IMAGE"
+    ),
     "MarigoldV2PostProcess": "(image: IMAGE; prediction: {depth/normals/albedo}) -> IMAGE",
     "SeedVR2PostProcessing": (
         "(images: IMAGE; original_resized_images: IMAGE; "

@@ -1,0 +1,1 @@
+"""Networks that see depth in pictures, and what they say of them."""
