@@ -101,6 +101,7 @@ _MODULES: Final = (
     "audio_latents",
     "mesh_files",
     "meshes",
+    "mesh_processing",
     "model_views",
     "placeholders",
     "custom_sampling.runs",

@@ -7,6 +7,7 @@ GET /object_info choices are a COMBO, and every flag is there.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from nodes.base import Declared, FileOptions, Inputs, Node
@@ -99,13 +100,25 @@ def growing(
     return ("COMFY_AUTOGROW_V3", {"template": template})
 
 
-def opening(options: Mapping[str, Inputs]) -> Declared:
-    """A choice that opens further inputs."""
+def opening(
+    options: Mapping[str, Inputs],
+    optional: Mapping[str, Inputs] = MappingProxyType({}),
+    **more: Any,
+) -> Declared:
+    """A choice that opens further inputs; `optional` has those that may be absent, by the choice.
+
+    What else is declared of it (`default`) goes along.
+    """
     described = [
-        {"key": key, "inputs": {"required": dict(opened)} if opened else {}}
+        {"key": key, "inputs": _given(required=opened, optional=optional.get(key, {}))}
         for key, opened in options.items()
     ]
-    return ("COMFY_DYNAMICCOMBO_V3", {"options": described})
+    return ("COMFY_DYNAMICCOMBO_V3", {"options": described, **more})
+
+
+def _given(**sections: Inputs) -> dict[str, dict[str, Declared]]:
+    """The sections that have inputs."""
+    return {section: dict(declared) for section, declared in sections.items() if declared}
 
 
 def as_schema(declared: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:

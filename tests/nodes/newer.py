@@ -232,6 +232,10 @@ CLASSES: Final[Mapping[str, str]] = {
     ),
     "GetMeshInfo": "(mesh: MESH) -> mesh: MESH, info: STRING",
     "MeshToFile3D": "(mesh: MESH) -> model_3d: FILE_3D_GLB",
+    "MeshSmoothNormals": (
+        "(mesh: MESH; crease_angle: FLOAT=180.0(0.0..180.0 step 1.0)) -> mesh: MESH"
+    ),
+    "PaintMesh": "(mesh: MESH; voxel_colors: VOXEL) -> mesh: MESH",
     "CreateCameraInfo": (
         "(mode: dyn{orbit[yaw: FLOAT=35.0(-360.0..360.0); pitch: FLOAT=30.0(-89.0..89.0); "
         "distance: FLOAT=4.0(0.01..1000.0)]/look_at[position_x: FLOAT=4.0(-1000.0..1000.0); "

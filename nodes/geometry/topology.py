@@ -1,0 +1,82 @@
+"""What belongs together in a surface: places, edges, parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nodes.geometry.arrays import Indices, Reals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edges:
+    """All edges of a surface, each once."""
+
+    ends: Indices  # [E, 2] vertices, the lower number first
+    counts: Indices  # [E] how many faces have it
+    of_faces: Indices  # [M, 3] the edge from corner i to corner i + 1
+
+
+def same_places(values: Reals) -> Indices:
+    """A number for each row [N, C]; equal rows have the same. Numbers go from 0 without gaps."""
+    order = np.lexsort(values.T)
+    ordered = values[order]
+    numbers = np.empty(len(values), np.int64)
+    numbers[order] = np.cumsum(np.r_[False, (ordered[1:] != ordered[:-1]).any(axis=1)])[
+        : len(values)
+    ]
+    return numbers
+
+
+def whole_faces(faces: Indices) -> Indices:
+    """The faces [M, 3] that have three different vertices."""
+    a, b, c = faces.T
+    whole: Indices = faces[(a != b) & (b != c) & (c != a)]
+    return whole
+
+
+def edges_of(faces: Indices) -> Edges:
+    """The edges of faces [M, 3]."""
+    following = faces[:, [1, 2, 0]]
+    low, high = np.minimum(faces, following), np.maximum(faces, following)
+    width = int(high.max(initial=0)) + 1
+    keys, numbers, counts = np.unique(low * width + high, return_inverse=True, return_counts=True)
+    ends = np.stack([keys // width, keys % width], axis=1)
+    return Edges(ends=ends, counts=counts, of_faces=numbers.reshape(-1, 3))
+
+
+def face_pairs(edges: Edges) -> tuple[Indices, Indices]:
+    """Corners [P, 2], counted through all faces, whose edges meet, two by two.
+
+    Of an edge with more than two faces each has the next one.
+    """
+    numbers = edges.of_faces.ravel()
+    order = np.argsort(numbers, kind="stable")
+    meet = numbers[order][1:] == numbers[order][:-1]
+    return order[:-1][meet], order[1:][meet]
+
+
+def groups(first: Indices, second: Indices, count: int) -> tuple[int, Indices]:
+    """How many groups `count` things fall into that are linked two by two, and that of each."""
+    from scipy.sparse import coo_array  # takes long to import
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(first), np.bool_), (first, second)), shape=(count, count))
+    found, numbers = connected_components(links, directed=False)
+    return int(found), numbers.astype(np.int64)
+
+
+def components(faces: Indices, vertices: int) -> tuple[int, Indices]:
+    """How many parts a surface has, and that of each face: what shares a vertex is one part."""
+    _, of_vertices = groups(faces[:, [0, 1]].ravel(), faces[:, [1, 2]].ravel(), vertices)
+    used, of_faces = np.unique(of_vertices[faces[:, 0]], return_inverse=True)
+    return len(used), of_faces.astype(np.int64)
+
+
+def compacted(faces: Indices, vertices: int) -> tuple[Indices, Indices]:
+    """Faces that name only the vertices in use, and which these are."""
+    used = np.zeros(vertices, np.bool_)
+    used[faces] = True
+    numbers = np.cumsum(used) - 1
+    return numbers[faces], np.flatnonzero(used)

@@ -1,0 +1,118 @@
+"""Nodes of later releases that change surfaces: their normals, colours and triangles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.errors import InvalidInput
+from nodes.base import inputs
+from nodes.geometry.arrays import Indices, Reals, Step, part_of
+from nodes.geometry.nearest_voxels import nearest_voxels
+from nodes.geometry.normals import smooth_normals
+from nodes.schema import DynamicNode
+from nodes.shapes import Mesh, Surface, mesh_of, surfaces_of
+from nodes.voxel_colors import BASE_COLOR, SparseGrid, grids_of
+
+_PER_VERTEX: Final = ("vertices", "uvs", "normals", "tangents", "colors")
+
+
+class _MeshNode(DynamicNode):
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_mesh_postprocess"
+    CATEGORY = "3d"
+    RETURN_TYPES = ("MESH",)
+    RETURN_NAMES = ("mesh",)
+
+    def _each(self, mesh: Any, change: Callable[[Surface, int, Step], Surface]) -> tuple[Mesh]:
+        """The surfaces changed one by one, with progress over all of them."""
+        context = self.context
+        surfaces = surfaces_of(mesh)
+
+        def step(share: float) -> None:
+            context.report(share, 1.0)
+
+        changed = []
+        for index, surface in enumerate(surfaces):
+            part = part_of(step, index / len(surfaces), (index + 1) / len(surfaces))
+            part(0.0)
+            changed.append(change(surface, index, part))
+        step(1.0)
+        return (mesh_of(changed),)
+
+
+class MeshSmoothNormals(_MeshNode):
+    """Gives surfaces normals that go over smoothly, but for sharp edges."""
+
+    DISPLAY_NAME = "Mesh Smooth Normals"
+    REQUIRED = inputs(
+        mesh=("MESH",),
+        crease_angle=("FLOAT", {"default": 180.0, "min": 0.0, "max": 180.0, "step": 1.0}),
+    )
+
+    def run(self, mesh: Any, crease_angle: float = 180.0) -> tuple[Mesh]:
+        """Where faces meet by more than the angle, vertices are doubled. Tangents get lost."""
+        return self._each(mesh, lambda surface, _index, _step: _shaded(surface, crease_angle))
+
+
+def _shaded(surface: Surface, crease_angle: float) -> Surface:
+    if not len(surface.vertices):
+        return replace(surface, normals=torch.zeros(0, 3), tangents=None)
+    vertices, faces = geometry_of(surface)
+    normals, corners, copied = smooth_normals(vertices, faces, crease_angle)
+    copies = _with_vertices(replace(surface, tangents=None), copied)
+    return replace(copies, faces=torch.from_numpy(corners), normals=_as_tensor(normals))
+
+
+class PaintMesh(_MeshNode):
+    """Gives vertices the colours of voxels."""
+
+    DISPLAY_NAME = "Paint Mesh"
+    REQUIRED = inputs(mesh=("MESH",), voxel_colors=("VOXEL",))
+
+    def run(self, mesh: Any, voxel_colors: Any) -> tuple[Mesh]:
+        """The base colour, made linear, of the voxel that is nearest to each vertex."""
+        grids = grids_of(voxel_colors, len(mesh.vertices))
+        return self._each(mesh, lambda surface, index, step: _painted(surface, grids[index], step))
+
+
+def _painted(surface: Surface, grid: SparseGrid, step: Step) -> Surface:
+    vertices, _ = geometry_of(surface)
+    points = (vertices - np.array(grid.origin)) / grid.voxel_size
+    nearest = nearest_voxels(points, grid.coordinates.detach().cpu().long().numpy(), step)
+    colors = grid.attributes.detach().cpu().float()[torch.from_numpy(nearest), BASE_COLOR]
+    return replace(surface, colors=_linear(colors))
+
+
+def _linear(colors: Tensor) -> Tensor:
+    """Of sRGB (IEC 61966-2-1)."""
+    held = colors.clamp(0, 1)
+    return torch.where(held <= 0.04045, held / 12.92, ((held + 0.055) / 1.055) ** 2.4)
+
+
+def geometry_of(surface: Surface) -> tuple[Reals, Indices]:
+    """Vertices and faces as arrays. Raises InvalidInput where a place is no number."""
+    if surface.vertices.shape[1:] != (3,) or surface.faces.shape[1:] != (3,):
+        raise InvalidInput(
+            "a surface has vertices [N, 3] and faces [M, 3], not "
+            f"{list(surface.vertices.shape)} and {list(surface.faces.shape)}"
+        )
+    vertices: Reals = surface.vertices.detach().cpu().double().numpy()
+    if not np.isfinite(vertices).all():
+        raise InvalidInput("a surface has vertices whose places are no finite numbers")
+    return vertices, surface.faces.detach().cpu().long().numpy()
+
+
+def _with_vertices(surface: Surface, copied: Indices) -> Surface:
+    """A surface with copies of these vertices, and all that is known of them."""
+    numbers = torch.from_numpy(copied)
+    known = {name: getattr(surface, name) for name in _PER_VERTEX}
+    return replace(surface, **{k: v.cpu()[numbers] for k, v in known.items() if v is not None})
+
+
+def _as_tensor(values: Reals) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
