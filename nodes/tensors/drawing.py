@@ -1,4 +1,4 @@
-"""Boxes drawn over pictures, with Pillow."""
+"""Boxes and tracks drawn over pictures, with Pillow."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Frame:
 
 def draw(image: Tensor, frames: Iterable[Frame]) -> Tensor:
     """A picture [H, W, 3] in 0..1 with frames, each in a colour of its own, counted round."""
-    levels = (image.cpu() * 255).clamp(0, 255).to(torch.uint8).numpy()
-    picture = Image.fromarray(np.ascontiguousarray(levels))
+    picture = _picture(image)
     pen = ImageDraw.Draw(picture)
     for number, frame in enumerate(frames):
         color = _COLORS[number % len(_COLORS)]
@@ -43,6 +42,44 @@ def draw(image: Tensor, frames: Iterable[Frame]) -> Tensor:
             area = (place, bottom - _SWATCH - 4, place + _SWATCH, bottom - 4)
             pen.rectangle(area, fill=swatch)
             place += _SWATCH + 2
+    return _tensor(picture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brush:
+    """How tracks are drawn."""
+
+    radius: float  # of the circle at a point, in pixels
+    width: int  # of the line behind it, in pixels
+    opacity: float  # 0..1
+
+
+def draw_trails(
+    image: Tensor, trails: Iterable[Sequence[tuple[float, float]] | None], brush: Brush
+) -> Tensor:
+    """A picture [H, W, 3] in 0..1 with the ways that points have come, the last place a circle.
+
+    Each has a colour of its own, counted round; one that is None counts, and is not drawn.
+    """
+    picture = _picture(image)
+    drawn = picture.copy()
+    pen = ImageDraw.Draw(drawn)
+    for number, trail in enumerate(trails):
+        if not trail:
+            continue
+        color = _COLORS[number % len(_COLORS)]
+        if len(trail) > 1:
+            pen.line(list(trail), fill=color, width=brush.width, joint="curve")
+        pen.circle(trail[-1], brush.radius, fill=color)
+    return _tensor(Image.blend(picture, drawn, brush.opacity))
+
+
+def _picture(image: Tensor) -> Image.Image:
+    levels = (image.cpu() * 255).clamp(0, 255).to(torch.uint8).numpy()
+    return Image.fromarray(np.ascontiguousarray(levels))
+
+
+def _tensor(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(picture)).float().div_(255)
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from models.conditioning import Conditioning, appended, with_options
 from models.vision import VisionOutput
 from nodes.base import inputs
+from nodes.missing_parts import need_vae
 from nodes.pixel_space import Vae
 from nodes.tensors.latents import Latent
 from nodes.tensors.pictures import scaled
@@ -167,6 +168,49 @@ class WanFunControlToVideo(WanNode):
             parts.append(part)
         options = {"concat_latent_image": torch.cat(parts, dim=1)} | seen(clip_vision_output)
         return with_options(positive, options), with_options(negative, options), latent
+
+
+class Wan22FunControlToVideo(WanNode):
+    """Gives a model of Wan 2.2 a film to follow, and a picture of what is to be seen.
+
+    The layout is that of VideoX-Fun: the film as further channels, the picture to refer to.
+    """
+
+    OPTIONAL = inputs(ref_image=("IMAGE", {}), control_video=("IMAGE", {}))
+
+    def run(
+        self,
+        positive: Conditioning,
+        negative: Conditioning,
+        vae: Vae | None,
+        width: int,
+        height: int,
+        length: int,
+        batch_size: int,
+        ref_image: Tensor | None = None,
+        control_video: Tensor | None = None,
+    ) -> Result:
+        """`concat_latent_image` [1, C, t, h, w], `reference_latents` [1, C, 1, h, w].
+
+        C and the sides are those of the VAE: of Wan 2.1 for the large models, 2.2 for the small.
+        """
+        film = need_vae(vae)
+        channels, scale = film.latent_channels, film.downscale
+        latent = empty_latent(batch_size, length, width, height, channels=channels, scale=scale)
+        if control_video is not None:
+            shown = encoded(vae, _held(fitted(control_video, width, height, length), length))
+            options = {"concat_latent_image": shown}
+            positive, negative = with_options(positive, options), with_options(negative, options)
+        if ref_image is not None:
+            references = [encoded(vae, fitted(ref_image[:1], width, height))]
+            positive = appended(positive, "reference_latents", references)
+            negative = appended(negative, "reference_latents", references)
+        return positive, negative, latent
+
+
+def _held(film: Tensor, length: int) -> Tensor:
+    """The film, whose last frame stays until it has that length."""
+    return torch.cat([film, film[-1:].expand(length - len(film), -1, -1, -1)])
 
 
 class WanPhantomSubjectToVideo(WanNode):

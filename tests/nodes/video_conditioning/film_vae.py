@@ -13,8 +13,10 @@ from nodes.pixel_space import Vae
 class _FilmVae:
     """Encodes frames [T, H, W, 3] in 0..1 to a raw latent [1, C, t, h, w]: the mean."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, downscale: int, latent_channels: int) -> None:
         self.network = network
+        self.downscale = downscale
+        self.latent_channels = latent_channels
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -26,7 +28,10 @@ class _FilmVae:
 
 def as_vae(network: Any) -> Vae:
     """What a VAE socket would carry."""
-    return cast(Vae, _FilmVae(network))
+    config = network.config
+    channels = config.get("z_dim") or config.latent_channels
+    scale = config.get("scale_factor_spatial") or network.spatial_compression_ratio
+    return cast(Vae, _FilmVae(network, scale, channels))
 
 
 def wan_vae() -> Any:
@@ -53,6 +58,35 @@ def hunyuan_vae() -> Any:
         block_out_channels=(8, 8, 8, 8),
         layers_per_block=1,
         norm_num_groups=4,
+    ).eval()
+
+
+def hunyuan15_vae() -> Any:
+    """32 channels, 16 pixels and 4 frames an element."""
+    from diffusers import AutoencoderKLHunyuanVideo15
+
+    torch.manual_seed(0)
+    return AutoencoderKLHunyuanVideo15(
+        block_out_channels=(32, 32, 32, 64, 64), layers_per_block=1
+    ).eval()
+
+
+def wan22_vae() -> Any:
+    """48 channels, 16 pixels and 4 frames an element."""
+    from diffusers import AutoencoderKLWan
+
+    torch.manual_seed(0)
+    return AutoencoderKLWan(
+        base_dim=4,
+        z_dim=48,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        is_residual=True,
+        scale_factor_spatial=16,
     ).eval()
 
 

@@ -21,6 +21,10 @@ from nodes.video_conditioning.hunyuan import (
     HunyuanVideo15ImageToVideo,
     Kandinsky5ImageToVideo,
 )
+from nodes.video_conditioning.hunyuan_refining import (
+    HunyuanRefinerLatent,
+    HunyuanVideo15SuperResolution,
+)
 from nodes.video_conditioning.ltx import (
     LTXVAddGuide,
     LTXVCropGuides,
@@ -29,6 +33,7 @@ from nodes.video_conditioning.ltx import (
 )
 from tests.nodes.video_conditioning.film_vae import (
     as_vae,
+    hunyuan15_vae,
     hunyuan_vae,
     ltx_vae,
     picture,
@@ -126,6 +131,38 @@ def test_hunyuan_15_follows_the_text_and_needs_its_own_vae_for_pictures(
         HunyuanVideo15ImageToVideo().run(
             prompt, prompt, hunyuan, *size, start_image=picture(1, WIDTH, HEIGHT)
         )
+
+
+def test_hunyuan_s_refiner_is_given_what_another_model_has_made(prompt: Conditioning) -> None:
+    made: Latent = {"samples": torch.rand(2, 64, 4, 6)}
+    positive, negative, latent = HunyuanRefinerLatent().run(prompt, prompt, made, 0.25)
+    for conditioning in (positive, negative):
+        options = _options(conditioning)
+        assert torch.equal(options["concat_latent_image"], made["samples"])
+        assert options["noise_augmentation"] == 0.25
+    assert latent["samples"].shape == made["samples"].shape
+    assert not latent["samples"].any()
+
+
+def test_hunyuan_15_refines_a_film_that_begins_with_a_picture(prompt: Conditioning) -> None:
+    vae = as_vae(hunyuan15_vae())
+    film: Latent = {"samples": torch.rand(2, 32, 3, HEIGHT // 16, WIDTH // 16)}
+    first = picture(1, WIDTH, HEIGHT)
+    node = HunyuanVideo15SuperResolution()
+    positive, _, latent = node.run(prompt, prompt, film, 0.7, vae, first)
+    options = _options(positive)
+    given, smaller = options["concat_latent_image"].chunk(2, dim=1)
+    assert torch.equal(given[:, :, :1], vae.encode(first).expand(2, -1, -1, -1, -1))
+    assert not given[:, :, 1:].any()
+    assert torch.equal(smaller, film["samples"])
+    assert options["concat_mask"][0, 0, :, 0, 0].tolist() == [0, 1, 1]
+    assert not latent["samples"].any()
+    positive, _, _ = node.run(prompt, prompt, film, 0.7)
+    options = _options(positive)
+    assert not options["concat_latent_image"][:, :32].any()
+    assert options["concat_mask"].all()
+    with pytest.raises(InvalidInput, match="refines films"):
+        node.run(prompt, prompt, {"samples": torch.rand(1, 32, 4, 4)}, 0.7)
 
 
 def test_kandinsky_keeps_the_first_frame_and_is_told_so(hunyuan: Vae, prompt: Conditioning) -> None:

@@ -19,11 +19,12 @@ from nodes.video_conditioning.wan import (
     WanImageToVideo,
 )
 from nodes.video_conditioning.wan_control import (
+    Wan22FunControlToVideo,
     WanFunControlToVideo,
     WanPhantomSubjectToVideo,
     WanVaceToVideo,
 )
-from tests.nodes.video_conditioning.film_vae import as_vae, picture, wan_vae
+from tests.nodes.video_conditioning.film_vae import as_vae, picture, wan22_vae, wan_vae
 
 WIDTH, HEIGHT, LENGTH = 32, 16, 9
 
@@ -279,3 +280,25 @@ def test_a_film_to_follow_comes_before_the_first_frame(
         assert not _scaled(rest, network).any()
     positive, _, _ = node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1)
     assert not _scaled(_options(positive)["concat_latent_image"][:, :16], network).any()
+
+
+@pytest.mark.parametrize(("channels", "scale"), [(16, 8), (48, 16)])
+def test_wan_22_follows_a_film_and_refers_to_a_picture(
+    network: Any, prompt: Conditioning, channels: int, scale: int
+) -> None:
+    vae = as_vae(network if channels == 16 else wan22_vae())
+    film, picture_of = picture(9, WIDTH, HEIGHT), picture(1, WIDTH, HEIGHT, seed=1)
+    node = Wan22FunControlToVideo()
+    positive, negative, latent = node.run(
+        prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 2, ref_image=picture_of, control_video=film
+    )
+    for conditioning in (positive, negative):
+        options = _options(conditioning)
+        assert torch.equal(options["concat_latent_image"], vae.encode(film))
+        [reference] = options["reference_latents"]
+        assert torch.equal(reference, vae.encode(picture_of))
+    assert latent["samples"].shape == (2, channels, 3, HEIGHT // scale, WIDTH // scale)
+    held, _, _ = node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1, control_video=film[:1])
+    still = _options(held)["concat_latent_image"]
+    assert torch.equal(still, vae.encode(film[:1].expand(LENGTH, -1, -1, -1)))
+    assert node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1)[0] == prompt
