@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from models.families.clip_vision import STABLE_VIDEO_PREFIX, to_open_clip, usual_heads
 from models.families.diffusers_names import (
     UNET_PREFIX,
     with_original_names,
@@ -19,6 +20,7 @@ from models.sampling.schedule import DiscreteSchedule
 from models.text.handle import TextHandle
 from models.text.saving import stated_parts, text_tensors
 from models.vae import VaeHandle
+from models.vision import CLIP, VisionHandle
 from models.weights import CONFIG_KEY, Weights
 
 _PREDICT_KEYS: Final[Mapping[type, str]] = {Epsilon: "epsilon", Velocity: "v"}
@@ -59,10 +61,23 @@ def checkpoint_tensors(
     return tensors
 
 
+def vision_tensors(vision: VisionHandle) -> dict[str, Tensor]:
+    """The weights of an image encoder as checkpoints of Stable Video Diffusion name them.
+
+    SigLIP, which has no place in them, keeps the names of its own files.
+    """
+    stored = {name: vision.network.merged(name, ()) for name in vision.network.names()}
+    if vision.colours == CLIP:
+        return {STABLE_VIDEO_PREFIX + name: t for name, t in to_open_clip(stored).items()}
+    prefix = "vision_model."
+    return {prefix + name.removeprefix(prefix): tensor for name, tensor in stored.items()}
+
+
 def model_metadata(
     model: ModelHandle | None = None,
     text: TextHandle | None = None,
     vae: VaeHandle | None = None,
+    vision: VisionHandle | None = None,
 ) -> dict[str, str]:
     """What a file has to say beside shapes: the parametrisation, and what is unusual in it."""
     found: dict[str, dict[str, Any]] = {}
@@ -79,6 +94,10 @@ def model_metadata(
         found["unet"] = unet
     if vae is not None:
         found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
+    if vision is not None:
+        config = vision.model.config
+        if config.num_attention_heads != usual_heads(config.hidden_size):
+            found["image_encoder"] = {"num_attention_heads": config.num_attention_heads}
     unusual = {
         part: {
             name: value for name, value in said.items() if value != _USUAL.get(part, {}).get(name)

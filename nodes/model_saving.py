@@ -15,12 +15,14 @@ from models.model_files import (
     checkpoint_tensors,
     model_metadata,
     vae_tensors,
+    vision_tensors,
 )
 from models.safetensors_writer import write_tensors
 from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
 from models.text.saving import encoder_tensors, stated
 from models.vae import VaeHandle
+from models.vision import VisionHandle
 from models.weights import CONFIG_KEY
 from nodes.base import Node, inputs
 from nodes.saved_files import save_files, target_for
@@ -81,6 +83,32 @@ class CheckpointSave(_Saver):
         """Patches are merged into the weights."""
         tensors = checkpoint_tensors(model, clip, vae)
         said = model_metadata(model, clip, vae)
+        return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
+
+
+class ImageOnlyCheckpointSave(_Saver):
+    """Writes a checkpoint whose model is told by a picture: with the image encoder in it."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_video_model"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        clip_vision=("CLIP_VISION",),
+        vae=("VAE",),
+        filename_prefix=("STRING", {"default": "checkpoints/ComfyUI"}),
+    )
+
+    def run(
+        self,
+        model: ModelHandle,
+        clip_vision: VisionHandle,
+        vae: VaeHandle | None,
+        filename_prefix: str,
+        prompt: Any = None,
+        extra_pnginfo: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Patches are merged into the weights."""
+        tensors = checkpoint_tensors(model, None, vae) | vision_tensors(clip_vision)
+        said = model_metadata(model, vae=vae, vision=clip_vision)
         return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
 
 

@@ -30,7 +30,7 @@ class _Unchanged(SchemaNode):
     CATEGORY = "advanced/model"
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ("MODEL",)
 
-    def run(self, model: Any, **choices: str) -> tuple[Any]:
+    def run(self, model: Any, **choices: Any) -> tuple[Any]:
         """The model."""
         return (model,)
 
@@ -119,4 +119,18 @@ class WanAnimate2Cache(_Unchanged):
     DISPLAY_NAME = "Wan Animate 2 Cache"
     REQUIRED = inputs(
         model=("MODEL",), device=(["cpu", "gpu"], {"default": "cpu"}), dtype=_CACHE_TYPE
+    )
+
+
+class ChromaRadianceOptions(_Unchanged):
+    """Passes a model on: how many patches it makes pixels of at once is decided elsewhere."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_chroma_radiance"
+    CATEGORY = "model_patches/chroma_radiance"
+    REQUIRED = inputs(
+        model=("MODEL", {}),
+        preserve_wrapper=("BOOLEAN", {"default": True}),
+        start_sigma=("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0}),
+        end_sigma=("FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0}),
+        nerf_tile_size=("INT", {"default": -1, "min": -1}),
     )

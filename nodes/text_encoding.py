@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 from models.text.handle import Conditioning, TextHandle
 from nodes.base import MAX_RESOLUTION, Declared, inputs
@@ -109,6 +110,89 @@ class CLIPTextEncodeFlux(_TextEncode):
         handle = need_text_encoder(clip)
         chunks = handle.chunks_of({"l": clip_l, "t5xxl": t5xxl})
         return (handle.conditioning(chunks, {"guidance": guidance}),)
+
+
+class CLIPTextEncodePixArtAlpha(_TextEncode):
+    """Encodes a prompt for PixArt-alpha, and says how large the picture is."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_pixart"
+    REQUIRED = inputs(width=_pixels(1024), height=_pixels(1024), text=_TEXT, clip=_CLIP)
+
+    def run(
+        self, clip: TextHandle | None, width: int, height: int, text: str
+    ) -> tuple[Conditioning]:
+        """The size is an input of the network, as in diffusers' PixArtAlphaPipeline."""
+        options = {"width": width, "height": height}
+        return (need_text_encoder(clip).encode_text(text, options),)
+
+
+# What Lumina-Image 2.0 is told before the prompt (Qin et al. 2025, arXiv:2503.21758, and its
+# authors' guide); the first is that of diffusers' Lumina2Pipeline.
+_SYSTEM_PROMPTS: Final = {
+    "superior": (
+        "You are an assistant designed to generate superior images with the superior degree of "
+        "image-text alignment based on textual prompts or user prompts."
+    ),
+    "alignment": (
+        "You are an assistant designed to generate high-quality images with the highest degree of "
+        "image-text alignment based on textual prompts."
+    ),
+}
+
+
+class CLIPTextEncodeLumina2(_TextEncode):
+    """Encodes a prompt for Lumina-Image 2.0 after what the model is told to be."""
+
+    DISPLAY_NAME = "CLIP Text Encode for Lumina2"
+    CATEGORY = "conditioning"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_lumina2"
+    REQUIRED = inputs(system_prompt=(list(_SYSTEM_PROMPTS),), user_prompt=_TEXT, clip=_CLIP)
+
+    def run(
+        self, clip: TextHandle | None, user_prompt: str, system_prompt: str
+    ) -> tuple[Conditioning]:
+        """`superior` is for pictures that please, `alignment` for those that obey."""
+        text = f"{_SYSTEM_PROMPTS[system_prompt]} <Prompt Start> {user_prompt}"
+        return (need_text_encoder(clip).encode_text(text),)
+
+
+class _TextEncodeEach(_TextEncode):
+    """A prompt of its own for each encoder of a model."""
+
+    ENCODERS: ClassVar[Mapping[str, str]]  # by input, as models.text names them
+
+    def run(self, clip: TextHandle | None, **texts: str) -> tuple[Conditioning]:
+        """Raises InvalidInput for text encoders of another model."""
+        handle = need_text_encoder(clip)
+        chunks = handle.chunks_of({self.ENCODERS[name]: text for name, text in texts.items()})
+        return (handle.conditioning(chunks),)
+
+
+class CLIPTextEncodeHunyuanDiT(_TextEncodeEach):
+    """Encodes a prompt for each of Hunyuan-DiT's encoders."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_hunyuan"
+    REQUIRED = inputs(clip=_CLIP, bert=_TEXT, mt5xl=_TEXT)
+    ENCODERS: ClassVar[Mapping[str, str]] = {"bert": "bert", "mt5xl": "mt5xl"}
+
+
+class CLIPTextEncodeHiDream(_TextEncodeEach):
+    """Encodes a prompt for each of HiDream's encoders."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_hidream"
+    REQUIRED = inputs(clip=_CLIP, clip_l=_TEXT, clip_g=_TEXT, t5xxl=_TEXT, llama=_TEXT)
+    ENCODERS: ClassVar[Mapping[str, str]] = {
+        "clip_l": "l", "clip_g": "g", "t5xxl": "t5xxl", "llama": "llama",
+    }  # fmt: skip
+
+
+class CLIPTextEncodeKandinsky5(_TextEncodeEach):
+    """Encodes a prompt for each of Kandinsky 5's encoders."""
+
+    CATEGORY = "advanced/conditioning/kandinsky5"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_kandinsky5"
+    REQUIRED = inputs(clip=_CLIP, clip_l=_TEXT, qwen25_7b=_TEXT)
+    ENCODERS: ClassVar[Mapping[str, str]] = {"clip_l": "l", "qwen25_7b": "qwen25_7b"}
 
 
 class T5TokenizerOptions(SchemaNode):

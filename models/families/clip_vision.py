@@ -6,6 +6,7 @@ Files come in the layout of transformers or in that of OpenCLIP, as parts of unC
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ _PREFIXES: Final = (
     "conditioner.embedders.0.open_clip.model.visual.",  # Stable Video Diffusion
     "cond_stage_model.model.visual.",  # Zero-1-to-3
 )
+STABLE_VIDEO_PREFIX: Final = _PREFIXES[3]
 _OPEN_CLIP: Final = {
     "class_embedding": "vision_model.embeddings.class_embedding",
     "conv1.weight": "vision_model.embeddings.patch_embedding.weight",
@@ -39,6 +41,11 @@ _LAYER: Final = {
     "mlp.c_proj": "mlp.fc2",
     "attn.out_proj": "self_attn.out_proj",
 }
+
+
+def usual_heads(width: int) -> int:
+    """The number of heads that an encoder of some width is taken for."""
+    return 16 if width > 768 else 12
 
 
 def build_clip_vision(
@@ -60,7 +67,7 @@ def build_clip_vision(
         hidden_size=width,
         intermediate_size=vision.shape("vision_model.encoder.layers.0.mlp.fc1.weight")[0],
         num_hidden_layers=vision.count("vision_model.encoder.layers.{}."),
-        num_attention_heads=options.get("num_attention_heads", 16 if width > 768 else 12),
+        num_attention_heads=options.get("num_attention_heads", usual_heads(width)),
         projection_dim=vision.shape("visual_projection.weight")[0],
         image_size=side * patch,
         patch_size=patch,
@@ -83,6 +90,28 @@ def _in_transformers_layout(weights: Weights) -> Weights:
     for name, tensor in open_clip.tensors.items():
         renamed |= _renamed(name, tensor)
     return replace(weights, tensors=renamed)
+
+
+def to_open_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of transformers' encoder under the names of OpenCLIP."""
+    top = {theirs: ours for ours, theirs in _OPEN_CLIP.items()}
+    blocks = {theirs: ours for ours, theirs in _LAYER.items()}
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        match = re.fullmatch(r"vision_model\.encoder\.layers\.(\d+)\.(.+)\.(\w+)", name)
+        stem, _, kind = name.rpartition(".")
+        if name == "visual_projection.weight":
+            renamed["proj"] = tensor.T
+        elif name in top:
+            renamed[top[name]] = tensor
+        elif stem in top:
+            renamed[f"{top[stem]}.{kind}"] = tensor
+        elif match is not None and match[2] in blocks:
+            renamed[f"transformer.resblocks.{match[1]}.{blocks[match[2]]}.{match[3]}"] = tensor
+        elif match is not None and match[2] == "self_attn.q_proj":
+            parts = [tensors[name.replace("q_proj", f"{part}_proj")] for part in "qkv"]
+            renamed[f"transformer.resblocks.{match[1]}.attn.in_proj_{kind}"] = torch.cat(parts)
+    return renamed
 
 
 def _renamed(name: str, tensor: Tensor) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from nodes.custom_sampling.schedulers import Ideogram4Scheduler
 from nodes.image_regions import ImageCropV2
 from nodes.json_prompts import BuildJsonPromptIdeogram
 from nodes.placeholders import (
+    ChromaRadianceOptions,
     FluxKVCache,
     ModelAttentionBackend,
     QwenImage21Cache,
@@ -143,6 +144,7 @@ def test_what_only_changes_speed_passes_a_model_on() -> None:
     assert ModelAttentionBackend().run(model=model, attention="pytorch attention") == (model,)
     assert FluxKVCache().run(model=model) == (model,)
     assert QwenImage21Cache().run(model=model, device="gpu", dtype="int8") == (model,)
+    assert ChromaRadianceOptions().run(model=model, nerf_tile_size=32) == (model,)
     assert WanAnimate2Cache().run(model=model, device="gpu", dtype="int8") == (model,)
 
 

@@ -21,6 +21,10 @@ from nodes.model_merging import CLIPMergeAdd, CLIPMergeSimple, CLIPMergeSubtract
 from nodes.model_saving import CLIPSave
 from nodes.text_encoding import (
     CLIPTextEncodeFlux,
+    CLIPTextEncodeHiDream,
+    CLIPTextEncodeHunyuanDiT,
+    CLIPTextEncodeLumina2,
+    CLIPTextEncodePixArtAlpha,
     CLIPTextEncodeSD3,
     CLIPTextEncodeSDXL,
     CLIPTextEncodeSDXLRefiner,
@@ -152,6 +156,35 @@ def test_flux_gets_two_prompts_and_its_guidance(flux: TextHandle) -> None:
     assert options["guidance"] == 2.0 and encoded.shape == (1, 256, 256)
     assert torch.equal(encoded, cond(flux, "a dog"))
     assert torch.equal(options["pooled_output"], flux.encode_text("a cat")[0][1]["pooled_output"])
+
+
+def test_pixart_is_told_the_size_of_its_picture(flux: TextHandle) -> None:
+    (((encoded, options),),) = CLIPTextEncodePixArtAlpha().run(flux, 640, 480, "a dog")
+    assert torch.equal(encoded, cond(flux, "a dog"))
+    assert (options["width"], options["height"]) == (640, 480)
+
+
+def test_lumina_is_told_what_it_is_before_the_prompt(flux: TextHandle) -> None:
+    from diffusers import Lumina2Pipeline
+
+    said = Lumina2Pipeline(None, None, None, None, None).system_prompt
+    expected = cond(flux, f"{said} <Prompt Start> a dog")
+    (((superior, _),),) = CLIPTextEncodeLumina2().run(flux, "a dog", "superior")
+    (((other, _),),) = CLIPTextEncodeLumina2().run(flux, "a dog", "alignment")
+    assert torch.equal(superior, expected)
+    assert not torch.equal(other, superior)
+
+
+def test_encoders_of_hidream_get_prompts_of_their_own(sd3: TextHandle) -> None:
+    texts = {"clip_l": "a cat", "clip_g": "a bird", "t5xxl": "a dog"}
+    (((shared, _),),) = CLIPTextEncodeSD3().run(clip=sd3, **texts, empty_padding="empty_prompt")
+    (((encoded, _),),) = CLIPTextEncodeHiDream().run(clip=sd3, **texts, llama="a fish")
+    assert torch.equal(encoded, shared)
+
+
+def test_encoders_of_another_model_are_refused(folders: Folders, sdxl: TextHandle) -> None:
+    with pytest.raises(InvalidInput, match="no tokens for the text encoders"):
+        CLIPTextEncodeHunyuanDiT().run(clip=sdxl, bert="a cat", mt5xl="a dog")
 
 
 def test_the_length_of_prompts_for_t5_is_an_option(flux: TextHandle) -> None:

@@ -14,10 +14,12 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from models.conditioning import Conditioning
+from models.load import Checkpoint
 from models.memory import Policy
 from models.vae import VaeHandle
 from models.vision import VisionHandle, load_vision
 from nodes.image_only_checkpoints import ImageOnlyCheckpointLoader
+from nodes.model_saving import ImageOnlyCheckpointSave
 from nodes.stable_cascade import (
     StableCascade_StageB_Conditioning,
     StableCascade_StageC_VAEEncode,
@@ -142,6 +144,27 @@ def test_a_checkpoint_with_an_image_encoder_is_loaded(
     assert loaded is not None
     said = vision.encode_image(image).image_embeds
     assert torch.allclose(said, encoder.encode_image(image).image_embeds, atol=1e-5)
+
+
+def test_a_checkpoint_with_an_image_encoder_is_saved_and_loaded_again(
+    tmp_path: Path, encoder: VisionHandle, tiny: Checkpoint, policy: Policy, image: Tensor
+) -> None:
+    assert tiny.vae is not None
+    with node_context(tmp_path, policy=policy) as folders:
+        ImageOnlyCheckpointSave().run(tiny.model, encoder, tiny.vae, "made")
+        [file] = folders.output.glob("made*.safetensors")
+        place = folders.models_root / "checkpoints" / "x.safetensors"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(place)
+        model, vision, loaded = ImageOnlyCheckpointLoader().run("x.safetensors")
+    assert loaded is not None
+    for made, wanted in (
+        (vision.encode_image(image), encoder.encode_image(image)),
+        ({"vae": loaded.encode(image)}, {"vae": tiny.vae.encode(image)}),
+    ):
+        for name, value in wanted.items():
+            assert name == "image_sizes" or torch.allclose(made[name], value, atol=1e-5)
+    assert model.network.names() == tiny.model.network.names()
 
 
 def test_stable_cascade_s_stages_are_given_what_they_need(vae: VaeHandle) -> None:
