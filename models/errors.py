@@ -9,7 +9,8 @@ ModelError
 │   ├── PartMissing               a part that was asked for (VAE, text encoder) is not in the file
 │   └── PackageMissing            an optional package reads such files, and is not installed
 ├── VocabularyMissing             the CLIP vocabulary is not installed
-├── TokenizerMissing              no file of a tokenizer was found
+├── TokenizerMissing              no file of the T5 tokenizer was found
+├── LanguageTokenizerMissing      no file of a language model's tokenizer was found
 └── InvalidInput                  a tensor or option that the model cannot take
 """
 
@@ -123,6 +124,19 @@ class TokenizerMissing(ModelError):
             f"into the folder '{where}'"
         )
         self.folders = list(folders)
+
+
+class LanguageTokenizerMissing(ModelError):
+    """No file of a language model's tokenizer was found, and its model file holds none."""
+
+    def __init__(self, kind: str, places: Sequence[Path]) -> None:
+        where = " or as ".join(f"'{place}'" for place in places)
+        super().__init__(
+            f"the tokenizer of this '{kind}' language model is missing: put the tokenizer.json "
+            f"that the model was published with there as {where}"
+        )
+        self.kind = kind
+        self.places = list(places)
 
 
 class InvalidInput(ModelError):

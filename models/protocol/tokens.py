@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.text.chunks import Token
+from models.text.chunks import Picture, Token
 
 Pairs = Sequence[Sequence[tuple[Any, ...]]]  # chunks of (id or embedding, weight[, word id])
 Tokens = Mapping[str, Pairs]  # by encoder
@@ -14,11 +14,13 @@ Tokens = Mapping[str, Pairs]  # by encoder
 def as_pairs(
     chunks: Sequence[Sequence[Token]], with_word_ids: bool = False
 ) -> list[list[tuple[Any, ...]]]:
-    """Chunks as lists of tuples."""
-    return [
-        [(t.value, t.weight, t.group) if with_word_ids else (t.value, t.weight) for t in chunk]
-        for chunk in chunks
-    ]
+    """Chunks as lists of tuples, pictures in the place of ids."""
+    return [[_as_pair(token, with_word_ids) for token in chunk] for chunk in chunks]
+
+
+def _as_pair(token: Token, with_word_ids: bool) -> tuple[Any, ...]:
+    value = token.value if token.picture is None else token.picture
+    return (value, token.weight, token.group) if with_word_ids else (value, token.weight)
 
 
 def as_tokens(
@@ -30,10 +32,14 @@ def as_tokens(
 
 def from_pairs(pairs: Pairs) -> list[list[Token]]:
     """The inverse of `as_pairs`."""
-    return [
-        [Token(value, float(weight), *(int(n) for n in more[:1])) for value, weight, *more in chunk]
-        for chunk in pairs
-    ]
+    return [[_from_pair(*pair) for pair in chunk] for chunk in pairs]
+
+
+def _from_pair(value: Any, weight: Any, *more: Any) -> Token:
+    group = int(more[0]) if more else 0
+    if isinstance(value, Picture):
+        return Token(0, float(weight), group, value)
+    return Token(value, float(weight), group)
 
 
 def as_chunks(tokens: Tokens) -> dict[str, list[list[Token]]]:

@@ -11,6 +11,14 @@ from torch import Tensor
 LONG_GROUP: Final = 8  # a group of so many tokens may be cut at the border of a chunk
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, or the frames of a video, in a prompt for a language model that sees."""
+
+    frames: Tensor  # [F, H, W, 3], 0 to 1
+    is_video: bool = False
+
+
 @dataclass(frozen=True)
 class Token:
     """A token id, or one row [D] of an embedding in its place."""
@@ -18,6 +26,7 @@ class Token:
     value: int | Tensor
     weight: float = 1.0
     group: int = 0  # number of the piece of the prompt it comes from; 0: not from the prompt
+    picture: Picture | None = None  # what stands in its place, for language models that see
 
 
 @dataclass(frozen=True, kw_only=True)

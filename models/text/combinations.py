@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from models.text.families import (
     Use,
 )
 from models.text.handle import TextHandle
+from models.text.language.loading import language_encoder
 from models.text.t5 import T5Encoder
 from models.text.t5_vocabulary import T5Vocabulary
 from models.text.tokenizer import PromptTokenizer
@@ -75,13 +76,20 @@ def text_of_files(
     """The handle of encoders' weights, by encoder; None if there are none."""
     encoders: dict[str, TextEncoder] = {}
     for number, (key, use) in enumerate(combination.uses.items(), start=1):
-        make = _t5_encoder if key == "t5xxl" else _clip_encoder
-        encoder = make(key, use, number, files[key], policy, folders) if key in files else None
+        if key not in files:
+            continue
+        encoder = _maker(key, use)(key, use, number, files[key], policy, folders)
         if encoder is not None:
             encoders[key] = encoder
     if not encoders:
         return None
     return TextHandle(combination=combination, encoders=encoders, policy=policy)
+
+
+def _maker(key: str, use: Use) -> Callable[..., TextEncoder | None]:
+    if use.prompting is not None:
+        return _language_encoder
+    return _t5_encoder if key == "t5xxl" else _clip_encoder
 
 
 def vocabulary_of(weights: Weights) -> Tensor | None:
@@ -140,6 +148,21 @@ def _t5_encoder(
             ids=T5Vocabulary(folders.tokenizers, model=file.vocabulary, asks_hub=folders.asks_hub),
             embedding_folders=folders.embeddings,
         ),
+    )
+
+
+def _language_encoder(
+    key: str, use: Use, number: int, file: EncoderFile, policy: Policy, folders: TextFolders
+) -> TextEncoder | None:
+    assert use.prompting is not None
+    return language_encoder(
+        key,
+        number,
+        file.weights,
+        use.prompting,
+        policy,
+        _storage(policy),
+        folders.tokenizers,
     )
 
 

@@ -8,7 +8,15 @@ from typing import Final
 
 from models.text.chunks import CLIP_G, CLIP_L, T5, ChunkFormat, Token
 from models.text.encoder import Chunks
-from models.text.joining import Encoded, Joined, alone, apart, one_after_another, side_by_side
+from models.text.joining import (
+    Encoded,
+    Joined,
+    alone,
+    apart,
+    one_after_another,
+    side_by_side,
+)
+from models.text.language.prompting import Prompting
 
 FORMATS: Final[Mapping[str, ChunkFormat]] = {"l": CLIP_L, "g": CLIP_G, "h": CLIP_G, "t5xxl": T5}
 
@@ -26,6 +34,7 @@ class Use:
     is_normalised: bool = True  # whether that goes through the final norm (CLIP)
     is_projected: bool = False  # whether the pooled output goes through the projection (CLIP)
     minimum: int = 0  # fewest tokens of a prompt (T5)
+    prompting: Prompting | None = None  # how a language model is asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +48,18 @@ class Combination:
 
     def even(self, chunks: Chunks) -> dict[str, Sequence[Sequence[Token]]]:
         """As many chunks for every CLIP encoder, by chunks of the empty prompt."""
-        most = max((len(found) for key, found in chunks.items() if FORMATS[key].length), default=0)
+        most = max((len(found) for key, found in chunks.items() if _length(key)), default=0)
         return {
             key: [*found, *[FORMATS[key].empty(length)] * (most - len(found))]
-            if (length := FORMATS[key].length)
+            if (length := _length(key))
             else found
             for key, found in chunks.items()
         }
+
+
+def _length(key: str) -> int | None:
+    """Tokens of a chunk; None for encoders that take any number."""
+    return FORMATS[key].length if key in FORMATS else None
 
 
 def _apart(name: str) -> tuple[str, ...]:

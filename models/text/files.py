@@ -7,6 +7,7 @@ from typing import Final
 
 from models.errors import InvalidInput, PartMissing
 from models.families.clip_text import TOKENS, clip_of
+from models.families.language import language_of
 from models.families.t5_text import t5_of
 from models.memory import Policy
 from models.text.combinations import (
@@ -17,6 +18,7 @@ from models.text.combinations import (
 )
 from models.text.families import FLUX, SD1, SD2, SD3, SDXL, SDXL_REFINER, Combination
 from models.text.handle import TextHandle
+from models.text.language.families import ALONE, LANGUAGE_KINDS
 from models.weights import Weights
 
 # What loaders call a kind of model -> the families that are so called.
@@ -25,6 +27,7 @@ KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "sdxl": (SDXL, SDXL_REFINER),
     "sd3": (SD3,),
     "flux": (FLUX,),
+    **LANGUAGE_KINDS,
 }
 
 _BY_WIDTH: Final = {768: "l", 1024: "h", 1280: "g"}
@@ -39,12 +42,13 @@ def text_of_type(
     Raises InvalidInput for kinds that are not built and for encoders that no such model has,
     PartMissing for a file without a text encoder.
     """
-    if kind not in KINDS:
+    found = [(key, file) for weights in files for key, file in encoders_in(weights)]
+    alone = [ALONE[key] for key, _ in found if key in ALONE]
+    if kind not in KINDS and not alone:
         raise InvalidInput(
             f"text encoders of the type '{kind}' are not supported; these are: {', '.join(KINDS)}"
         )
-    found = [(key, file) for weights in files for key, file in encoders_in(weights)]
-    for combination in KINDS[kind]:
+    for combination in (*KINDS.get(kind, ()), *alone):
         chosen = _chosen(combination, found)
         if chosen is not None:
             handle = text_of_files(combination, chosen, policy, folders)
@@ -53,7 +57,7 @@ def text_of_type(
     raise InvalidInput(
         f"a model of the type '{kind}' has no such text encoders: "
         f"{', '.join(key or 'a CLIP of an unknown size' for key, _ in found)}. It takes "
-        + " or ".join("+".join(one.uses) for one in KINDS[kind])
+        + " or ".join("+".join(one.uses) for one in KINDS.get(kind, ()))
     )
 
 
@@ -64,7 +68,9 @@ def encoders_in(weights: Weights) -> Iterator[tuple[str, EncoderFile]]:
     """
     parts = list(_parts(weights))
     if not parts:
-        raise PartMissing(weights.path, "text encoder that is known", "Known are CLIP and T5.")
+        raise PartMissing(
+            weights.path, "text encoder that is known", "Known are CLIP, T5 and language models."
+        )
     for number, (key, part) in enumerate(parts, start=1):
         name = "text_encoder" if number == 1 else f"text_encoder_{number}"
         yield key, EncoderFile(weights=part, part=name, vocabulary=vocabulary_of(weights))
@@ -90,6 +96,9 @@ def _parts(weights: Weights) -> Iterator[tuple[str, Weights]]:
 
 def _key_of(weights: Weights) -> str | None:
     """The encoder that these tensors are; None if they are none that is known."""
+    language = language_of(weights)
+    if language is not None:
+        return language[0].name
     if t5_of(weights).tensors:
         return "t5xxl"
     clip = clip_of(weights)

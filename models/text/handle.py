@@ -18,6 +18,7 @@ from models.protocol.tokens import Tokens, as_chunks, as_tokens
 from models.text.chunks import Token
 from models.text.encoder import Chunks, TextEncoder
 from models.text.families import Combination
+from models.text.joining import Joined
 
 # The value on CONDITIONING sockets: pairs of an encoded prompt [1, T, D] and its options.
 Conditioning = list[list[Any]]
@@ -85,8 +86,8 @@ class TextHandle:
 
     def encode_chunks(
         self, chunks: Chunks, percent: float = 0.0, *, is_projected: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """(cond [1, T, D], pooled [1, P]) of chunks; float32 on the CPU.
+    ) -> Joined:
+        """(cond [1, T, D], pooled [1, P] or None) of chunks; float32 on the CPU.
 
         Hooks are as strong as at that part of a run. An encoder without chunks is left out.
         Raises InvalidInput where the family needs an encoder that has none.

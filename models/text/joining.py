@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from models.errors import InvalidInput
 
 # By encoder: its (cond [1, T, D], pooled [1, P] or None). What has no tokens is not in it.
 Encoded = Mapping[str, tuple[Tensor, Tensor | None]]
-Joined = tuple[Tensor, Tensor]
+# (cond [1, T, D], pooled [1, P]); pooled is None in families of which no encoder pools.
+Joined = tuple[Tensor, Any]
 
 # Widths of the usual encoders, for zeros in the place of one that is missing.
 POOLED: Final[Mapping[str, int]] = {"l": 768, "g": 1280}
@@ -26,6 +27,12 @@ def alone(encoded: Encoded) -> Joined:
     ((cond, pooled),) = encoded.values()
     if pooled is None:
         raise InvalidInput("this text encoder has no pooled output")
+    return cond, pooled
+
+
+def tokens_alone(encoded: Encoded) -> Joined:
+    """The tokens of the only encoder, which pools nothing (language models)."""
+    ((cond, pooled),) = encoded.values()
     return cond, pooled
 
 

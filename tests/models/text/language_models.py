@@ -1,0 +1,154 @@
+"""Tiny language models with random weights, as transformers makes them, in files of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.load import load_text
+from models.memory import Policy
+from models.text.combinations import TextFolders
+from models.text.handle import TextHandle
+from models.text.language.encoder import LanguageEncoder
+from tests.models.text.encoders import randomised
+
+QWEN_TOKENS: Final = 151_936
+GEMMA_TOKENS: Final = 320  # of `gemma_pieces`
+NOWHERE: Final = TextFolders(asks_hub=False)
+_SMALL: Final[dict[str, Any]] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+
+
+def qwen3(seed: int = 1, **changes: Any) -> Any:
+    """Qwen3, whose last layer is the table of tokens."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(
+        **{**_SMALL, "vocab_size": QWEN_TOKENS, "head_dim": 32, "tie_word_embeddings": True}
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0}}
+        | changes
+    )
+    return _tied(Qwen3ForCausalLM(config), seed)
+
+
+def qwen2_5_vl(seed: int = 4, **changes: Any) -> Any:
+    """Qwen2.5-VL with a vision model of four layers, two of which see everything."""
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    text = {**_SMALL, "vocab_size": QWEN_TOKENS, "hidden_size": 128, "num_attention_heads": 1}
+    text |= {"num_key_value_heads": 1, "rms_norm_eps": 1e-6}
+    text["rope_parameters"] = {
+        "rope_type": "default",
+        "rope_theta": 1_000_000.0,
+        "mrope_section": [16, 24, 24],
+    }
+    vision = {
+        "depth": 4,
+        "hidden_size": 160,
+        "intermediate_size": 96,
+        "num_heads": 2,
+        "out_hidden_size": 128,
+        "fullatt_block_indexes": [1, 3],
+    }
+    config = Qwen2_5_VLConfig(
+        text_config=text | changes, vision_config=vision, tie_word_embeddings=False
+    )
+    return randomised(Qwen2_5_VLForConditionalGeneration(config), seed)
+
+
+def gemma2(seed: int = 2, **changes: Any) -> Any:
+    """Gemma 2."""
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    config = Gemma2Config(
+        **{**_SMALL, "vocab_size": GEMMA_TOKENS, "head_dim": 256, "num_attention_heads": 2}
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0}}
+        | changes
+    )
+    return _tied(Gemma2ForCausalLM(config), seed)
+
+
+def gemma3(seed: int = 3, **changes: Any) -> Any:
+    """Gemma 3 without a vision model, as large ones are."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    config = Gemma3TextConfig(
+        **{**_SMALL, "vocab_size": GEMMA_TOKENS, "head_dim": 16, "num_hidden_layers": 7}
+        | {"query_pre_attn_scalar": 16, "sliding_window": 512}
+        | changes
+    )
+    return _tied(Gemma3ForCausalLM(config), seed)
+
+
+def _tied(model: Any, seed: int) -> Any:
+    made = randomised(model, seed)
+    made.tie_weights()
+    return made
+
+
+def tensors_of(model: Any) -> dict[str, Tensor]:
+    """The tensors of a model's file: without the last layer if it is the table of tokens."""
+    table = model.get_input_embeddings().weight
+    return {
+        name: tensor.clone().contiguous()
+        for name, tensor in model.state_dict().items()
+        if name != "lm_head.weight" or tensor.data_ptr() != table.data_ptr()
+    }
+
+
+def write(path: Path, tensors: Mapping[str, Tensor]) -> Path:
+    """A file of them."""
+    save_file(dict(tensors), path)
+    return path
+
+
+def loaded(kind: str, path: Path, policy: Policy) -> TextHandle:
+    """The handle of a file, as loaders make it."""
+    return load_text(kind, [path], policy, NOWHERE)
+
+
+def encoder_of(handle: TextHandle) -> LanguageEncoder:
+    """Its only encoder."""
+    (encoder,) = handle.encoders.values()
+    assert isinstance(encoder, LanguageEncoder)
+    return encoder
+
+
+def gemma_pieces(path: Path) -> Tensor:
+    """A small SentencePiece model with Gemma's marks, as files of Gemma carry one."""
+    from sentencepiece import SentencePieceTrainer
+
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["a (cat) and a hat", "the cat sat on a mat"] * 4),
+        model_prefix=str(path),
+        model_type="bpe",
+        vocab_size=GEMMA_TOKENS,
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+        pad_piece="<pad>",
+        bos_piece="<bos>",
+        eos_piece="<eos>",
+        byte_fallback=True,
+        user_defined_symbols=["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "\n", "<b>"],
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    content = Path(f"{path}.model").read_bytes()
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
