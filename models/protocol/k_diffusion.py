@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from models.sampling import sigma_ranges
 from models.sampling.noise import NoiseSampler, brownian_noise, step_noise
 from models.sampling.samplers import SAMPLERS, Sampler
 from models.sampling.samplers.ancestral import additive_split
-from models.sampling.samplers.sampler import NoiseKind, noise_of
+from models.sampling.samplers.sampler import NoiseKind, falling_sigmas_needed, noise_of
 from models.sampling.schedule import DiscreteSchedule, Schedule
 
 Model = Callable[..., Tensor]
@@ -202,7 +201,7 @@ def run(
             sigma = sigmas[min(step, len(sigmas) - 1)]
             callback({"x": at, "i": step, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
 
-    try:
+    with falling_sigmas_needed(levels):
         result: Tensor = sampler.function(
             ModelDenoiser(model, extra, x.shape[0]),
             x,
@@ -211,14 +210,6 @@ def run(
             report,
             **_accepted(sampler.function, {**sampler.options, **options}),
         )
-    except (ArithmeticError, ValueError) as error:
-        if all(after < before for before, after in pairwise(levels)):
-            raise
-        shown = ", ".join(f"{level:.4g}" for level in levels[:12])
-        raise InvalidInput(
-            f"this sampler cannot go along the sigmas {shown}: it needs ones that begin above 0 "
-            "and fall from step to step (euler can go up, too)"
-        ) from error
     return result
 
 

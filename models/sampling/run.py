@@ -11,7 +11,12 @@ from torch import Tensor
 from models.sampling.mask import KnownRegion, fit_mask
 from models.sampling.model import DiffusionModel
 from models.sampling.noise import prepare_noise
-from models.sampling.samplers.sampler import Denoiser, Sampler, noise_of
+from models.sampling.samplers.sampler import (
+    Denoiser,
+    Sampler,
+    falling_sigmas_needed,
+    noise_of,
+)
 
 Progress = Callable[[int, int, Tensor, Tensor], None]
 """callback(step, total, denoised, x), latents in model space; may raise to stop the run."""
@@ -39,7 +44,8 @@ def run_sampler(
     """Sample along sigmas; latent and result [B, C, ...] are in raw VAE units, result on the CPU.
 
     An empty list of sigmas returns the latent as it is. Raises ValueError for seeds that the
-    sampler's noise cannot take, and whatever the callback raises.
+    sampler's noise cannot take, InvalidInput for sigmas that it cannot go along, and whatever the
+    callback raises.
     """
     if len(sigmas) == 0:
         return latent
@@ -65,14 +71,10 @@ def run_sampler(
         if callback is not None:
             callback(step, total, denoised, x)
 
-    x = sampler.function(
-        guider.prepare(model, x, region),
-        x,
-        sigmas,
-        noise_of(sampler.noise, x, sigmas, seed),
-        report,
-        **sampler.options,
-    )
+    denoiser = guider.prepare(model, x, region)
+    drawn = noise_of(sampler.noise, x, sigmas, seed)
+    with falling_sigmas_needed(sigmas):
+        x = sampler.function(denoiser, x, sigmas, drawn, report, **sampler.options)
     return model.latent_format.scale_out(schedule.finish(x, sigmas[-1])).cpu()
 
 

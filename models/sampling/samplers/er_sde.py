@@ -65,7 +65,7 @@ def sample_er_sde(
             width = -dt / POINTS
             places = target + np.arange(POINTS, dtype=np.float64) * width
             scaled = noise_scaler(places)
-            slope = (denoised - denoised_old) / (now - lambdas[i - 1])
+            slope = (denoised - denoised_old) / _apart(now, lambdas[i - 1])
             weight = dt + float(np.sum(1 / scaled)) * width * scale(target)
             x = x + slope * (alpha_next * weight)
             if slope_old is not None and max_stage >= 3:
@@ -78,3 +78,10 @@ def sample_er_sde(
             x = x + noise(sigma, sigma_next) * (alpha_next * s_noise * math.sqrt(spread))
         denoised_old = denoised
     return x
+
+
+def _apart(after: float, before: float) -> float:
+    """The distance of two levels; tensors do not say that they are divided by 0."""
+    if after == before:
+        raise ZeroDivisionError("two levels are the same")
+    return after - before

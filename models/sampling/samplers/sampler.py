@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.sampling.noise import ContinuedNoise, NoiseSampler, brownian_noise, step_noise
 from models.sampling.schedule import Schedule
 
@@ -71,6 +74,21 @@ def noise_of(kind: NoiseKind, x: Tensor, sigmas: Sequence[float], seed: int) -> 
 
 def _no_noise(sigma: float, sigma_next: float) -> Tensor:
     raise AssertionError("a sampler registered without noise asked for some")
+
+
+@contextmanager
+def falling_sigmas_needed(sigmas: Sequence[float]) -> Iterator[None]:
+    """Raises InvalidInput for arithmetic that fails, where the sigmas do not fall all the way."""
+    try:
+        yield
+    except (ArithmeticError, ValueError) as error:
+        if all(after < before for before, after in pairwise(sigmas)):
+            raise
+        shown = ", ".join(f"{sigma:.4g}" for sigma in sigmas[:12])
+        raise InvalidInput(
+            f"this sampler cannot go along the sigmas {shown}: it needs ones that begin above 0 "
+            "and fall from step to step (euler can go up, too)"
+        ) from error
 
 
 @dataclass(frozen=True)

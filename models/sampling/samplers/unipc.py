@@ -76,6 +76,8 @@ class _Step:
         h = math.log(sigma / sigma_next)
         older = history[1:order]
         self.r = [math.log(sigma / past) / h for past, _ in older]
+        if 0 in self.r:
+            raise ZeroDivisionError("two levels are the same")
         self.differences = [
             (denoised - self.newest) / r for (_, denoised), r in zip(older, self.r, strict=True)
         ]

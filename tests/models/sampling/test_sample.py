@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
+from models.sampling.guidance import CfgGuider
 from models.sampling.noise import MAX_SEED, prepare_noise
+from models.sampling.run import run_sampler
 from models.sampling.sample import fit_empty_latent, sample_latent
 from models.sampling.samplers import SAMPLERS
 from models.sampling.schedule import FlowSchedule
@@ -180,6 +183,28 @@ def test_every_sampler_ends_at_a_constant_prediction(name: str, steps: int) -> N
         assert torch.isfinite(result).all()
     else:
         assert torch.allclose(result, torch.full(SHAPE, 0.5), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("places", ["first", "middle", "last"])
+def test_a_sampler_goes_along_levels_that_repeat_or_refuses_them(name: str, places: str) -> None:
+    sigmas = {
+        "first": [10.0, 10.0, 5.0, 2.0, 1.0, 0.0],
+        "middle": [10.0, 5.0, 5.0, 5.0, 1.0, 0.0],
+        "last": [10.0, 5.0, 1.0, 1.0, 0.0],
+    }[places]
+    model = MeanModel()
+    guider = CfgGuider(prompt(0.5), prompt(-0.5), 2.0)
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
+    try:
+        latent = run_sampler(
+            model, noise, sigmas, sampler=SAMPLERS[name], guider=guider,
+            latent=torch.zeros(SHAPE), seed=1,
+        )  # fmt: skip
+    except InvalidInput as error:
+        assert "cannot go along the sigmas 10, " in str(error)
+    else:
+        assert latent.isfinite().all()
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
