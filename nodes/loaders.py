@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
+from models.errors import InvalidInput
 from models.families.tiny_vae import TINY
 from models.handle import ModelHandle
 from models.load import load_checkpoint, load_vae
-from models.lora import apply_lora, load_lora
+from models.lora import METADATA, apply_lora, load_lora
 from models.text.handle import TextHandle
 from models.tiny_vae import load_tiny_vae
 from models.vae import VaeHandle
 from nodes.base import FileOptions, Node, inputs
 from nodes.pixel_space import PixelSpaceVae
+from nodes.schema import SchemaNode
 from nodes.text_folders import text_folders
 
 PIXEL_SPACE = "pixel_space"
+_REFERENCE_FACTOR: Final = "reference_downscale_factor"
 _STRENGTH = {"default": 1.0, "min": -100.0, "max": 100.0, "step": 0.01}
 
 
@@ -111,3 +115,34 @@ class LoraLoaderModelOnly(Node):
     def run(self, model: ModelHandle, lora_name: str, strength_model: float) -> tuple[ModelHandle]:
         """Strength 0 leaves the model as it is."""
         return (LoraLoader().run(model, None, lora_name, strength_model, 0.0)[0],)
+
+
+class GetICLoRAParameters(SchemaNode):
+    """Reads what an in-context LoRA in a model wants of the pictures that it is shown."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_lt"
+    DISPLAY_NAME = "Get IC-LoRA Parameters"
+    CATEGORY = "conditioning/video_models"
+    REQUIRED = inputs(iclora_model=("MODEL",))
+    RETURN_TYPES = ("IC_LORA_PARAMETERS",)
+    RETURN_NAMES = ("iclora_parameters",)
+
+    def run(self, iclora_model: ModelHandle) -> tuple[dict[str, float]]:
+        """`reference_downscale_factor`: how many times smaller than the film they are to be.
+
+        It is in the metadata of the LoRA's file; of several the last one that has it counts.
+        Raises InvalidInput if it is no number from 1 on.
+        """
+        factor = 1.0
+        for metadata in iclora_model.get_attachment(METADATA) or ():
+            text = metadata.get(_REFERENCE_FACTOR, factor)
+            try:
+                factor = float(text)
+            except ValueError:
+                factor = math.nan
+            if not 1 <= factor < math.inf:
+                raise InvalidInput(
+                    f"the LoRA's file says that '{_REFERENCE_FACTOR}' is {text!r}: "
+                    "it must be 1 or more"
+                )
+        return ({_REFERENCE_FACTOR: factor},)

@@ -10,6 +10,7 @@
 | `apply.py` | from a file to handles with patches |
 """
 
+from models.lora.apply import METADATA as METADATA
 from models.lora.apply import apply_lora as apply_lora
 from models.lora.apply import lora_patches as lora_patches
 from models.lora.deltas import scaled_delta as scaled_delta

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from models.text.handle import TextHandle
 
 logger = logging.getLogger(__name__)
+
+METADATA: Final = "lora_metadata"  # attached to a model: what the files of its LoRAs say, in order
 
 
 def apply_lora(
@@ -60,7 +62,15 @@ def apply_lora(
             "%d of %d entries of '%s' fit no weight of the model, such as '%s'",
             len(unused), len(lora.groups), lora.path, unused[0],
         )  # fmt: skip
-    return model.with_patches(model_patches), text
+    return _said_of(lora, model.with_patches(model_patches), strength_model), text
+
+
+def _said_of(lora: Lora, model: ModelHandle, strength: float) -> ModelHandle:
+    """The model, which is a clone already, with what the file of a LoRA in it says."""
+    if strength != 0.0 and lora.metadata:
+        said = (*(model.get_attachment(METADATA) or ()), lora.metadata)
+        model.set_attachments(METADATA, said)
+    return model
 
 
 def lora_patches(

@@ -70,6 +70,7 @@ class Lora:
 
     path: Path
     groups: Mapping[str, Parts]
+    metadata: Mapping[str, str] = field(default_factory=dict)  # what the file says of itself
     reported: set[str] = field(default_factory=set)  # names that the log has said fit nothing
 
 
@@ -86,10 +87,11 @@ def load_lora(path: Path) -> Lora:
     if key is not None and key in _open:
         _open.move_to_end(key)
         return _open[key]
-    groups = group_tensors(open_weights(path).tensors)
+    weights = open_weights(path)
+    groups = group_tensors(weights.tensors)
     if not groups:
         raise CheckpointUnreadable(path, "it holds no LoRA", "Check that it is a LoRA file.")
-    lora = Lora(path=path, groups=groups)
+    lora = Lora(path=path, groups=groups, metadata=weights.metadata)
     if key is not None:
         _open[key] = lora
         while len(_open) > _KEPT:

@@ -103,9 +103,30 @@ def frame_mask(latent: Tensor, given: int) -> Tensor:
     return mask
 
 
+def frames_of(latent: Latent) -> Tensor:
+    """The samples [B, C, t, h, w] of a film. Raises InvalidInput for a latent of pictures."""
+    samples: Tensor = latent["samples"]
+    if samples.ndim != 5:
+        raise InvalidInput(
+            "this node needs the latent of a film, and was given one of the shape "
+            f"{list(samples.shape)}: begin with an empty latent of the video model"
+        )
+    return samples
+
+
+def check_same_space(samples: Tensor, given: Tensor) -> None:
+    """Raise InvalidInput where frames that a VAE gave do not fit into a film."""
+    if samples.shape[1] != given.shape[1] or samples.shape[3:] != given.shape[3:]:
+        raise InvalidInput(
+            f"the VAE gives latents of {given.shape[1]} channels and {given.shape[4]} x "
+            f"{given.shape[3]}; this film has {samples.shape[1]}, and {samples.shape[4]} x "
+            f"{samples.shape[3]}: load the VAE of the video model"
+        )
+
+
 def noise_mask(latent: Latent) -> Tensor:
     """The noise mask [B, 1, t, h, w] of a film: ones where it has none."""
-    samples: Tensor = latent["samples"]
+    samples = frames_of(latent)
     mask: Tensor | None = latent.get("noise_mask")
     if mask is None:
         return samples.new_ones(samples.shape[0], 1, *samples.shape[2:])
@@ -118,13 +139,8 @@ def noise_mask(latent: Latent) -> Tensor:
 
 def placed(latent: Latent, given: Tensor, start: int, *, left: float = 0.0) -> Latent:
     """A film with given latent frames from `start` on, of which noise takes the share `left`."""
-    samples, mask = latent["samples"].clone(), noise_mask(latent).clone()
-    if samples.shape[1] != given.shape[1] or samples.shape[3:] != given.shape[3:]:
-        raise InvalidInput(
-            f"the VAE gives latents of {given.shape[1]} channels and {given.shape[4]} x "
-            f"{given.shape[3]}; this film has {samples.shape[1]}, and {samples.shape[4]} x "
-            f"{samples.shape[3]}: load the VAE of the video model"
-        )
+    samples, mask = frames_of(latent).clone(), noise_mask(latent).clone()
+    check_same_space(samples, given)
     there = slice(start, start + given.shape[2])
     samples[:, :, there] = given.to(samples)
     mask[:, :, there] = left

@@ -7,6 +7,7 @@ part of the film are attached to its end until they are cut off again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import torch
@@ -22,10 +23,12 @@ from nodes.video_conditioning.base import Result
 from nodes.video_conditioning.frames import (
     BATCH,
     beginning,
+    check_same_space,
     empty_latent,
     encoded,
     fitted,
     frame_count,
+    frames_of,
     noise_mask,
     pixels,
     placed,
@@ -103,7 +106,7 @@ class LTXVImgToVideoInplace(SchemaNode):
         """With `bypass` the latent stays as it is."""
         if bypass:
             return (latent,)
-        given = encoded(vae, _film_for(latent["samples"], image, 0))
+        given = encoded(vae, _film_for(frames_of(latent), image, 0))
         return (beginning(latent, given, left=1 - strength),)
 
 
@@ -121,6 +124,7 @@ class LTXVAddGuide(SchemaNode):
         frame_idx=("INT", {"default": 0, "min": -9999, "max": 9999}),
         strength=("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.01}),
     )
+    OPTIONAL = inputs(iclora_parameters=("IC_LORA_PARAMETERS", {}))
     RETURN_TYPES = ("CONDITIONING", "CONDITIONING", "LATENT")
     RETURN_NAMES = ("positive", "negative", "latent")
 
@@ -133,16 +137,23 @@ class LTXVAddGuide(SchemaNode):
         image: Tensor,
         frame_idx: int,
         strength: float,
+        iclora_parameters: Mapping[str, float] | None = None,
     ) -> Result:
         """A negative `frame_idx` counts from the end; a film of several begins at a multiple of 8.
 
         The option `keyframes` says which frames are attached, and what they are of the film.
+        Guides of in-context LoRAs that are smaller than the film are refused (InvalidInput).
         """
+        if (iclora_parameters or {}).get("reference_downscale_factor", 1) != 1:
+            raise InvalidInput(
+                "this LoRA wants pictures that are smaller than the film: they cannot guide one yet"
+            )
+        samples = frames_of(latent)
         guides = _guides(positive)
         attached = sum(guide["latent_frames"] for guide in guides)
-        own = latent["samples"].shape[2] - attached
+        own = samples.shape[2] - attached
         frame = _frame(frame_idx, own, several=len(image) > 1)
-        given = encoded(vae, _film_for(latent["samples"][:, :, :own], image, frame))
+        given = encoded(vae, _film_for(samples[:, :, :own], image, frame))
         left = 1 - strength
         if frame == 0:
             return positive, negative, beginning(latent, given, left=left)
@@ -174,8 +185,9 @@ class LTXVCropGuides(SchemaNode):
         attached = sum(guide["latent_frames"] for guide in _guides(positive))
         if attached == 0:
             return positive, negative, latent
-        own = latent["samples"].shape[2] - attached
-        film = with_samples(latent, latent["samples"][:, :, :own])
+        samples = frames_of(latent)
+        own = samples.shape[2] - attached
+        film = with_samples(latent, samples[:, :, :own])
         if "noise_mask" in latent:
             film["noise_mask"] = noise_mask(latent)[:, :, :own]
         return _without_guides(positive), _without_guides(negative), film
@@ -214,7 +226,8 @@ def _film_for(samples: Tensor, image: Tensor, frame: int) -> Tensor:
 
 def _attached(latent: Latent, given: Tensor, left: float) -> Latent:
     """The film with further frames at its end."""
-    samples = latent["samples"]
+    samples = frames_of(latent)
+    check_same_space(samples, given)
     more = given.to(samples).expand(samples.shape[0], -1, -1, -1, -1)
     mask = noise_mask(latent)
     masked = mask.new_full((*mask.shape[:2], more.shape[2], *mask.shape[3:]), left)

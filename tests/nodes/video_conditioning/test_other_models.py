@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.conditioning import Conditioning
 from models.errors import InvalidInput
-from nodes.pixel_space import Vae
+from nodes.pixel_space import PixelSpaceVae, Vae
 from nodes.tensors.latents import Latent
 from nodes.video_conditioning.cosmos import (
     CosmosImageToVideoLatent,
@@ -282,6 +282,34 @@ def test_ltx_guides_no_frame_after_the_film(ltx: Vae, prompt: Conditioning) -> N
     film: Latent = {"samples": torch.zeros(1, 128, 3, 2, 2)}
     with pytest.raises(InvalidInput, match="the film has 17 frames"):
         LTXVAddGuide().run(prompt, prompt, ltx, film, picture(1, 64, 64), 17, 1.0)
+
+
+@pytest.mark.parametrize(("frames", "place"), [(1, 0), (1, 8), (9, 8)])
+@pytest.mark.parametrize("vae", [PixelSpaceVae(), as_vae(wan_vae())], ids=["pictures", "Wan"])
+def test_ltx_takes_no_guides_through_the_vae_of_another_model(
+    prompt: Conditioning, vae: Vae, frames: int, place: int
+) -> None:
+    film: Latent = {"samples": torch.zeros(1, 128, 3, 2, 2)}
+    with pytest.raises(InvalidInput, match="load the VAE of the video model"):
+        LTXVAddGuide().run(prompt, prompt, vae, film, picture(frames, 64, 64), place, 1.0)
+
+
+def test_ltx_puts_nothing_into_the_latent_of_a_picture(ltx: Vae, prompt: Conditioning) -> None:
+    still: Latent = {"samples": torch.zeros(1, 4, 8, 8)}
+    with pytest.raises(InvalidInput, match="latent of a film"):
+        LTXVAddGuide().run(prompt, prompt, ltx, still, picture(1, 64, 64), 0, 1.0)
+    with pytest.raises(InvalidInput, match="latent of a film"):
+        LTXVImgToVideoInplace().run(ltx, picture(1, 64, 64), still, 1.0)
+
+
+def test_ltx_refuses_guides_that_are_to_be_smaller_than_the_film(
+    ltx: Vae, prompt: Conditioning
+) -> None:
+    film: Latent = {"samples": torch.zeros(1, 128, 3, 2, 2)}
+    given = (prompt, prompt, ltx, film, picture(1, 64, 64), 0, 1.0)
+    LTXVAddGuide().run(*given, {"reference_downscale_factor": 1.0})
+    with pytest.raises(InvalidInput, match="smaller than the film"):
+        LTXVAddGuide().run(*given, {"reference_downscale_factor": 2.0})
 
 
 def test_a_vae_of_another_model_is_refused(prompt: Conditioning) -> None:
