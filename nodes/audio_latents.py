@@ -64,3 +64,39 @@ class EmptyAceStep15LatentAudio(_EmptyLatent):
         """64 channels; frames of 1920 samples of 48 kHz."""
         length = round(seconds * 48000 / 1920)
         return ({"samples": torch.zeros(batch_size, 64, length), "type": "audio"},)
+
+
+class EmptyYuE2LatentAudio(_EmptyLatent):
+    """A latent of zeros for YuE2."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_yue2"
+    DISPLAY_NAME = "Empty YuE2 Latent Audio"
+    REQUIRED = inputs(
+        seconds=("FLOAT", {"default": 120.0, "min": 0.04, "max": 1000.0, "step": 0.04}),
+        batch_size=_BATCH,
+    )
+
+    def run(self, seconds: float, batch_size: int) -> tuple[dict[str, Any]]:
+        """64 channels; frames of 1920 samples of 48 kHz, one at least.
+
+        Samplers give a latent of zeros as many channels as the model has.
+        """
+        length = max(1, round(seconds * 48000 / 1920))
+        return ({"samples": torch.zeros(batch_size, 64, length), "type": "audio"},)
+
+
+class EmptyMiniMaxMusic3LatentAudio(_EmptyLatent):
+    """A latent of zeros for MiniMax Music 3."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_minimax_music3"
+    DISPLAY_NAME = "Empty MiniMax Music 3 Latent Audio"
+    REQUIRED = inputs(
+        seconds=("FLOAT", {"default": 120.0, "min": 0.04, "step": 0.04}),
+        batch_size=_BATCH,
+    )
+
+    def run(self, seconds: float, batch_size: int) -> tuple[dict[str, Any]]:
+        """128 channels; what the sound's frames of 1/25 s make in pieces of 512 samples."""
+        frames = max(1, round(seconds * 25))  # as the language model counts them
+        length = max(1, int(frames * _RATE / 25 / 512))
+        return ({"samples": torch.zeros(batch_size, 128, length), "type": "audio"},)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from nodes.base import Declared, inputs
-from nodes.schema import DynamicNode, opening
+from nodes.schema import DynamicNode, SchemaNode, opening
+from nodes.tensors.boxes import SCALE, Box, boxes_of
 
 _LINE: Final[Declared] = ("STRING", {"default": "", "multiline": True})
 
@@ -66,3 +68,40 @@ class BuildJsonPromptIdeogram(DynamicNode):
             "elements": list(element),
         }
         return (prompt,)
+
+
+class Flux3LayoutPrompt(SchemaNode):
+    """Says where the things of a prompt are to be, for Flux 3."""
+
+    DISPLAY_NAME = "FLUX 3 Layout Prompt"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_flux"
+    CATEGORY = "utils/string"
+    REQUIRED = inputs(prompt=_LINE, element=("ARRAY",))
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("prompt",)
+
+    def run(self, prompt: str, element: Any) -> tuple[str]:
+        """The prompt, then a table of boxes, which it may cite as `<obj_1>`, `<obj_2>`, ...
+
+        A row is an id, the top, left, bottom and right edge in thousandths, and a description.
+        """
+        boxes = boxes_of(element, SCALE, SCALE)
+        if not boxes:
+            return (prompt,)
+        rows = [
+            {
+                "id": f"obj_{number}",
+                "bbox": box.element(SCALE, SCALE)["bbox"],
+                "desc": _described(box),
+            }
+            for number, box in enumerate(boxes, start=1)
+        ]
+        return (f"{prompt.rstrip()} {json.dumps(rows, ensure_ascii=False)}".lstrip(),)
+
+
+def _described(box: Box) -> str:
+    """What is to be in a box; wording that is to be read there in quotes."""
+    about = box.description.strip()
+    if not box.text or box.text in about:
+        return about
+    return f'{about} "{box.text}"'.lstrip()

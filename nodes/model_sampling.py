@@ -165,6 +165,26 @@ class ModelSamplingLTXV(SchemaNode):
         return (reparametrised.bent_flow(model, mu),)
 
 
+class ModelNoiseScale(SchemaNode):
+    """Scales the noise that a model starts from, and that samplers add on the way."""
+
+    RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_model_advanced"
+    DISPLAY_NAME = "Model Noise Scale"
+    CATEGORY = "advanced/model"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        noise_scale=("FLOAT", {"default": 1.0, "min": 0.0, "max": 64.0, "step": 0.01}),
+    )
+    RETURN_TYPES = ("MODEL",)
+
+    def run(self, model: ModelPatcher, noise_scale: float) -> tuple[ModelPatcher]:
+        """Its standard deviation: HiDream-O1 was trained with 8, its dev version with 7.5.
+
+        Noise that stochastic samplers add in units of the noise level is theirs (`s_noise`).
+        """
+        return (reparametrised.scaled_noise(model, noise_scale),)
+
+
 class ModelComputeDtype(Node):
     """The number type that a model computes in."""
 

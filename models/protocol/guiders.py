@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from models.guidance.dual import dual_cfg, nested_cfg
@@ -69,6 +70,46 @@ class DualCFGGuider(CFGGuider):
         return after_guidance(
             guided, told | {"middle_cond": middle, "middle_cond_denoised": between}
         )
+
+
+class FilmAndSoundGuider(CFGGuider):
+    """Guidance with a scale for a film and one for its sound.
+
+    For latents that hold both in one row [B, 1, N], the film first; `latent_shapes` says of which
+    shapes they are. A latent of one part has the film's scale.
+    """
+
+    audio_cfg = 1.0
+    _shapes: Sequence[Sequence[int]] = ()
+
+    def set_cfg(self, cfg: float, audio_cfg: float = 1.0) -> None:
+        """How strongly to guide the film, and its sound."""
+        self.cfg, self.audio_cfg = cfg, audio_cfg
+
+    def inner_sample(self, *args: Any, **kwargs: Any) -> Tensor:
+        """A run whose latent has parts of the shapes `latent_shapes`."""
+        self._shapes = kwargs.get("latent_shapes") or ()
+        return super().inner_sample(*args, **kwargs)
+
+    def predict_noise(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        model_options: Options | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """The guided prediction of the clean latent."""
+        options = dict(model_options or {})
+        if len(self._shapes) > 1 and self.cfg != self.audio_cfg:
+            film = math.prod(self._shapes[0][1:])
+            scale = torch.full_like(x, self.audio_cfg)
+            scale[..., :film] = self.cfg
+            options.setdefault(
+                "sampler_cfg_function",
+                lambda told: torch.lerp(told["uncond"], told["cond"], scale),
+            )
+            options["disable_cfg1_optimization"] = True
+        return super().predict_noise(x, timestep, options, seed)
 
 
 class PerpNegGuider(CFGGuider):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final, TypeVar
+
+from torch import Tensor
 
 from models.protocol import model_sampling as tables
 from models.protocol.distilled_sampling import LCM, ModelSamplingDiscreteDistilled
@@ -83,4 +86,29 @@ def bent_flow(model: P, mu: float) -> P:
     """The model on flow times bent by exp(mu)."""
     sampling = _sampling(model, tables.ModelSamplingFlux, tables.CONST)
     sampling.set_parameters(shift=mu)
+    return _with(model, sampling)
+
+
+class _ScaledNoise:
+    """Put before the class of a `model_sampling` object: all noise that goes in is scaled."""
+
+    noise_scale: float
+
+    def noise_scaling(
+        self, sigma: Tensor, noise: Tensor, latent_image: Tensor, max_denoise: bool = False
+    ) -> Tensor:
+        """The latent at a noise level."""
+        scaled = noise * self.noise_scale
+        result: Tensor = super().noise_scaling(  # type: ignore[misc]
+            sigma, scaled, latent_image, max_denoise
+        )
+        return result
+
+
+def scaled_noise(model: P, scale: float) -> P:
+    """The model with noise of another standard deviation than 1; of several, the last counts."""
+    sampling = copy(model.get_model_object("model_sampling"))
+    if not isinstance(sampling, _ScaledNoise):
+        sampling.__class__ = type("ModelSampling", (_ScaledNoise, type(sampling)), {})
+    sampling.noise_scale = scale
     return _with(model, sampling)

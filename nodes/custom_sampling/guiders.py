@@ -77,6 +77,34 @@ class DualCFGGuider(_GuiderNode):
         return (made,)
 
 
+class LTXVDualCFGGuider(_GuiderNode):
+    """Classifier-free guidance with a scale for a film and one for its sound."""
+
+    DISPLAY_NAME = "LTXV Dual CFG Guider"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_lt"
+    REQUIRED = inputs(
+        model=("MODEL",),
+        positive=("CONDITIONING",),
+        negative=("CONDITIONING",),
+        video_cfg=number(3.0, 0.0, 100.0, 0.1),
+        audio_cfg=number(7.0, 0.0, 100.0, 0.1),
+    )
+
+    def run(
+        self,
+        model: ModelHandle,
+        positive: Conditioning,
+        negative: Conditioning,
+        video_cfg: float,
+        audio_cfg: float,
+    ) -> tuple[guiders.FilmAndSoundGuider]:
+        """A latent without a sound has the film's scale."""
+        made = guiders.FilmAndSoundGuider(model)
+        made.set_conds(positive, negative)
+        made.set_cfg(video_cfg, audio_cfg)
+        return (made,)
+
+
 class DualModelGuider(_GuiderNode):
     """Classifier-free guidance of one model away from another one."""
 

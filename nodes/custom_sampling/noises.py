@@ -53,3 +53,16 @@ class AddNoise(CustomSamplingNode):
     ) -> tuple[dict[str, Any]]:
         """The model says how noise is mixed in."""
         return (add_noise(model, noise, sigmas, latent_image),)
+
+
+class VOIDWarpedNoiseSource(CustomSamplingNode):
+    """A latent as the noise to start from."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_void"
+    CATEGORY = "sampling/custom_sampling/noise"
+    REQUIRED = inputs(warped_noise=("LATENT",))
+    RETURN_TYPES = ("NOISE",)
+
+    def run(self, warped_noise: Mapping[str, Any]) -> tuple[Noise]:
+        """What a sampler draws on the way comes from seed 0."""
+        return (noise_objects.GivenNoise(warped_noise["samples"]),)

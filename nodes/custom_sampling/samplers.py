@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.handle import ModelHandle
+from models.protocol.ddim import VarianceKeepingDDIM
 from models.protocol.k_samplers import KSAMPLER, configured, ksampler, sampler_object
 from models.protocol.object_schedule import ObjectSchedule
 from models.protocol.replaced import current
@@ -54,6 +55,16 @@ class SamplerLCM(_SamplerNode):
             "s_noise": s_noise, "s_noise_end": s_noise_end, "noise_clip_std": noise_clip_std,
         }  # fmt: skip
         return (ksampler("lcm", options),)
+
+
+class VOIDSampler(_SamplerNode):
+    """DDIM that starts from the noise as it is given."""
+
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_void"
+
+    def run(self) -> tuple[VarianceKeepingDDIM]:
+        """For noise that goes along with a film: see VOIDWarpedNoiseSource."""
+        return (VarianceKeepingDDIM(),)
 
 
 class SamplerDPMPP_3M_SDE(_SamplerNode):

@@ -50,6 +50,7 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     },
     "SaveImageDataSetToFolder": {"mode": _DATASET_MODE},
     "SaveImageTextDataSetToFolder": {"mode": _DATASET_MODE},
+    "LTXVAddGuide": {"iclora_parameters": ["IC_LORA_PARAMETERS", {}]},
     "LoadVideo": {"edit": ["VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}]},
 }
 
@@ -229,6 +230,41 @@ CLASSES: Final[Mapping[str, str]] = {
         "h: {auto/8-bit YUV420/10-bit YUV420}; input_color_space: {sRGB/HDR/HDR PQ}; "
         "crf: INT=18(1..63); save_mode: dyn{still images/animated[fps: FLOAT=6.0"
         "(0.01..1000.0 step 0.01); loop_count: INT=0(0..1000)]}]}) -> images: IMAGE"
+    ),
+    "EmptyMiniMaxMusic3LatentAudio": (
+        "(seconds: FLOAT=120.0(0.04.. step 0.04); batch_size: INT=1(1..4096)) -> LATENT"
+    ),
+    "EmptyYuE2LatentAudio": (
+        "(seconds: FLOAT=120.0(0.04..1000.0 step 0.04); batch_size: INT=1(1..4096)) -> LATENT"
+    ),
+    "Flux3LayoutPrompt": "(prompt: STRING=; element: ARRAY) -> prompt: STRING",
+    "GetICLoRAParameters": "(iclora_model: MODEL) -> iclora_parameters: IC_LORA_PARAMETERS",
+    "LTXVDualCFGGuider": (
+        "(model: MODEL; positive: CONDITIONING; negative: CONDITIONING; "
+        "video_cfg: FLOAT=3.0(0.0..100.0 step 0.1); audio_cfg: FLOAT=7.0(0.0..100.0 step 0.1)) "
+        "-> GUIDER"
+    ),
+    "ModelNoiseScale": ("(model: MODEL; noise_scale: FLOAT=1.0(0.0..64.0 step 0.01)) -> MODEL"),
+    "ReferenceMultiLatent": (
+        "(positive: CONDITIONING; resolution: dyn{keep resolution/"
+        "resize[megapixels: FLOAT=1.0(0.01..16.0 step 0.01)]}; negative?: CONDITIONING; "
+        "vae?: VAE; images?: autogrow image0...image99 min 0 [image: IMAGE]) "
+        "-> positive: CONDITIONING, negative: CONDITIONING, empty_latent: LATENT"
+    ),
+    "SeedVR2TemporalChunk": (
+        "(latent: LATENT; temporal_overlap: INT=0(0..16384); chunking_mode: dyn{auto/"
+        "manual[frames_per_chunk: INT=21(1..16384 step 4)]}) "
+        "-> latents: LATENT[], temporal_overlap: INT"
+    ),
+    "SeedVR2TemporalMerge": (
+        "(latents: LATENT; temporal_overlap: INT=0(0..16384)) -> latent: LATENT"
+    ),
+    "VOIDSampler": "() -> SAMPLER",
+    "VOIDWarpedNoiseSource": "(warped_noise: LATENT) -> NOISE",
+    "WanDancerPadKeyframesList": (
+        "(images: IMAGE; segment_length: INT=149(1..10000); num_segments: INT=1(1..100); "
+        "audio?: AUDIO) -> keyframes_sequence: IMAGE[], keyframes_mask: MASK[], "
+        "audio_segment: AUDIO[]"
     ),
     "GetMeshInfo": "(mesh: MESH) -> mesh: MESH, info: STRING",
     "MeshToFile3D": "(mesh: MESH) -> model_3d: FILE_3D_GLB",
