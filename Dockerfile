@@ -1,10 +1,12 @@
 # PyTorch's wheels carry the CUDA libraries they need; the base brings the runtime and the driver's hooks.
 FROM nvidia/cuda:13.0.1-base-ubuntu24.04
 
+# libegl1, libgl1 and libgl1-mesa-dri: OpenGL in software, for the node GLSLShader.
 # Unpinned: a rebuild shall take the distribution's security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && apt-get install --yes --no-install-recommends \
+        python3 python3-venv libegl1 libgl1 libgl1-mesa-dri \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 darkroom \
     && install --directory --owner=darkroom --group=darkroom \
@@ -12,7 +14,7 @@ RUN apt-get update \
 
 COPY . /opt/darkroom
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir /opt/darkroom
+    && /opt/venv/bin/pip install --no-cache-dir "/opt/darkroom[gl]"
 
 USER 10001
 # With these, nothing is written but in the volumes and in /tmp: the root may be read-only.

@@ -55,6 +55,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     max_image_pixels: int = 150_000_000  # of a picture that nodes read, all frames together
     max_media_bytes: int = 16 * 2**30  # of a video's pictures, or a sound, once decoded
+    max_shader_seconds: float = 120.0  # that a shader may take for one picture
     most_pending_saves: int = 4  # files that may wait to be written while nodes run
     date_folder: str | None = None  # strftime format of a subfolder that pictures are saved in
 

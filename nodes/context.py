@@ -71,6 +71,7 @@ class NodeSettings:
     disable_metadata: bool = False  # leave the workflow out of saved files
     max_image_pixels: int = 150_000_000  # of a picture that is read, all frames together
     max_media_bytes: int = 16 * 2**30  # of a video's pictures, or a sound, once decoded
+    max_shader_seconds: float = 120.0  # that a shader may take for one picture
     date_folder: str | None = None  # strftime format of the output subfolder for saved files
 
 

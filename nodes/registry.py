@@ -63,6 +63,7 @@ _MODULES: Final = (
     "video_pictures",
     "predictions",
     "painter",
+    "shaders.glsl",
     "bounding_boxes",
     "upscale_conditioning",
     "turned_views",

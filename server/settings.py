@@ -95,6 +95,9 @@ class Settings:
     max_media_memory: float = _setting(
         16.0, _positive, "GB that a video's pictures, or a sound, may take once decoded"
     )
+    max_shader_time: float = _setting(
+        120.0, _positive, "seconds that a shader may take for one picture"
+    )
     fetch_hosts: tuple[str, ...] = _setting(
         (), _list_of(_fetch_host, ","), "hosts that nodes may fetch files from, by https"
     )

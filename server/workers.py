@@ -66,6 +66,7 @@ class WorkerConfigs:
             "hide_error_details": settings.hides_error_details,
             "max_image_pixels": settings.most_pixels,
             "max_media_bytes": int(settings.max_media_memory * GIB),
+            "max_shader_seconds": settings.max_shader_time,
             "remote": remote_files(settings),
             "offline": settings.disable_api_nodes,
             "date_folder": settings.date_output_format if settings.date_based_output else None,

@@ -110,6 +110,7 @@ def load(config: WorkerConfig, interruptions: Interruptions, host: PackHost) -> 
             disable_metadata=config.disable_metadata,
             max_image_pixels=config.max_image_pixels,
             max_media_bytes=config.max_media_bytes,
+            max_shader_seconds=config.max_shader_seconds,
             date_folder=config.date_folder,
         ),
         model_policy=policy,

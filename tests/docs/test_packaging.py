@@ -49,7 +49,7 @@ def _optional() -> dict[str, str]:
     """The same for the extras of users."""
     extras = PROJECT["optional-dependencies"]
     return _lower_bounds(
-        [e for name in ("frontend", "formats", "gguf", "gpu") for e in extras[name]]
+        [e for name in ("frontend", "formats", "gguf", "gl", "gpu") for e in extras[name]]
     )
 
 

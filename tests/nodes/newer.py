@@ -266,6 +266,19 @@ CLASSES: Final[Mapping[str, str]] = {
         "audio?: AUDIO) -> keyframes_sequence: IMAGE[], keyframes_mask: MASK[], "
         "audio_segment: AUDIO[]"
     ),
+    "GLSLShader": (
+        "experimental (fragment_shader: STRING=#version 300 es\nprecision highp float;\n\n"
+        "uniform sampler2D u_image0;\nin vec2 v_texCoord;\n"
+        "layout(location = 0) out vec4 fragColor0;\n\n"
+        "void main() {\n    fragColor0 = texture(u_image0, v_texCoord);\n}\n; "
+        "size_mode: dyn{from_input/custom[width: INT=512(1..16384); height: INT=512(1..16384)]}; "
+        "images: autogrow image0...image4 min 1 [image: IMAGE]; "
+        "floats?: autogrow u_float0...u_float19 min 0 [float: FLOAT]; "
+        "ints?: autogrow u_int0...u_int19 min 0 [int: INT]; "
+        "bools?: autogrow u_bool0...u_bool9 min 0 [bool: BOOLEAN]; "
+        "curves?: autogrow u_curve0...u_curve3 min 0 [curve: CURVE]) "
+        "-> IMAGE0: IMAGE, IMAGE1: IMAGE, IMAGE2: IMAGE, IMAGE3: IMAGE"
+    ),
     "GetMeshInfo": "(mesh: MESH) -> mesh: MESH, info: STRING",
     "MeshToFile3D": "(mesh: MESH) -> model_3d: FILE_3D_GLB",
     "MeshSmoothNormals": (
