@@ -100,8 +100,10 @@ class ModelHandle(ModelPatcher):
 
     def _borrowed_colours(self) -> LatentColours | None:
         """Those of the VAE that was loaded last, for a model that came without one."""
-        channels = self.latent_format.channels
-        vae = self.policy.library.newest(VaeHandle, lambda vae: vae.latent_channels == channels)
+        wanted = (self.latent_format.channels, self.latent_format.latent_dimensions)
+        vae = self.policy.library.newest(
+            VaeHandle, lambda vae: (vae.latent_channels, vae.latent_dim) == wanted
+        )
         if vae is None:
             return None
         if self._borrowed is None or self._borrowed.vae is not vae:

@@ -17,6 +17,7 @@ from models.families import families
 from models.families.diffusers_names import PARTS, join_parts, with_original_names
 from models.families.family import Family
 from models.families.ldm_vae import build_vae
+from models.film.load import film_vae_of
 from models.gguf_file import ARCHITECTURE
 from models.handle import ModelHandle
 from models.memory import Policy
@@ -265,7 +266,10 @@ def load_vae(path: Path, policy: Policy) -> VaeHandle:
 
 
 def vae_of(weights: Weights, policy: Policy) -> VaeHandle:
-    """The VAE of an opened file."""
+    """The VAE of an opened file, of films or of pictures."""
+    of_films = film_vae_of(weights, policy)
+    if of_films is not None:
+        return of_films
     network = build_vae(with_original_names(weights), policy.vae_dtype)
     if network is None:
         raise PartMissing(weights.path, "VAE")

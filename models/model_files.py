@@ -14,6 +14,7 @@ from models.families.diffusers_names import (
     UNET_PREFIX,
     with_original_names,
 )
+from models.film.vae import FilmVaeHandle
 from models.handle import ModelHandle
 from models.sampling.prediction import Epsilon, Velocity
 from models.sampling.schedule import DiscreteSchedule
@@ -43,6 +44,8 @@ def unet_tensors(model: ModelHandle) -> dict[str, Tensor]:
 def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
     """The weights of an autoencoder by their original names."""
     network = vae.network
+    if isinstance(vae, FilmVaeHandle):
+        return {network.original(name): network.merged(name, ()) for name in network.names()}
     stored = {name: network.merged(name, ()) for name in network.names()}
     return with_original_names(Weights(path=Path("vae"), tensors=stored)).tensors
 
@@ -92,7 +95,7 @@ def model_metadata(
         if isinstance(model.schedule, DiscreteSchedule) and model.schedule.is_zero_snr:
             unet["zero_snr"] = True
         found["unet"] = unet
-    if vae is not None:
+    if vae is not None and not isinstance(vae, FilmVaeHandle):
         found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
     if vision is not None:
         config = vision.model.config

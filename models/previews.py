@@ -44,8 +44,13 @@ class LatentColours:
         return latent[..., middle : middle + 1, middle : middle + 1]
 
     def picture(self, latent: Tensor) -> Image.Image:
-        """The first of the latents [B, C, h, w] (model space) as a picture of its decoded size."""
+        """The first of the latents [B, C, h, w] (model space) as a picture of its decoded size.
+
+        Of films [B, C, t, h, w] it is the first frame.
+        """
         first = latent[0].detach().to("cpu", torch.float32)
+        if first.ndim > 3:
+            first = first[:, 0]
         colours = (_with_one(first) @ self.weights).clamp(0, 1).mul(255).round().byte()
         height, width = first.shape[1:]
         image = Image.fromarray(colours.reshape(height, width, 3).numpy())

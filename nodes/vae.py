@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.vae import VaeHandle
 from nodes.base import Node, inputs
 from nodes.missing_parts import need_vae
 from nodes.pixel_space import PixelSpaceVae, Vae
@@ -90,6 +91,17 @@ def _overlap(tile_size: int, overlap: int) -> int:
     return min(overlap, tile_size // 4)
 
 
+def _tiles_in_time(vae: VaeHandle, size: int, overlap: int, *, latent: bool) -> dict[str, int]:
+    """How long tiles are, in frames or in latent frames, for a VAE of films."""
+    frames = vae.temporal_compression_decode()
+    if frames is None:
+        return {}
+    least = frames if not latent else 1
+    unit = frames if latent else 1
+    length = max(2 * least, size // unit)
+    return {"tile_t": length, "overlap_t": min(max(least, overlap // unit), length // 2)}
+
+
 class VAEDecodeTiled(Node):
     """Turns a latent into pictures, a tile at a time."""
 
@@ -124,6 +136,7 @@ class VAEDecodeTiled(Node):
             tile_x=side,
             tile_y=side,
             overlap=_overlap(tile_size, overlap) // decoder.downscale,
+            **_tiles_in_time(decoder, temporal_size, temporal_overlap, latent=True),
         )
         return (pictures,)
 
@@ -157,6 +170,10 @@ class VAEEncodeTiled(Node):
         if isinstance(encoder, PixelSpaceVae):
             return ({"samples": encoder.encode(pixels)},)
         latent = encoder.encode_tiled(
-            pixels, tile_x=tile_size, tile_y=tile_size, overlap=_overlap(tile_size, overlap)
+            pixels,
+            tile_x=tile_size,
+            tile_y=tile_size,
+            overlap=_overlap(tile_size, overlap),
+            **_tiles_in_time(encoder, temporal_size, temporal_overlap, latent=False),
         )
         return ({"samples": latent},)

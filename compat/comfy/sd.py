@@ -13,6 +13,7 @@ from comfy.not_yet import NotYetSupported, absent
 from darkroom_compat.models import folders_of, policy
 from torch import Tensor
 
+from models.film.vae import FilmVaeHandle
 from models.gligen import Gligen
 from models.gligen import load_gligen as _load_gligen
 from models.handle import ModelHandle
@@ -82,6 +83,8 @@ class VAE(VaeHandle, metaclass=_VaeType):
         if sd is None or config is not None:
             raise NotYetSupported("comfy.sd.VAE", "it is made from a state dict without a config")
         loaded = vae_of(_in_memory(sd, metadata), policy())
+        if isinstance(loaded, FilmVaeHandle):
+            raise NotYetSupported("comfy.sd.VAE", "VAEs of films are loaded by VAELoader")
         object.__setattr__(self, "network", loaded.network)
         object.__setattr__(self, "policy", loaded.policy)
 

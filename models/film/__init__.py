@@ -1,0 +1,1 @@
+"""Autoencoders of films: what they make of frames, whole and in tiles."""
