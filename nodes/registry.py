@@ -89,6 +89,7 @@ _MODULES: Final = (
     "loops",
     "numbers",
     "cameras",
+    "moge",
     "point_maps",
     "depth_maps",
     "triposplat",

@@ -312,6 +312,18 @@ CLASSES: Final[Mapping[str, str]] = {
         "camera_info?: LOAD3D_CAMERA) -> model_3d: FILE_3D, model_3d_info: LOAD3D_MODEL_INFO, "
         "camera_info: LOAD3D_CAMERA, width: INT, height: INT"
     ),
+    "LoadMoGeModel": "(model_name: {}) -> MOGE_MODEL",
+    "MoGeInference": (
+        "(moge_model: MOGE_MODEL; image: IMAGE; resolution_level: INT=9(0..9); "
+        "fov_x_degrees: FLOAT=0.0(0.0..170.0 step 0.1); batch_size: INT=4(1..64); "
+        "force_projection: BOOLEAN=True; apply_mask: BOOLEAN=True; refine_steps: INT=3(0..8)) "
+        "-> moge_geometry: MOGE_GEOMETRY"
+    ),
+    "MoGePanoramaInference": (
+        "(moge_model: MOGE_MODEL; image: IMAGE; resolution_level: INT=9(0..9); "
+        "split_resolution: INT=512(256..1024); merge_resolution: INT=1920(256..8192); "
+        "batch_size: INT=4(1..12); refine_steps: INT=3(0..8)) -> moge_geometry: MOGE_GEOMETRY"
+    ),
     "MoGeRender": (
         "(moge_geometry: MOGE_GEOMETRY; "
         "output: {depth/depth_colored/normal_opengl/normal_directx/mask}=depth) -> IMAGE"
