@@ -25,6 +25,7 @@ _MODULES: Final = (
     "model_saving",
     "conditioning",
     "text_encoding",
+    "text_generation",
     "conditioning_mixing",
     "conditioning_places",
     "gligen",

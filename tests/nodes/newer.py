@@ -342,6 +342,30 @@ CLASSES: Final[Mapping[str, str]] = {
         "depth_colored[normalization: {v2_style/min_max/raw}; apply_sky_clip: BOOLEAN=False]/"
         "sky_mask[colored: BOOLEAN=False]/confidence[colored: BOOLEAN=False]}) -> IMAGE"
     ),
+    "TextGenerate": (
+        "(clip: CLIP; prompt: STRING=; max_length: INT=512(1..32768); "
+        "sampling_mode: dyn{on[temperature: FLOAT=0.7(0.01..2.0 step 0.01); "
+        "top_k: INT=64(0..1000); top_p: FLOAT=0.95(0.0..1.0 step 0.01); "
+        "min_p: FLOAT=0.05(0.0..1.0 step 0.01); "
+        "repetition_penalty: FLOAT=1.05(0.0..5.0 step 0.01); "
+        "seed: INT=0(0..18446744073709551615); "
+        "presence_penalty?: FLOAT=0.0(0.0..5.0 step 0.01)]/off}; image?: IMAGE; video?: IMAGE; "
+        "audio?: AUDIO; thinking?: BOOLEAN=False; use_default_template?: BOOLEAN=True adv; "
+        "mtp?: {auto/off/2/3/4/5/tree2s1/tree2s2/tree3s1/tree4s1m8}=auto; system_prompt?: STRING) "
+        "-> generated_text: STRING, thinking: STRING"
+    ),
+    "TextGenerateLTX2Prompt": (
+        "(clip: CLIP; prompt: STRING=; max_length: INT=512(1..32768); "
+        "sampling_mode: dyn{on[temperature: FLOAT=0.7(0.01..2.0 step 0.01); "
+        "top_k: INT=64(0..1000); top_p: FLOAT=0.95(0.0..1.0 step 0.01); "
+        "min_p: FLOAT=0.05(0.0..1.0 step 0.01); "
+        "repetition_penalty: FLOAT=1.05(0.0..5.0 step 0.01); "
+        "seed: INT=0(0..18446744073709551615); "
+        "presence_penalty?: FLOAT=0.0(0.0..5.0 step 0.01)]/off}; image?: IMAGE; video?: IMAGE; "
+        "audio?: AUDIO; thinking?: BOOLEAN=False; use_default_template?: BOOLEAN=True adv; "
+        "mtp?: {auto/off/2/3/4/5}=auto; system_prompt?: STRING) "
+        "-> generated_text: STRING, thinking: STRING"
+    ),
     "TripoSplatPreprocessImage": (
         "(image: IMAGE; mask: MASK; erode_radius: INT=1(0..16); "
         "size: INT=1024(256..4096 step 16)) -> image: IMAGE"

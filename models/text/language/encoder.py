@@ -29,6 +29,7 @@ class LanguageEncoder(TextEncoder):
     kind: LanguageKind
     head: Network[Any] | None = None  # to scores of tokens; None: the table of tokens does that
     vision: Network[Any] | None = None
+    can_write: bool = True  # whether its file holds all that scores tokens
 
     def encode(
         self,
