@@ -11,6 +11,7 @@ import torch
 
 from models.attention_kernels import Attention
 from models.devices import HOME, CudaMemory, DeviceMemory, HostMemory
+from models.gradients import as_wanted
 from models.library import Library
 from models.network import N, Network
 from models.residents import Residents, Share
@@ -59,9 +60,9 @@ class Policy:
 
     @contextmanager
     def using(self, network: Network[N], device: torch.device) -> Iterator[N]:
-        """The module on its device, for one computation without gradients."""
+        """The module on its device, for one computation; without gradients but in training."""
         # Not inference_mode: nodes may write to results.
-        with self.residents.using(network, device), torch.no_grad(), self.attention.active():
+        with self.residents.using(network, device), as_wanted(), self.attention.active():
             yield network.module
 
     def denoiser_dtype(

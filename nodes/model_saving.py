@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from torch import Tensor
 
@@ -17,50 +17,18 @@ from models.model_files import (
     vae_tensors,
     vision_tensors,
 )
-from models.safetensors_writer import write_tensors
 from models.text.encoder import TextEncoder
 from models.text.handle import TextHandle
 from models.text.saving import encoder_tensors, stated
 from models.vae import VaeHandle
 from models.vision import VisionHandle
 from models.weights import CONFIG_KEY
-from nodes.base import Node, inputs
-from nodes.saved_files import save_files, target_for
-from nodes.saved_images import as_text, metadata_of
+from nodes.base import inputs
+from nodes.saved_models import ModelSaver
 from nodes.schema import SchemaNode
 
-_CATEGORY: Final = "advanced/model_merging"
-_MODULE: Final = "comfy_extras.nodes_model_merging"
-_HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
 
-
-class _Saver(Node):
-    """What nodes that write models share."""
-
-    CATEGORY = _CATEGORY
-    RELATIVE_PYTHON_MODULE = _MODULE
-    HIDDEN = _HIDDEN
-    OUTPUT_NODE = True
-
-    def save(
-        self,
-        prefix: str,
-        tensors: Mapping[str, Tensor],
-        said: Mapping[str, str],
-        prompt: Any,
-        extra_pnginfo: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
-        """A safetensors file; the workflow goes into it unless that is off."""
-        workflow = metadata_of(self.context.settings, prompt, extra_pnginfo)
-        metadata = {key: as_text(value) for key, value in workflow.items()} | dict(said)
-        target = target_for(self.context, prefix)
-        writers = [lambda path: write_tensors(path, tensors, metadata)]
-        saved = save_files(target, writers, "safetensors")
-        self.context.wrote([target.folder / entry["filename"] for entry in saved])
-        return {}
-
-
-class CheckpointSave(_Saver):
+class CheckpointSave(ModelSaver):
     """Writes a checkpoint: diffusion model, text encoder and VAE in one file."""
 
     DISPLAY_NAME = "Save Checkpoint"
@@ -86,7 +54,7 @@ class CheckpointSave(_Saver):
         return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
 
 
-class ImageOnlyCheckpointSave(_Saver):
+class ImageOnlyCheckpointSave(ModelSaver):
     """Writes a checkpoint whose model is told by a picture: with the image encoder in it."""
 
     RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_video_model"
@@ -112,7 +80,7 @@ class ImageOnlyCheckpointSave(_Saver):
         return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
 
 
-class ModelSave(_Saver):
+class ModelSave(ModelSaver):
     """Writes a diffusion model."""
 
     REQUIRED = inputs(
@@ -132,7 +100,7 @@ class ModelSave(_Saver):
         return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
 
 
-class CLIPSave(_Saver):
+class CLIPSave(ModelSaver):
     """Writes text encoders."""
 
     REQUIRED = inputs(clip=("CLIP",), filename_prefix=("STRING", {"default": "clip/ComfyUI"}))
@@ -153,7 +121,7 @@ class CLIPSave(_Saver):
         return {}
 
 
-class VAESave(_Saver):
+class VAESave(ModelSaver):
     """Writes a VAE."""
 
     REQUIRED = inputs(vae=("VAE",), filename_prefix=("STRING", {"default": "vae/ComfyUI_vae"}))
@@ -170,7 +138,7 @@ class VAESave(_Saver):
         return self.save(filename_prefix, tensors, said, prompt, extra_pnginfo)
 
 
-class LoraSave(SchemaNode, _Saver):
+class LoraSave(SchemaNode, ModelSaver):
     """Writes a LoRA of the difference of two models."""
 
     DISPLAY_NAME = "Extract and Save Lora"

@@ -23,6 +23,7 @@ _MODULES: Final = (
     "model_merging",
     "layered_merging",
     "model_saving",
+    "training",
     "conditioning",
     "text_encoding",
     "text_generation",

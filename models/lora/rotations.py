@@ -14,7 +14,7 @@ from models.lora.files import Parts
 def rotated(weight: Tensor, parts: Parts, strength: float) -> Tensor:
     """The weight [out, ...], turned by ``strength`` of the way; float32."""
     blocks = parts["oft_blocks"].float()
-    turns = _cayley(blocks, _constraint(parts, weight.shape[0]))
+    turns = rotations(parts, weight.shape[0])
     identity = torch.eye(turns.shape[-1], device=turns.device)
     turns = strength * turns + (1 - strength) * identity
     rescale = parts.get("oft_rescale")
@@ -28,6 +28,11 @@ def rotated(weight: Tensor, parts: Parts, strength: float) -> Tensor:
         scale = rescale.float().reshape(-1, *[1] * (weight.ndim - 1))
         result = result * (1 + strength * (scale - 1))
     return result
+
+
+def rotations(parts: Parts, rows: int) -> Tensor:
+    """The rotations [..., b, b] that the blocks stand for, of a weight with so many rows."""
+    return _cayley(parts["oft_blocks"].float(), _constraint(parts, rows))
 
 
 def _constraint(parts: Parts, rows: int) -> float:
