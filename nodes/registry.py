@@ -66,6 +66,7 @@ _MODULES: Final = (
     "predictions",
     "painter",
     "shaders.glsl",
+    "poses",
     "bounding_boxes",
     "upscale_conditioning",
     "turned_views",

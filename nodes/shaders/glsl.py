@@ -11,10 +11,11 @@ from torch import Tensor
 
 from nodes.base import MAX_RESOLUTION, inputs
 from nodes.curves import STRAIGHT, Curve, curve_table
+from nodes.picture_limits import check_size
 from nodes.schema import DynamicNode, growing, opening
 from nodes.shaders.messages import Draw, Texture
 from nodes.shaders.process import SHADERS
-from nodes.shaders.source import MOST_TARGETS, ShaderSource, read_shader
+from nodes.shaders.source import MOST_TARGETS, read_shader
 
 _SIDE: Final = ("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION})
 _CURVE_STEPS: Final = 256  # of a table, as shaders expect it that read texels
@@ -83,7 +84,8 @@ class GLSLShader(DynamicNode):
         source = read_shader(fragment_shader)
         width, height = _size(size_mode, images)
         count = max((len(image) for image in images.values()), default=1)
-        self._check_size(width, height, count, source)
+        drawn_count = count * len(source.targets)
+        check_size(self.context.settings, width, height, drawn_count, channels=4)
         values = {**_floats(floats or {}), **_integers(ints or {}), **_truths(bools or {})}
         tables = {f"u_curve{index}": STRAIGHT for index in range(4)} | dict(curves or {})
         fixed = {name: curve_table(curve, _CURVE_STEPS) for name, curve in tables.items()}
@@ -115,20 +117,6 @@ class GLSLShader(DynamicNode):
             else torch.from_numpy(np.zeros(black, np.float32))
             for target in range(MOST_TARGETS)
         )
-
-    def _check_size(self, width: int, height: int, count: int, source: ShaderSource) -> None:
-        settings = self.context.settings
-        if width * height > settings.max_image_pixels:
-            raise ValueError(
-                f"a picture of {width} x {height} has more pixels than the setting "
-                f"'max_image_pixels' allows"
-            )
-        taken = width * height * count * len(source.targets) * 16
-        if taken > settings.max_media_bytes:
-            raise ValueError(
-                f"{count} pictures of {width} x {height} for each of {len(source.targets)} outputs "
-                f"take {taken / 2**30:.1f} GB, more than the setting 'max_media_memory' allows"
-            )
 
 
 def _size(size_mode: Mapping[str, Any], images: Mapping[str, Tensor]) -> tuple[int, int]:

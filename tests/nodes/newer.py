@@ -266,6 +266,12 @@ CLASSES: Final[Mapping[str, str]] = {
         "audio?: AUDIO) -> keyframes_sequence: IMAGE[], keyframes_mask: MASK[], "
         "audio_segment: AUDIO[]"
     ),
+    "SDPoseDrawKeypoints": (
+        "(keypoints: POSE_KEYPOINT; draw_body?: BOOLEAN=True; draw_hands?: BOOLEAN=True; "
+        "draw_face?: BOOLEAN=True; draw_feet?: BOOLEAN=False; stick_width?: INT=4(1..10); "
+        "face_point_size?: INT=3(1..10); score_threshold?: FLOAT=0.3(0.0..1.0 step 0.01); "
+        "draw_head?: BOOLEAN=True) -> IMAGE"
+    ),
     "GLSLShader": (
         "experimental (fragment_shader: STRING=#version 300 es\nprecision highp float;\n\n"
         "uniform sampler2D u_image0;\nin vec2 v_texCoord;\n"
