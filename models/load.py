@@ -12,6 +12,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from models.audio.load import audio_vae_of
+from models.audio.vae import AudioVaeHandle
 from models.errors import CheckpointUnreadable, PartMissing, UnknownModelFamily
 from models.families import families
 from models.families.diffusers_names import PARTS, join_parts, with_original_names
@@ -258,18 +260,18 @@ def load_text(
     return loaded.clone()
 
 
-def load_vae(path: Path, policy: Policy) -> VaeHandle:
+def load_vae(path: Path, policy: Policy) -> VaeHandle | AudioVaeHandle:
     """The VAE of a file that holds only it, or of a checkpoint. Raises ModelFileError."""
     return policy.library.fetch(
         ("VAE", policy), (path,), lambda: vae_of(open_weights(path), policy)
     )
 
 
-def vae_of(weights: Weights, policy: Policy) -> VaeHandle:
-    """The VAE of an opened file, of films or of pictures."""
-    of_films = film_vae_of(weights, policy)
-    if of_films is not None:
-        return of_films
+def vae_of(weights: Weights, policy: Policy) -> VaeHandle | AudioVaeHandle:
+    """The VAE of an opened file, of films, sounds or pictures."""
+    found = film_vae_of(weights, policy) or audio_vae_of(weights, policy)
+    if found is not None:
+        return found
     network = build_vae(with_original_names(weights), policy.vae_dtype)
     if network is None:
         raise PartMissing(weights.path, "VAE")

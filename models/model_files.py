@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from models.audio.vae import AudioVaeHandle
 from models.families.clip_vision import STABLE_VIDEO_PREFIX, to_open_clip, usual_heads
 from models.families.diffusers_names import (
     UNET_PREFIX,
@@ -41,7 +42,7 @@ def unet_tensors(model: ModelHandle) -> dict[str, Tensor]:
     }
 
 
-def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
+def vae_tensors(vae: VaeHandle | AudioVaeHandle) -> dict[str, Tensor]:
     """The weights of an autoencoder by their original names."""
     network = vae.network
     if isinstance(vae, FilmVaeHandle):
@@ -79,7 +80,7 @@ def vision_tensors(vision: VisionHandle) -> dict[str, Tensor]:
 def model_metadata(
     model: ModelHandle | None = None,
     text: TextHandle | None = None,
-    vae: VaeHandle | None = None,
+    vae: VaeHandle | AudioVaeHandle | None = None,
     vision: VisionHandle | None = None,
 ) -> dict[str, str]:
     """What a file has to say beside shapes: the parametrisation, and what is unusual in it."""
@@ -95,7 +96,7 @@ def model_metadata(
         if isinstance(model.schedule, DiscreteSchedule) and model.schedule.is_zero_snr:
             unet["zero_snr"] = True
         found["unet"] = unet
-    if vae is not None and not isinstance(vae, FilmVaeHandle):
+    if isinstance(vae, VaeHandle) and not isinstance(vae, FilmVaeHandle):
         found["vae"] = {"norm_num_groups": vae.network.module.config.norm_num_groups}
     if vision is not None:
         config = vision.model.config

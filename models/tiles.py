@@ -1,4 +1,4 @@
-"""Computes large pictures in overlapping tiles, blended where they meet."""
+"""Computes large pictures and long sounds in overlapping tiles, blended where they meet."""
 
 from __future__ import annotations
 
@@ -73,3 +73,38 @@ def count_tiles(size: Sequence[int], tile: Sequence[int], overlap: int) -> int:
     return math.prod(
         len(_starts(side, edge, overlap)) for side, edge in zip(size, tile, strict=True)
     )
+
+
+def scale_in_pieces(
+    samples: Tensor,
+    function: Callable[[Tensor], Tensor],
+    *,
+    piece: int,
+    overlap: int,
+    scale: tuple[int, int],
+) -> Tensor:
+    """`function` of [B, C, T, ...] by pieces of T; it makes them scale[0] / scale[1] times as long.
+
+    It may leave out or add something at the end. Where pieces overlap, the outer quarters, in
+    which a network misses the surroundings, do not count, and the middle is blended.
+    """
+    length, (up, down) = samples.shape[2], scale
+    begins, open_end = 0, function(samples.narrow(2, 0, min(piece, length)))
+    done = []
+    for place in _starts(length, piece, min(overlap, piece // 2))[1:]:
+        start = -(-place // down) * down  # where something of the result begins
+        part = function(samples.narrow(2, start, min(piece, length - start)))
+        place = (start - begins) * up // down
+        done.append(open_end.narrow(2, 0, place))
+        before = open_end.narrow(2, place, open_end.shape[2] - place)
+        shared, rest = part.tensor_split([before.shape[2]], dim=2)
+        begins, open_end = start, torch.cat([_blended(before, shared), rest], dim=2)
+    return torch.cat([*done, open_end], dim=2)
+
+
+def _blended(before: Tensor, after: Tensor) -> Tensor:
+    """From the one to the other along the third axis, within its middle half."""
+    size = before.shape[2]
+    places = (torch.arange(size) + 0.5) / max(1, size)
+    weight = ((places - 0.25) * 2).clamp(0, 1).to(before)
+    return torch.lerp(before, after, weight.reshape(-1, *(1,) * (before.ndim - 3)))

@@ -12,6 +12,7 @@ from models.handle import ModelHandle
 from models.protocol.control import ControlBase
 from models.sampling.conditioning import Conditioning
 from nodes.base import FileOptions, Node, inputs
+from nodes.missing_parts import need_vae
 from nodes.schema import SchemaNode
 
 Conds = list[list[Any]]
@@ -126,7 +127,7 @@ class ControlNetApplyAdvanced(Node):
             image,
             strength,
             (start_percent, end_percent),
-            vae=vae,
+            vae=None if vae is None else need_vae(vae),
             extra_concat=extra_concat,
         )
         return made[0], made[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from models.audio.vae import AudioVaeHandle
 from models.errors import InvalidInput
 from models.families.tiny_vae import TINY
 from models.handle import ModelHandle
@@ -55,7 +56,7 @@ class VAELoader(Node):
         """The choices, for packs that offer them as well."""
         return FileOptions("vaes", extra=(PIXEL_SPACE,)).names()
 
-    def run(self, vae_name: str) -> tuple[VaeHandle | PixelSpaceVae]:
+    def run(self, vae_name: str) -> tuple[VaeHandle | AudioVaeHandle | PixelSpaceVae]:
         """`pixel_space` is no file: its latents are the pictures themselves.
 
         Nor are the names of tiny autoencoders: these have two files each in vae_approx.

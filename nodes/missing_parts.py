@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
+from models.audio.vae import AudioVaeHandle
+from models.errors import InvalidInput
 from models.text.handle import TextHandle
 from nodes.pixel_space import Vae
+
+AnyVae: TypeAlias = Vae | AudioVaeHandle  # what VAE sockets carry
 
 
 class PartMissingHere(Exception):
@@ -21,8 +27,19 @@ def need_text_encoder(clip: TextHandle | None) -> TextHandle:
     return clip
 
 
-def need_vae(vae: Vae | None) -> Vae:
-    """The VAE, or an error that says what to do."""
+def need_vae(vae: AnyVae | None) -> Vae:
+    """The VAE, which is one of pictures, or an error that says what to do."""
     if vae is None:
         raise PartMissingHere("VAE", "Load one with VAELoader.")
+    if isinstance(vae, AudioVaeHandle):
+        raise InvalidInput("this VAE is for sounds, and the node works on pictures: load another")
+    return vae
+
+
+def need_audio_vae(vae: AnyVae | None) -> AudioVaeHandle:
+    """The VAE, which is one of sounds, or an error that says what to do."""
+    if vae is None:
+        raise PartMissingHere("audio VAE", "Load one with VAELoader or LTXVAudioVAELoader.")
+    if not isinstance(vae, AudioVaeHandle):
+        raise InvalidInput("this VAE is for pictures, and the node works on sounds: load another")
     return vae

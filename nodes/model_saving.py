@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from models.audio.vae import AudioVaeHandle
 from models.handle import ModelHandle
 from models.lora.extract import extracted
 from models.model_files import (
@@ -128,7 +129,7 @@ class VAESave(ModelSaver):
 
     def run(
         self,
-        vae: VaeHandle,
+        vae: VaeHandle | AudioVaeHandle,
         filename_prefix: str,
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,

@@ -30,4 +30,4 @@ class PixelSpaceVae:
         return pixels
 
 
-Vae: TypeAlias = VaeHandle | PixelSpaceVae  # what VAE sockets carry
+Vae: TypeAlias = VaeHandle | PixelSpaceVae  # of pictures

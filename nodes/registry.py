@@ -109,6 +109,8 @@ _MODULES: Final = (
     "video",
     "front_end_files",
     "audio_latents",
+    "audio_vae",
+    "ltx_audio",
     "mesh_files",
     "meshes",
     "mesh_processing",

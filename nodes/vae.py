@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.vae import VaeHandle
 from nodes.base import Node, inputs
-from nodes.missing_parts import need_vae
+from nodes.missing_parts import AnyVae, need_vae
 from nodes.pixel_space import PixelSpaceVae, Vae
 
 
@@ -23,7 +23,7 @@ class VAEDecode(Node):
     REQUIRED = inputs(samples=("LATENT", {}), vae=("VAE", {}))
     RETURN_TYPES = ("IMAGE",)
 
-    def run(self, vae: Vae | None, samples: Mapping[str, Any]) -> tuple[Tensor]:
+    def run(self, vae: AnyVae | None, samples: Mapping[str, Any]) -> tuple[Tensor]:
         """[B, H, W, 3] in 0..1."""
         return (need_vae(vae).decode(samples["samples"]),)
 
@@ -36,7 +36,7 @@ class VAEEncode(Node):
     REQUIRED = inputs(pixels=("IMAGE",), vae=("VAE",))
     RETURN_TYPES = ("LATENT",)
 
-    def run(self, vae: Vae | None, pixels: Tensor) -> tuple[dict[str, Any]]:
+    def run(self, vae: AnyVae | None, pixels: Tensor) -> tuple[dict[str, Any]]:
         """Sides are cut to what the VAE divides."""
         return ({"samples": need_vae(vae).encode(pixels)},)
 
@@ -55,7 +55,7 @@ class VAEEncodeForInpaint(Node):
     RETURN_TYPES = ("LATENT",)
 
     def run(
-        self, vae: Vae | None, pixels: Tensor, mask: Tensor, grow_mask_by: int = 6
+        self, vae: AnyVae | None, pixels: Tensor, mask: Tensor, grow_mask_by: int = 6
     ) -> tuple[dict[str, Any]]:
         """The masked part becomes grey; the noise mask is the mask, grown by a box."""
         encoder = need_vae(vae)
@@ -119,7 +119,7 @@ class VAEDecodeTiled(Node):
 
     def run(
         self,
-        vae: Vae | None,
+        vae: AnyVae | None,
         samples: Mapping[str, Any],
         tile_size: int,
         overlap: int = 64,
@@ -158,7 +158,7 @@ class VAEEncodeTiled(Node):
 
     def run(
         self,
-        vae: Vae | None,
+        vae: AnyVae | None,
         pixels: Tensor,
         tile_size: int,
         overlap: int = 64,

@@ -13,6 +13,7 @@ from comfy.not_yet import NotYetSupported, absent
 from darkroom_compat.models import folders_of, policy
 from torch import Tensor
 
+from models.audio.vae import AudioVaeHandle
 from models.film.vae import FilmVaeHandle
 from models.gligen import Gligen
 from models.gligen import load_gligen as _load_gligen
@@ -64,9 +65,9 @@ class _VaeType(type):
     """Every VAE of ours is an instance of the class VAE, whoever loaded it."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return (
-            isinstance(instance, VaeHandle) if cls is VAE else super().__instancecheck__(instance)
-        )
+        if cls is VAE:
+            return isinstance(instance, VaeHandle | AudioVaeHandle)
+        return super().__instancecheck__(instance)
 
 
 class VAE(VaeHandle, metaclass=_VaeType):
@@ -83,8 +84,10 @@ class VAE(VaeHandle, metaclass=_VaeType):
         if sd is None or config is not None:
             raise NotYetSupported("comfy.sd.VAE", "it is made from a state dict without a config")
         loaded = vae_of(_in_memory(sd, metadata), policy())
-        if isinstance(loaded, FilmVaeHandle):
-            raise NotYetSupported("comfy.sd.VAE", "VAEs of films are loaded by VAELoader")
+        if isinstance(loaded, FilmVaeHandle | AudioVaeHandle):
+            raise NotYetSupported(
+                "comfy.sd.VAE", "VAEs of films and of sounds are loaded by VAELoader"
+            )
         object.__setattr__(self, "network", loaded.network)
         object.__setattr__(self, "policy", loaded.policy)
 

@@ -13,21 +13,11 @@ from models.protocol.network_patcher import NetworkPatcher
 from models.tiles import scale_in_tiles
 
 
-class VaeProtocol:
-    """Mixed into VaeHandle."""
+class LoadedVae:
+    """What packs see of any VAE that has a network."""
 
     network: Any
     policy: Policy
-    downscale: Any
-    latent_channels: Any
-    decode_whole: Callable[..., Tensor]
-    encode_whole: Callable[..., Tensor]
-    crop: Callable[[Tensor], Tensor]
-
-    latent_dim = 2
-    output_channels = 3
-    not_video = True
-    crop_input = True
 
     @property
     def first_stage_model(self) -> Any:
@@ -54,6 +44,29 @@ class VaeProtocol:
         """The number type it computes in."""
         dtype: torch.dtype = self.network.dtype
         return dtype
+
+    def throw_exception_if_invalid(self) -> None:
+        """Nothing: a file that is no VAE is refused when it is loaded."""
+
+    def get_sd(self) -> Mapping[str, Tensor]:
+        """The weights."""
+        sd: Mapping[str, Tensor] = self.network.module.state_dict()
+        return sd
+
+
+class VaeProtocol(LoadedVae):
+    """Mixed into VaeHandle."""
+
+    downscale: Any
+    latent_channels: Any
+    decode_whole: Callable[..., Tensor]
+    encode_whole: Callable[..., Tensor]
+    crop: Callable[[Tensor], Tensor]
+
+    latent_dim = 2
+    output_channels = 3
+    not_video = True
+    crop_input = True
 
     @property
     def downscale_ratio(self) -> int:
@@ -146,11 +159,3 @@ class VaeProtocol:
     def memory_used_encode(self, shape: Any, dtype: torch.dtype) -> int:
         """Bytes that encoding pixels of this shape needs, roughly."""
         return int(1767 * shape[-1] * shape[-2] * dtype.itemsize)
-
-    def throw_exception_if_invalid(self) -> None:
-        """Nothing: a file that is no VAE is refused when it is loaded."""
-
-    def get_sd(self) -> Mapping[str, Tensor]:
-        """The weights."""
-        sd: Mapping[str, Tensor] = self.network.module.state_dict()
-        return sd

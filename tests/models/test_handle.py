@@ -9,6 +9,7 @@ from torch import Tensor
 from models.load import Checkpoint, load_checkpoint, load_unet, load_vae
 from models.memory import choose_policy
 from models.previews import LatentColours, colour_chart
+from models.vae import VaeHandle
 from tests.models.tiny import TinyModel, save
 
 
@@ -69,6 +70,7 @@ def test_a_model_without_a_vae_is_seen_through_the_one_that_was_loaded_last(
     load_vae(save(tmp_path / "wide.safetensors", other.vae(), other.config), policy)
     assert model.preview(latent) is None  # its latents have other channels
     vae = load_vae(tiny_file, policy)
+    assert isinstance(vae, VaeHandle)
     preview = model.preview(latent)
     assert preview is not None
     assert preview == LatentColours(vae, model.latent_format).picture(latent)

@@ -54,6 +54,16 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     "LoadVideo": {"edit": ["VIDEO_EDIT", {"socketless": True, "features": ["trim", "crop"]}]},
 }
 
+# Required inputs that take more in later releases.
+CHANGED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
+    "LTXVEmptyLatentAudio": {
+        "frame_rate": [
+            "FLOAT,INT",
+            {"widgetType": "FLOAT", "default": 25.0, "min": 1.0, "max": 1000.0, "step": 0.01},
+        ]
+    },
+}
+
 # Choices that open inputs, which later releases added: class -> input -> options.
 ADDED_OPTIONS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     "ResizeImageMaskNode": {
@@ -104,6 +114,10 @@ CLASSES: Final[Mapping[str, str]] = {
     ),
     "ConcatenateVideo": (
         "(videos: autogrow video0...video99 min 1 [video: VIDEO]; complete_audio?: AUDIO) -> VIDEO"
+    ),
+    "VAEDecodeAudioTiled": (
+        "(samples: LATENT; vae: VAE; tile_size: INT=512(32..8192 step 8); "
+        "overlap: INT=64(0..1024 step 8)) -> AUDIO"
     ),
     "ConditioningLoader": "(conditioning_name: {}) -> CONDITIONING",
     "CurveEditor": (

@@ -16,6 +16,7 @@ from tests.nodes.newer import (
     ADDED_OPTIONS,
     ADDED_OUTPUTS,
     ADDED_TO_OPTIONS,
+    CHANGED_INPUTS,
     CLASSES,
     INTERNAL,
     OF_PACKS,
@@ -58,6 +59,10 @@ for _name, _added in ADDED_INPUTS.items():
     for _key, _spec in _added.items():
         REFERENCE[_name]["input"].setdefault("optional", {})[_key] = _spec
         REFERENCE[_name]["input_order"].setdefault("optional", []).append(_key)
+
+
+for _name, _changed in CHANGED_INPUTS.items():
+    REFERENCE[_name]["input"]["required"].update(_changed)
 
 
 RECORDED = [name for name in NODE_CLASSES if name not in {*CLASSES, *INTERNAL, *OF_PACKS}]

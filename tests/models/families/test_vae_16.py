@@ -37,7 +37,9 @@ def network() -> AutoencoderKL:
 def vae(network: AutoencoderKL, policy: Policy) -> VaeHandle:
     config = {"darkroom.config": '{"vae": {"norm_num_groups": 4}}'}
     tensors = network.state_dict()
-    return vae_of(Weights(path=Path("a"), tensors=tensors, metadata=config), policy)
+    vae = vae_of(Weights(path=Path("a"), tensors=tensors, metadata=config), policy)
+    assert isinstance(vae, VaeHandle)
+    return vae
 
 
 def test_it_is_what_diffusers_evaluates(network: AutoencoderKL, vae: VaeHandle) -> None:

@@ -1,0 +1,1 @@
+"""Sounds as latents, and what networks hear in them."""
