@@ -36,6 +36,7 @@ class NodeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     # Types among its inputs and outputs that fit others than those of their name: type -> names.
     equal_types: dict[str, list[str]] = {}
     takes_old_prompts: bool = False  # absent required inputs take their defaults
+    later_names: dict[str, str] = {}  # what other releases call inputs -> what the class does
     further_output: Any = None  # the type of outputs beyond those listed, if it has such
 
     @property

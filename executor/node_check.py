@@ -62,6 +62,9 @@ def check_node(node_id: str, graph: Mapping[str, Any], book: RuleBook, files: Fi
         kind = "KeyError" if inputs is None else "TypeError"
         report.fault = Fault(kind, f"node '{node_id}' {problem}")
         return report
+    for later, name in report.rules.later_names.items():
+        if later in inputs and name not in inputs:
+            inputs[name] = inputs.pop(later)
     received: dict[str, Any] = {}  # input name -> type of the linked output
     for rule in report.rules.inputs_of(inputs):
         if rule.row is not None:

@@ -140,6 +140,7 @@ class NodeRules:
     is_v3: bool  # hidden inputs are no arguments
     equal_types: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
     takes_old_prompts: bool = False  # absent required inputs take their defaults
+    later_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     further_output: Any = None  # type of outputs beyond those declared
 
     def output(self, index: int) -> Any:
@@ -220,6 +221,7 @@ def node_rules(definition: NodeDefinition) -> NodeRules:
         is_v3="output_matchtypes" in definition.info,
         equal_types=definition.equal_types,
         takes_old_prompts=definition.takes_old_prompts,
+        later_names=definition.later_names,
         further_output=definition.further_output,
     )
 

@@ -57,6 +57,7 @@ class Node:
     # Prompts of other releases run: required inputs that are absent take their defaults, and links
     # that the class does not declare are left out.
     TAKES_OLD_PROMPTS: ClassVar[bool] = True
+    LATER_NAMES: ClassVar[Mapping[str, str]] = {}  # of inputs in other releases -> here
     IN_BACKGROUND: ClassVar[bool] = False  # it writes files: other nodes run meanwhile
     FUNCTION: ClassVar[str] = "run"
     run: Callable[..., Any]  # the work: inputs as keyword arguments

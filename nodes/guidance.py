@@ -23,7 +23,12 @@ from models.guidance.projected import (
     tangential_damping,
     zero_star,
 )
-from models.guidance.rescaled import limited_length, limited_norm, rescale_cfg
+from models.guidance.rescaled import (
+    limited_length,
+    limited_norm,
+    norm_of_positive,
+    rescale_cfg,
+)
 from models.protocol.extension import CallbacksMP
 from models.protocol.object_schedule import ObjectPrediction
 from models.protocol.patcher import ModelPatcher
@@ -93,12 +98,27 @@ class CFGNorm(SchemaNode):
         model=("MODEL",),
         strength=("FLOAT", {"default": 1.0, "min": 0.0, "max": 100.0, "step": 0.01}),
     )
+    OPTIONAL = inputs(pre_cfg=("BOOLEAN", {"default": False}))
     RETURN_TYPES = ("MODEL",)
     RETURN_NAMES = ("patched_model",)
 
-    def run(self, model: ModelPatcher, strength: float) -> tuple[ModelPatcher]:
-        """The strength multiplies the result."""
-        return (after_guidance(model, lambda g, p: limited_norm(g, p.positive, strength)),)
+    def run(
+        self, model: ModelPatcher, strength: float, pre_cfg: bool = False
+    ) -> tuple[ModelPatcher]:
+        """The strength multiplies the result.
+
+        With `pre_cfg` it is how far what the network says (not the clean latent) gets the length
+        of the positive side, longer or shorter; this takes the place of the sampler's guidance.
+        """
+        if not pre_cfg:
+            return (after_guidance(model, lambda g, p: limited_norm(g, p.positive, strength)),)
+
+        def rule(p: Predictions) -> Tensor:
+            return p.x - norm_of_positive(
+                p.x - p.positive, p.x - p.negative, cfg=p.cfg, strength=strength
+            )
+
+        return (guided_by(model, rule),)
 
 
 class CFGZeroStar(SchemaNode):

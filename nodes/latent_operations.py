@@ -37,13 +37,27 @@ class LatentApplyOperationCFG(SchemaNode):
     RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_latent"
     EXPERIMENTAL = True
     REQUIRED = inputs(model=("MODEL",), operation=("LATENT_OPERATION",))
+    OPTIONAL = inputs(
+        start_percent=("FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.001}),
+        end_percent=("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.001}),
+    )
     RETURN_TYPES = ("MODEL",)
 
-    def run(self, model: ModelPatcher, operation: Operation) -> tuple[ModelPatcher]:
+    def run(
+        self,
+        model: ModelPatcher,
+        operation: Operation,
+        start_percent: float = 0.0,
+        end_percent: float = 1.0,
+    ) -> tuple[ModelPatcher]:
         """To the difference of the predictions; without a negative one, to the positive one."""
+        sampling = model.get_model_object("model_sampling")
+        start, end = (float(sampling.percent_to_sigma(p)) for p in (start_percent, end_percent))
 
         def change(args: dict[str, Any]) -> list[Tensor]:
             first, *others = args["conds_out"]
+            if not end <= float(args["timestep"].flatten()[0]) <= start:
+                return [first, *others]
             if len(others) != 1:
                 return [operation(latent=first), *others]
             return [operation(latent=first - others[0]) + others[0], *others]

@@ -24,19 +24,19 @@ class ComfySwitchNode(SchemaNode):
     DISPLAY_NAME = "Switch"
     CATEGORY = "logic"
     EXPERIMENTAL = True
-    REQUIRED = inputs(switch=("BOOLEAN",), on_false=_EITHER, on_true=_EITHER)
+    REQUIRED = inputs(switch=("BOOLEAN",))
+    OPTIONAL = inputs(on_false=_EITHER, on_true=_EITHER)
     RETURN_TYPES = ("COMFY_MATCHTYPE_V3",)
     RETURN_NAMES = ("output",)
     MATCHED_OUTPUTS = ("switch",)
 
-    def check_lazy_status(
-        self, switch: bool, on_false: Any = None, on_true: Any = None
-    ) -> list[str]:
-        """The side that is asked for."""
-        return ["on_true" if switch else "on_false"]
+    def check_lazy_status(self, switch: bool, **sides: Any) -> list[str]:
+        """The side that is asked for, if it is there."""
+        side = "on_true" if switch else "on_false"
+        return [side] if side in sides else []
 
     def run(self, switch: bool, on_false: Any = None, on_true: Any = None) -> tuple[Any]:
-        """`on_true` if the switch is on."""
+        """`on_true` if the switch is on; None for a side that is not there."""
         return (on_true if switch else on_false,)
 
 

@@ -65,7 +65,16 @@ class FluxKontextMultiReferenceLatentMethod(_FluxNode):
     EXPERIMENTAL = True
     REQUIRED = inputs(
         conditioning=("CONDITIONING", {}),
-        reference_latents_method=(["offset", "index", "uxo/uno", "index_timestep_zero"],),
+        reference_latents_method=(
+            [
+                "offset",
+                "index",
+                "uxo/uno",
+                "index_timestep_zero",
+                "index_timestep_zero_isolated",
+                "index_timestep_zero_text_start",
+            ],
+        ),
     )
 
     def run(self, conditioning: Conditioning, reference_latents_method: str) -> tuple[Conditioning]:

@@ -118,10 +118,14 @@ class ModelSamplingAuraFlow(_ModelSamplingNode):
     """The flow times of AuraFlow, which is told them as they are."""
 
     REQUIRED = inputs(model=("MODEL",), shift=_shift(1.73))
+    OPTIONAL = inputs(sampling=(list(reparametrised.FLOW), {"default": "flow", "advanced": True}))
 
-    def run(self, model: ModelPatcher, shift: float) -> tuple[ModelPatcher]:
-        """`shift` is more for larger pictures."""
-        return (reparametrised.flow(model, shift, multiplier=1.0),)
+    def run(self, model: ModelPatcher, shift: float, sampling: str = "flow") -> tuple[ModelPatcher]:
+        """`shift` is more for larger pictures.
+
+        `img_to_img_velocity` is for networks that make one picture of another in a step.
+        """
+        return (reparametrised.flow(model, shift, multiplier=1.0, kind=sampling),)
 
 
 class ModelSamplingFlux(_ModelSamplingNode):

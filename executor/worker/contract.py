@@ -152,6 +152,11 @@ def takes_old_prompts(node_class: NodeClass) -> bool:
     return getattr(node_class, "TAKES_OLD_PROMPTS", False) is True
 
 
+def later_names(node_class: NodeClass) -> dict[str, str]:
+    """What other releases call inputs of a class that takes their prompts -> what it does."""
+    return dict(node_class.LATER_NAMES) if takes_old_prompts(node_class) else {}
+
+
 def _parameters(node_class: NodeClass) -> frozenset[str] | None:
     """The names that the method of a class that takes old prompts can be called with."""
     if not takes_old_prompts(node_class):

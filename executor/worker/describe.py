@@ -11,7 +11,7 @@ import msgspec
 
 from executor.definitions import ClassCheck, NodeDefinition
 from executor.node_replacement import FROM_PACKS
-from executor.worker.contract import NodeClass, has_schema, takes_old_prompts
+from executor.worker.contract import NodeClass, has_schema, later_names, takes_old_prompts
 from executor.worker.file_inputs import FileInput, take_files
 from executor.worker.plain_info import declared_types, equal_types, further_output, plain
 
@@ -91,6 +91,7 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
             replaces=_replaced_by(name),
             equal_types=equal_types(declared_types(types, info["output"])),
             takes_old_prompts=takes_old_prompts(node_class),
+            later_names=later_names(node_class),
             **_file_fields(files),
         )
     types, files = take_files(node_class.INPUT_TYPES())
@@ -102,6 +103,7 @@ def describe(name: str, node_class: NodeClass, display_name: str) -> NodeDefinit
         equal_types=equal_types(declared_types(types, node_class.RETURN_TYPES)),
         further_output=further_output(node_class.RETURN_TYPES),
         takes_old_prompts=takes_old_prompts(node_class),
+        later_names=later_names(node_class),
         **_file_fields(files),
     )
 

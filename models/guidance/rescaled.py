@@ -52,6 +52,17 @@ def limited_norm(guided: Tensor, positive: Tensor, strength: float) -> Tensor:
     return guided * ratio.clamp(min=0.0, max=1.0) * strength
 
 
+def norm_of_positive(positive: Tensor, negative: Tensor, *, cfg: float, strength: float) -> Tensor:
+    """Guidance with the length of the positive prediction, to the part `strength` (JoyImage).
+
+    The predictions are of noise, or of velocity times any number: the length, that of the channel
+    vector at each place, is their ratio.
+    """
+    guided = torch.lerp(negative, positive, cfg)
+    same = guided * (length(positive, 1) / length(guided, 1).clamp(min=1e-6))
+    return torch.lerp(guided, same, strength)
+
+
 def limited_length(positive: Tensor, negative: Tensor, *, cfg: float, limit: float) -> Tensor:
     """CFG renormalisation of Lumina-Image 2.0: guidance at most `limit` times as long as positive.
 

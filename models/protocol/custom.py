@@ -65,7 +65,7 @@ def sample_with_guider(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The LATENT at the last sigma, and the last prediction of the clean one."""
     patcher = guider.model_patcher
-    started = _fitted(patcher, latent)
+    started = fitted(patcher, latent)
     last = _LastPrediction(progress)
     samples = guider.sample(
         noise.generate_noise(started),
@@ -94,7 +94,7 @@ def sample_with_prompts(
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """`sample_with_guider` with classifier-free guidance; the seed is that of the sampler."""
-    started = _fitted(model, latent)
+    started = fitted(model, latent)
     last = _LastPrediction(progress)
     samples = current("comfy.sample.sample_custom", sample_custom)(
         model,
@@ -111,10 +111,6 @@ def sample_with_prompts(
         seed=seed,
     )
     return _finished(model, started, samples, last)
-
-
-def _fitted(patcher: Any, latent: Latent) -> dict[str, Any]:
-    return {**latent, "samples": fitted(patcher, latent["samples"])}
 
 
 def _finished(
@@ -134,7 +130,7 @@ def add_noise(model: Any, noise: Noise, sigmas: Tensor, latent: Latent) -> dict[
     """
     if len(sigmas) == 0:
         return dict(latent)
-    started = _fitted(model, latent)
+    started = fitted(model, latent)
     samples = started["samples"]
     drawn = noise.generate_noise(started).to(samples)
     scale = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]

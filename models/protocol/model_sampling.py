@@ -121,6 +121,15 @@ class IMG_TO_IMG(X0):
         return noise
 
 
+class IMG_TO_IMG_VELOCITY(IMG_TO_IMG):
+    """The same for a network that says how the picture that it sees differs from what it makes."""
+
+    def calculate_denoised(
+        self, sigma: Tensor, model_output: Tensor, model_input: Tensor
+    ) -> Tensor:
+        return model_input - model_output
+
+
 class COSMOS_RFLOW(_Predicts):
     """Rectified flow on latents with noise added."""
 

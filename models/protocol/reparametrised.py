@@ -75,9 +75,16 @@ def cascade(model: P, shift: float) -> P:
     return _with(model, sampling)
 
 
-def flow(model: P, shift: float, *, multiplier: float = 1000.0) -> P:
+# What the output of a network on flow times may be.
+FLOW: Final[Mapping[str, type]] = {
+    "flow": tables.CONST,
+    "img_to_img_velocity": tables.IMG_TO_IMG_VELOCITY,
+}
+
+
+def flow(model: P, shift: float, *, multiplier: float = 1000.0, kind: str = "flow") -> P:
     """The model on flow times with a shift; the network is told them times the multiplier."""
-    sampling = _sampling(model, tables.ModelSamplingDiscreteFlow, tables.CONST)
+    sampling = _sampling(model, tables.ModelSamplingDiscreteFlow, FLOW[kind])
     sampling.set_parameters(shift=shift, multiplier=multiplier)
     return _with(model, sampling)
 

@@ -245,9 +245,30 @@ def fit_channels(model: Any, latent: Tensor) -> Tensor:
     return latent.new_zeros(latent.shape[0], channels, *latent.shape[2:])
 
 
-def fitted(model: Any, latent: Tensor) -> Tensor:
-    """A latent [B, C, ...] as a model takes it. Raises InvalidInput for one of another model."""
-    samples: Tensor = current("comfy.sample.fix_empty_latent_channels", fit_channels)(model, latent)
+# How many pixels, or samples of a sound, an element of an empty latent stands for.
+RATIOS: Final = ("downscale_ratio_spacial", "downscale_ratio_temporal")
+
+
+def fit_sides(model: Any, latent: Mapping[str, Any]) -> dict[str, Any]:
+    """A LATENT without what it says of its ratios.
+
+    One of zeros whose elements stand for more or fewer pixels than the model's gets other sides.
+    """
+    fit = {name: value for name, value in latent.items() if name not in RATIOS}
+    samples: Tensor = latent["samples"]
+    ratio = latent.get(RATIOS[0])
+    own = getattr(model.get_model_object("latent_format"), "spacial_downscale_ratio", ratio)
+    if ratio is not None and ratio != own and not samples.count_nonzero():
+        sides = (max(1, round(side * ratio / own)) for side in samples.shape[-2:])
+        fit["samples"] = samples.new_zeros(*samples.shape[:-2], *sides)
+    return fit
+
+
+def fitted(model: Any, latent: Mapping[str, Any]) -> dict[str, Any]:
+    """A LATENT as a model takes it. Raises InvalidInput for one of another model."""
+    started = fit_sides(model, latent)
+    fit = current("comfy.sample.fix_empty_latent_channels", fit_channels)
+    samples: Tensor = fit(model, started["samples"])
     # Models of packs may take anything.
     if isinstance(model, ModelHandle):
         space = model.model.latent_format
@@ -258,7 +279,7 @@ def fitted(model: Any, latent: Tensor) -> Tensor:
                 f"{list(samples.shape)}: begin with an empty latent of its kind, or encode with "
                 "its VAE"
             )
-    return samples
+    return started | {"samples": samples}
 
 
 def sample_latent(
@@ -268,12 +289,13 @@ def sample_latent(
 
     A handle of ours that nobody changed takes the short way; both give the same latent.
     """
-    samples = fitted(model, latent["samples"])
+    latent = fitted(model, latent)
+    samples: Tensor = latent["samples"]
     conds = (*options["positive"], *options["negative"])
     ours = isinstance(model, ModelHandle) and not model.is_customised and not is_any_replaced()
     known = options["sampler_name"] in SAMPLERS and options["scheduler"] in SCHEDULERS
     if ours and known and not any(_is_customised(cond) for _, cond in conds):
-        return plain.sample_latent(model, {**latent, "samples": samples}, seed=seed, **options)
+        return plain.sample_latent(model, latent, seed=seed, **options)
     if options.get("disable_noise"):
         noise = torch.zeros_like(samples)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ class _ImageNode(DatasetNode):
     CATEGORY = "dataset/image"
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ("IMAGE",)
     RETURN_NAMES: ClassVar[tuple[str, ...]] = ("images",)
+    LATER_NAMES: ClassVar[Mapping[str, str]] = {"image": "images"}
 
 
 class ResizeImagesByShorterEdge(_ImageNode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from nodes.base import inputs
@@ -16,6 +17,7 @@ class _TextNode(DatasetNode):
     REQUIRED = inputs(texts=_LINE)
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("texts",)
+    LATER_NAMES: ClassVar[Mapping[str, str]] = {"text": "texts"}
     OUTPUT_IS_LIST: ClassVar[tuple[Any, ...]] = (None,)  # as the recorded server has it
 
 

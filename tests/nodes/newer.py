@@ -38,6 +38,14 @@ _DATASET_MODE: Final[list[Any]] = [
 
 # Optional inputs that later releases added to the end, with what is declared of them.
 ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
+    "CFGNorm": {"pre_cfg": ["BOOLEAN", {"default": False}]},
+    "LatentApplyOperationCFG": {
+        "start_percent": ["FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.001}],
+        "end_percent": ["FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.001}],
+    },
+    "ModelSamplingAuraFlow": {
+        "sampling": [["flow", "img_to_img_velocity"], {"default": "flow", "advanced": True}]
+    },
     "CreateVideo": {
         "bit_depth": [
             "COMBO",
@@ -62,6 +70,19 @@ CHANGED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
             {"widgetType": "FLOAT", "default": 25.0, "min": 1.0, "max": 1000.0, "step": 0.01},
         ]
     },
+}
+
+# Required inputs that need not be there in later releases.
+OPTIONAL_NOW: Final[Mapping[str, tuple[str, ...]]] = {"ComfySwitchNode": ("on_false", "on_true")}
+
+# Choices that later releases added to the end: class -> input -> choices.
+ADDED_CHOICES: Final[Mapping[str, Mapping[str, list[str]]]] = {
+    "FluxKontextMultiReferenceLatentMethod": {
+        "reference_latents_method": [
+            "index_timestep_zero_isolated",
+            "index_timestep_zero_text_start",
+        ]
+    }
 }
 
 # Choices that open inputs, which later releases added: class -> input -> options.

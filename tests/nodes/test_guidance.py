@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.conditioning import Conditioning
+from models.guidance.rescaled import norm_of_positive
 from models.handle import ModelHandle
 from models.load import Checkpoint
 from models.protocol.sampling import sample_latent
@@ -44,6 +45,7 @@ PATCHES: dict[str, Patch] = {
     "RescaleCFG": lambda m: guidance.RescaleCFG().run(m, 0.7),
     "APG": lambda m: guidance.APG().run(m, 0.5, 2.0, -0.5),
     "CFGNorm": lambda m: guidance.CFGNorm().run(m, 1.0),
+    "CFGNorm before": lambda m: guidance.CFGNorm().run(m, 1.0, pre_cfg=True),
     "CFGZeroStar": lambda m: guidance.CFGZeroStar().run(m),
     "TCFG": lambda m: guidance.TCFG().run(m),
     "Mahiro": lambda m: guidance.Mahiro().run(m),
@@ -106,6 +108,38 @@ def test_later_frames_are_guided_more(tiny: Checkpoint) -> None:
 def test_an_early_level_is_not_guided_by_renorm(tiny: Checkpoint) -> None:
     (patched,) = guidance.RenormCFG().run(tiny.model, 0.0, 1.0)
     torch.testing.assert_close(sample(patched), sample(tiny.model, cfg=1.0), rtol=1e-4, atol=1e-3)
+
+
+def test_a_norm_before_guidance_is_that_of_the_positive_side(tiny: Checkpoint) -> None:
+    (unchanged,) = guidance.CFGNorm().run(tiny.model, 0.0, pre_cfg=True)
+    torch.testing.assert_close(sample(unchanged), sample(tiny.model), rtol=1e-3, atol=2e-3)
+    (same,) = guidance.CFGNorm().run(tiny.model, 1.0, pre_cfg=True)
+    assert not torch.allclose(sample(same), sample(unchanged), atol=1e-2)
+    torch.testing.assert_close(
+        sample(same, cfg=1.0), sample(tiny.model, cfg=1.0), rtol=1e-3, atol=2e-3
+    )
+    positive, negative = torch.randn(2, 2, 4, 3, 3, generator=torch.Generator().manual_seed(1))
+    found = norm_of_positive(positive, negative, cfg=5.0, strength=1.0)
+    torch.testing.assert_close(found.norm(dim=1), positive.norm(dim=1))
+    guided = negative + 5 * (positive - negative)
+    half = norm_of_positive(positive, negative, cfg=5.0, strength=0.5)
+    torch.testing.assert_close(half, (found + guided) / 2)
+    assert norm_of_positive(positive * 0, negative * 0, cfg=5.0, strength=1.0).eq(0).all()
+
+
+def test_an_operation_acts_in_its_part_of_the_run_alone(tiny: Checkpoint) -> None:
+    (tonemap,) = LatentOperationTonemapReinhard().run(1.0)
+
+    def between(start: float, end: float) -> Tensor:
+        return sample(LatentApplyOperationCFG().run(tiny.model, tonemap, start, end)[0])
+
+    plain, whole = sample(tiny.model), between(0.0, 1.0)
+    (always,) = LatentApplyOperationCFG().run(tiny.model, tonemap)
+    assert torch.equal(whole, sample(always))
+    torch.testing.assert_close(between(0.6, 0.61), plain, rtol=1e-3, atol=2e-3)
+    for part in (between(0.0, 0.4), between(0.4, 1.0)):
+        assert not torch.allclose(part, plain, atol=1e-3)
+        assert not torch.allclose(part, whole, atol=1e-3)
 
 
 def test_an_operation_changes_the_samples_of_a_latent_alone() -> None:

@@ -135,3 +135,16 @@ def test_a_network_that_makes_the_picture_at_once_sees_its_input_as_it_is(
     sigma = torch.tensor([3.0])
     assert torch.equal(sampling.calculate_input(sigma, x), x)
     assert torch.equal(sampling.calculate_denoised(sigma, output, x), output)
+
+
+def test_a_network_that_makes_one_picture_of_another_sees_it_as_it_is(tiny: Checkpoint) -> None:
+    node = model_sampling.ModelSamplingAuraFlow()
+    (made,) = node.run(tiny.model, 1.73, "img_to_img_velocity")
+    sampling = made.get_model_object("model_sampling")
+    x, output, nothing = torch.randn(3, 1, 4, 8, 8)
+    sigma = torch.tensor([0.7])
+    assert torch.equal(sampling.calculate_input(sigma, x), x)
+    assert torch.equal(sampling.calculate_denoised(sigma, output, x), x - output)
+    assert torch.equal(sampling.noise_scaling(sigma, nothing * 0, x), x)
+    (flow,) = node.run(tiny.model, 1.73, "flow")
+    torch.testing.assert_close(sampling.sigmas, flow.get_model_object("model_sampling").sigmas)

@@ -12,6 +12,7 @@ import pytest
 from executor.worker.describe import describe
 from nodes.registry import DISPLAY_NAMES, NODE_CLASSES
 from tests.nodes.newer import (
+    ADDED_CHOICES,
     ADDED_INPUTS,
     ADDED_OPTIONS,
     ADDED_OUTPUTS,
@@ -20,6 +21,7 @@ from tests.nodes.newer import (
     CLASSES,
     INTERNAL,
     OF_PACKS,
+    OPTIONAL_NOW,
     notation,
 )
 
@@ -63,6 +65,17 @@ for _name, _added in ADDED_INPUTS.items():
 
 for _name, _changed in CHANGED_INPUTS.items():
     REFERENCE[_name]["input"]["required"].update(_changed)
+
+for _name, _now in OPTIONAL_NOW.items():
+    for _key in _now:
+        _spec = REFERENCE[_name]["input"]["required"].pop(_key)
+        REFERENCE[_name]["input"].setdefault("optional", {})[_key] = _spec
+        REFERENCE[_name]["input_order"]["required"].remove(_key)
+        REFERENCE[_name]["input_order"].setdefault("optional", []).append(_key)
+
+for _name, _choices in ADDED_CHOICES.items():
+    for _key, _more in _choices.items():
+        REFERENCE[_name]["input"]["required"][_key][1]["options"].extend(_more)
 
 
 RECORDED = [name for name in NODE_CLASSES if name not in {*CLASSES, *INTERNAL, *OF_PACKS}]

@@ -38,6 +38,12 @@ def test_a_switch_runs_only_the_side_that_it_asks_for(switch: bool, text: str) -
 
 def test_a_switch_without_the_side_that_is_asked_for_gives_nothing() -> None:
     assert ComfySwitchNode().run(switch=True, on_false=1) == (None,)
+    graph = {
+        "no": node("Fail", value=0),
+        "switch": node("ComfySwitchNode", switch=True, on_false=["no", 0]),
+        "out": node("PreviewAny", source=["switch", 0]),
+    }
+    assert shown(graph) == ["None"]
 
 
 def test_a_custom_choice_takes_what_the_front_end_adds_to_it() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nodes.base import Node, inputs
+from nodes.datasets.texts import TextToUppercase
 from nodes.image_transforms import GetImageSize
 from nodes.images import EmptyImage, ImageInvert
 from nodes.resizing import ResizeImageMaskNode
@@ -57,6 +58,20 @@ async def test_an_absent_input_without_a_default_is_an_error(system: Make) -> No
     graph = {"1": node("ImageInvert"), "2": node("Show", value=["1", 0])}
     ((error,),) = (await system(**OURS).errors(graph)).values()
     assert (error["type"], error["details"]) == ("required_input_missing", "image")
+
+
+async def test_an_input_may_have_the_name_that_another_release_has_for_it(system: Make) -> None:
+    make = system(TextToUppercase=TextToUppercase)
+    graph = {
+        "1": node("Value", value="a"),
+        "2": node("TextToUppercase", text=["1", 0]),
+        "3": node("TextToUppercase", texts="b", text=["1", 0]),
+        "a": node("Show", value=["2", 0]),
+        "b": node("Show", value=["3", 0]),
+    }
+    assert (await make.validate(graph)).prompt["2"]["inputs"] == {"texts": ["1", 0]}
+    outputs = (await make.run(graph)).finished.outputs
+    assert [outputs[key]["text"] for key in "ab"] == [["A"], ["B"]]
 
 
 async def test_an_input_that_the_class_does_not_know_is_ignored(system: Make) -> None:
