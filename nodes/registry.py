@@ -56,6 +56,7 @@ _MODULES: Final = (
     "images",
     "image_transforms",
     "upscale_models",
+    "latent_upscalers",
     "image_regions",
     "colors",
     "video_latents",

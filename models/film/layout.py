@@ -17,7 +17,6 @@ class FilmLayout:
     frames: int  # that a latent frame stands for, after the first, which stands for one
     channels: int
     is_normalised: bool = False
-    takes_timestep: bool = False  # whether the decoder is told how noisy its latents are
 
     def latent_frames(self, length: int) -> int:
         """How many latent frames stand for a film of that length."""

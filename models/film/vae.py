@@ -157,11 +157,7 @@ class FilmVaeHandle(VaeHandle):
 
     def _decoded(self, vae: Any, batch: Tensor) -> Tensor:
         """Latents of the network to films [B, 3, T, H, W] in -1..1."""
-        latents = self._placed(batch)
-        options = {}
-        if self.layout.takes_timestep:  # latents without noise, as diffusers has it by default
-            options["temb"] = latents.new_zeros(latents.shape[0])
-        films: Tensor = vae.decode(latents, return_dict=False, **options)[0]
+        films: Tensor = vae.decode(self._placed(batch), return_dict=False)[0]
         return films
 
     def _placed(self, batch: Tensor) -> Tensor:
