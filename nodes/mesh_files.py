@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from nodes.base import inputs
 from nodes.gltf import write_glb
 from nodes.saved_files import Write, save_files, target_for
 from nodes.saved_images import Metadata, metadata_of
 from nodes.schema import SchemaNode
-from nodes.shapes import Surface, surfaces_of
+from nodes.shapes import FORMATS, File3D, Surface, surfaces_of
+
+_MESH: Final = ",".join(
+    [
+        "MESH",
+        *(f"FILE_3D_{name.upper()}" for name in FORMATS),
+        "FILE_3D_SPLAT_ANY",
+        "FILE_3D_POINT_CLOUD_ANY",
+        "FILE_3D",
+    ]
+)
 
 
 class SaveGLB(SchemaNode):
-    """Writes surfaces as binary glTF files into the output folder."""
+    """Writes surfaces as binary glTF files into the output folder, or keeps a model file there."""
 
     RELATIVE_PYTHON_MODULE: ClassVar[str] = "comfy_extras.nodes_hunyuan3d"
     CATEGORY = "3d"
     REQUIRED = inputs(
-        mesh=("MESH",), filename_prefix=("STRING", {"default": "mesh/ComfyUI", "multiline": False})
+        mesh=(_MESH,), filename_prefix=("STRING", {"default": "mesh/ComfyUI", "multiline": False})
     )
     HIDDEN = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
     OUTPUT_NODE = True
@@ -33,8 +43,13 @@ class SaveGLB(SchemaNode):
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One file for each surface of the batch; `ui.3d` lists them."""
+        """One file for each surface of the batch, or the model file; `ui.3d` lists them."""
         context = self.context
+        if isinstance(mesh, File3D):
+            file_format, content = mesh.known_format(), mesh.content()
+            target = target_for(context, filename_prefix)
+            saved = save_files(target, [lambda path: path.write_bytes(content)], file_format)
+            return {"ui": {"3d": saved}}
         metadata = metadata_of(context.settings, prompt, extra_pnginfo)
         writers = [_writer(surface, metadata) for surface in surfaces_of(mesh)]
         return {"ui": {"3d": save_files(target_for(context, filename_prefix), writers, "glb")}}

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from models.errors import InvalidInput
 from nodes.base import Declared, inputs
 from nodes.saved_files import save_files, target_for, temp_prefix
 from nodes.schema import SchemaNode
-from nodes.shapes import File3D
+from nodes.shapes import FORMATS, File3D
 
-FORMATS: Final = ("glb", "gltf", "fbx", "obj", "stl", "usdz", "ply", "splat", "spz", "ksplat")
 _MODEL: Final[Declared] = (
     ",".join([*(f"FILE_3D_{name.upper()}" for name in FORMATS[:6]), "FILE_3D"]),
 )
@@ -52,12 +50,9 @@ class _ModelNode(SchemaNode):
         size: tuple[int, int],
     ) -> dict[str, Any]:
         """A copy of the file; what is not linked of its looks is what the client has set."""
-        if model_3d.format not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise InvalidInput(f"models are kept as {known}, not as '{model_3d.format[:20]}'")
-        content = model_3d.content()
+        file_format, content = model_3d.known_format(), model_3d.content()
         target = target_for(self.context, prefix, file_type)
-        entries = save_files(target, [lambda path: path.write_bytes(content)], model_3d.format)
+        entries = save_files(target, [lambda path: path.write_bytes(content)], file_format)
         said = view or {}
         found = [
             said.get(name) if info is None else info

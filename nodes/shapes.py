@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -107,12 +107,22 @@ class Voxel:
         self.__dict__.update(more)
 
 
+FORMATS: Final = ("glb", "gltf", "fbx", "obj", "stl", "usdz", "ply", "splat", "spz", "ksplat")
+
+
 class File3D:
     """A model file, by path or in memory."""
 
     def __init__(self, source: Any, file_format: str = "") -> None:
         self.source = source
         self.format = file_format or str(source).rpartition(".")[2].lower()
+
+    def known_format(self) -> str:
+        """The format. Raises InvalidInput for one that is none of 3D models'."""
+        if self.format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise InvalidInput(f"models are kept as {known}, not as '{self.format[:20]}'")
+        return self.format
 
     def content(self) -> bytes:
         """What the file holds."""

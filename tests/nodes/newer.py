@@ -64,6 +64,14 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
 
 # Required inputs that take more in later releases.
 CHANGED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
+    "SaveGLB": {
+        "mesh": [
+            "MESH,FILE_3D_GLB,FILE_3D_GLTF,FILE_3D_FBX,FILE_3D_OBJ,FILE_3D_STL,FILE_3D_USDZ,"
+            "FILE_3D_PLY,FILE_3D_SPLAT,FILE_3D_SPZ,FILE_3D_KSPLAT,FILE_3D_SPLAT_ANY,"
+            "FILE_3D_POINT_CLOUD_ANY,FILE_3D",
+            {},
+        ]
+    },
     "LTXVEmptyLatentAudio": {
         "frame_rate": [
             "FLOAT,INT",

@@ -150,3 +150,12 @@ def test_a_camera_is_turned_by_a_quaternion() -> None:
     turn = {f"mode.quat_{axis}": value for axis, value in zip("xyzw", (0, 1, 0, 0), strict=True)}
     (camera,) = CreateCameraInfo().run_flat(mode="quaternion", **position, **turn)
     assert camera["quaternion"] == {"x": 0, "y": 1, "z": 0, "w": 0}
+
+
+def test_a_model_file_is_kept_as_it_is_where_surfaces_are_written(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        saved = SaveGLB().run(File3D(b"solid", "stl"), "3d/z")
+        with pytest.raises(InvalidInput, match="exe"):
+            SaveGLB().run(File3D(b"", "exe"), "3d/z")
+    assert saved["ui"]["3d"] == [{"filename": "z_00001_.stl", "subfolder": "3d", "type": "output"}]
+    assert (tmp_path / "output" / "3d" / "z_00001_.stl").read_bytes() == b"solid"
