@@ -95,6 +95,7 @@ _MODULES: Final = (
     "cameras",
     "moge",
     "point_maps",
+    "depth_anything",
     "depth_maps",
     "triposplat",
     "curves",

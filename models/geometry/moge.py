@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.geometry.transformer import PATCH, Transformer, TransformerShape, standardised
+from models.geometry.view_plane import view_plane
 
 Remap = Literal["linear", "sinh", "exp", "sinh_exp"]
 Norm = Literal["none", "layer", "group"]
@@ -30,20 +31,6 @@ class Prediction(NamedTuple):
     mask: Tensor | None  # [B, H, W], above 0.5 where something is known
     normal: Tensor | None = None  # [B, H, W, 3]
     scale: Tensor | None = None  # [B], of a unit in metres
-
-
-def view_plane(rows: int, columns: int, aspect: float, like: Tensor) -> Tensor:
-    """Where pixels lie in a picture whose half diagonal is 1: x and y [1, 2, rows, columns]."""
-    diagonal = (1 + aspect**2) ** 0.5
-    ends = [
-        extent / diagonal * (count - 1) / count
-        for extent, count in ((aspect, columns), (1.0, rows))
-    ]
-    x, y = (
-        torch.linspace(-end, end, count, dtype=like.dtype, device=like.device)
-        for end, count in zip(ends, (columns, rows), strict=True)
-    )
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
 
 
 def remapped(points: Tensor, remap: Remap) -> Tensor:

@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import InvalidInput
-from models.geometry.moge import FirstMoGe, Prediction, SecondMoGe, view_plane
+from models.geometry.moge import FirstMoGe, Prediction, SecondMoGe
 from models.geometry.moge_files import open_moge
 from models.geometry.shapes import PointMaps
+from models.geometry.view_plane import view_plane
 from models.memory import Policy
 from models.network import Network
 

@@ -385,6 +385,15 @@ CLASSES: Final[Mapping[str, str]] = {
         "(moge_geometry: MOGE_GEOMETRY; batch_index: INT=0(0..4096); decimation: INT=1(1..8); "
         "discontinuity_threshold: FLOAT=0.04(0.0..1.0); texture: BOOLEAN=True) -> MESH"
     ),
+    "LoadDA3Model": (
+        "(model_name: {}; weight_dtype?: {default/fp16/bf16/fp32}=default) -> DA3_MODEL"
+    ),
+    "DA3Inference": (
+        "(da3_model: DA3_MODEL; image: IMAGE; resolution: INT=504(140..2520 step 14); "
+        "resize_method: {upper_bound_resize/lower_bound_resize}; mode: dyn{mono/multiview["
+        "ref_view_strategy: {saddle_balanced/saddle_sim_range/first/middle}; "
+        "pose_method: {cam_dec/ray_pose}]}) -> da3_geometry: DA3_GEOMETRY"
+    ),
     "DA3Render": (
         "(da3_geometry: DA3_GEOMETRY; output: dyn{"
         "depth[normalization: {v2_style/min_max/raw}; apply_sky_clip: BOOLEAN=False]/"
