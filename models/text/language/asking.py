@@ -59,13 +59,13 @@ def ask(
     """
     encoder = language_model_of(handle)
     speech, vocabulary = SPEECHES[encoder.kind.name], encoder.tokenizer.vocabulary
-    prompt = _with_pictures(encoder, question)
+    prompt, pictures = _with_pictures(encoder, question)
     if question.is_chat:
         text = speech.chat(prompt, question.system, thinks=question.thinks)
     else:
         text = speech.plain((question.system or "") + prompt)
     ends = [mark for name in speech.ends if (mark := vocabulary.mark(name)) is not None]
-    tokens = encoder.tokenizer.tokens(text, question.pictures)
+    tokens = encoder.tokenizer.tokens(text, pictures)
     writing = Writing(most=most, sampling=sampling, ends=ends)
     written = write(encoder, tokens, writing, handle.policy, on_token)
     begun = question.is_chat and question.thinks and bool(speech.thinking)
@@ -73,10 +73,14 @@ def ask(
     return Answer(text=answer, thoughts=thoughts)
 
 
-def _with_pictures(encoder: LanguageEncoder, question: Question) -> str:
+def _with_pictures(encoder: LanguageEncoder, question: Question) -> tuple[str, list[Picture]]:
     """The prompt with a place for each picture: where it has marks of them, else before it."""
     eyes = encoder.kind.eyes
-    if not question.pictures or eyes is None:
-        return question.prompt
-    missing = len(question.pictures) - question.prompt.count(eyes.mark)
-    return eyes.frame * max(0, missing) + question.prompt
+    if not question.pictures:
+        return question.prompt, []
+    if eyes is None:
+        raise InvalidInput(f"language models of the kind '{encoder.kind.name}' take no pictures")
+    shown = [pair for picture in question.pictures for pair in eyes.introduce(picture)]
+    missing = max(0, len(shown) - question.prompt.count(eyes.mark))
+    introduced = "".join(text for text, _ in shown[:missing])
+    return introduced + question.prompt, [picture for _, picture in shown]

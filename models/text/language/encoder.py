@@ -81,8 +81,7 @@ class LanguageEncoder(TextEncoder):
         arranged = self.arranged(model, chunk, seen)
         made = model(
             inputs_embeds=arranged.embeds,
-            attention_mask=self._mask(chunk, arranged.embeds),
-            **arranged.arguments,
+            **{"attention_mask": self._mask(chunk, arranged.embeds)} | arranged.arguments,
             output_hidden_states=True,
             use_cache=False,
         )

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.families.language import qwen2_5_vl as qwen2_5_vl_kind
 from models.load import load_text
 from models.memory import Policy
 from models.text.combinations import TextFolders
@@ -19,6 +20,7 @@ from tests.models.text.encoders import randomised
 
 QWEN_TOKENS: Final = 151_936
 GEMMA_TOKENS: Final = 320  # of `gemma_pieces`
+RETINA: Final = qwen2_5_vl_kind._RETINA
 NOWHERE: Final = TextFolders(asks_hub=False)
 _SMALL: Final[dict[str, Any]] = {
     "hidden_size": 64,
@@ -45,7 +47,7 @@ def qwen3(seed: int = 1, **changes: Any) -> Any:
 
 
 def qwen2_5_vl(seed: int = 4, **changes: Any) -> Any:
-    """Qwen2.5-VL with a vision model of four layers, two of which see everything."""
+    """Qwen2.5-VL with a vision model of nine layers, of which one sees everything."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     text = {**_SMALL, "vocab_size": QWEN_TOKENS, "hidden_size": 128, "num_attention_heads": 1}
@@ -56,17 +58,68 @@ def qwen2_5_vl(seed: int = 4, **changes: Any) -> Any:
         "mrope_section": [16, 24, 24],
     }
     vision = {
-        "depth": 4,
+        "depth": 9,
         "hidden_size": 160,
         "intermediate_size": 96,
         "num_heads": 2,
         "out_hidden_size": 128,
-        "fullatt_block_indexes": [1, 3],
+        "fullatt_block_indexes": [7],
+        "tokens_per_second": 2,
     }
     config = Qwen2_5_VLConfig(
         text_config=text | changes, vision_config=vision, tie_word_embeddings=False
     )
     return randomised(Qwen2_5_VLForConditionalGeneration(config), seed)
+
+
+def qwen3_vl(seed: int = 5) -> Any:
+    """Qwen3-VL, of whose four vision layers one is told to the text model, too."""
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    text = {**_SMALL, "vocab_size": QWEN_TOKENS, "head_dim": 128, "num_attention_heads": 1}
+    text |= {"num_key_value_heads": 1}
+    text["rope_parameters"] = {
+        "rope_type": "default",
+        "rope_theta": 5_000_000.0,
+        "mrope_section": [24, 20, 20],
+        "mrope_interleaved": True,
+    }
+    vision = {
+        "depth": 4,
+        "hidden_size": 128,
+        "intermediate_size": 96,
+        "num_heads": 16,
+        "out_hidden_size": 64,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [1],
+    }
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True)
+    return _tied(Qwen3VLForConditionalGeneration(config), seed)
+
+
+def gemma3_that_sees(seed: int = 6) -> Any:
+    """Gemma 3 with a vision model, for 256 tokens a picture."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    text = {**_SMALL, "vocab_size": GEMMA_TOKENS, "head_dim": 16, "num_hidden_layers": 7}
+    text |= {"query_pre_attn_scalar": 16, "sliding_window": 1024}
+    text["rope_parameters"] = {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1_000_000.0},
+    }
+    vision = {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 16,
+        "image_size": 64,
+        "patch_size": 2,
+        "vision_use_head": False,
+    }
+    config = Gemma3Config(
+        text_config=text, vision_config=vision, image_token_index=GEMMA_TOKENS - 1
+    )
+    return _tied(Gemma3ForConditionalGeneration(config), seed)
 
 
 def gemma2(seed: int = 2, **changes: Any) -> Any:
