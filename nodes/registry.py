@@ -76,6 +76,7 @@ _MODULES: Final = (
     "video_conditioning.wan",
     "video_conditioning.wan_control",
     "video_conditioning.wan_animate",
+    "video_conditioning.wan_animate_2",
     "video_conditioning.wan_camera",
     "video_conditioning.wan_move",
     "video_conditioning.hunyuan",

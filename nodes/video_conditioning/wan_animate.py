@@ -31,7 +31,7 @@ from nodes.video_conditioning.frames import (
 )
 
 _FACE: Final = 512  # pixels along each side of what the model sees of faces
-_REFERENCE: Final = 1  # latent frames before those of the film
+REFERENCE: Final = 1  # latent frames before those of the film
 
 
 class WanAnimateToVideo(WanNode):
@@ -90,29 +90,29 @@ class WanAnimateToVideo(WanNode):
         film = film_of_grey(length, width, height)
         to_make = torch.ones(length, height, width)
         if background_video is not None:
-            film = fitted(_part(background_video, start, length), width, height)
+            film = fitted(part_of(background_video, start, length), width, height)
             if character_mask is not None:
                 to_make = _mask(character_mask, start, length, size)
         if before is not None:
             film[:given] = fitted(before, width, height)
             to_make[:given] = 0
-        options = _with_reference(vae, film, to_make, reference_image, size)
+        options = with_reference(vae, film, to_make, reference_image, size)
         options |= seen(clip_vision_output)
         if pose_video is not None:
-            pose = fitted(_part(pose_video, start, length), width, height)
+            pose = fitted(part_of(pose_video, start, length), width, height)
             options["pose_video_latent"] = encoded(vae, pose)
         shown, hidden = options, options
         if face_video is not None:
-            faces = _faces(_part(face_video, start, length))
+            faces = _faces(part_of(face_video, start, length))
             shown = {**options, "face_video_pixels": faces}
             hidden = {**options, "face_video_pixels": torch.full_like(faces, -1.0)}
         latent = empty_latent(batch_size, length, width, height)["samples"]
-        whole = functional.pad(latent, (0, 0, 0, 0, _REFERENCE, 0))
+        whole = functional.pad(latent, (0, 0, 0, 0, REFERENCE, 0))
         return (
             with_options(positive, shown),
             with_options(negative, hidden),
             {"samples": whole},
-            _REFERENCE,
+            REFERENCE,
             given,
             start + length,
         )
@@ -126,7 +126,7 @@ def _last(film: Tensor | None, most: int, length: int) -> Tensor | None:
     return film[-count:] if count else None
 
 
-def _part(film: Tensor, start: int, length: int) -> Tensor:
+def part_of(film: Tensor, start: int, length: int) -> Tensor:
     """Frames from `start` on; after the last one it goes back, and forth again."""
     there = list(range(len(film)))
     turns = there + there[-2:0:-1]
@@ -135,7 +135,7 @@ def _part(film: Tensor, start: int, length: int) -> Tensor:
 
 def _mask(mask: Tensor, start: int, length: int, size: tuple[int, int]) -> Tensor:
     """What of each frame is to be made, [length, H, W] of zeros and ones."""
-    frames = _part(mask.reshape(-1, *mask.shape[-2:]), start, length)
+    frames = part_of(mask.reshape(-1, *mask.shape[-2:]), start, length)
     return scaled(frames[..., None], *size, "nearest-exact", crop=True)[..., 0].round()
 
 
@@ -144,7 +144,7 @@ def _faces(film: Tensor) -> Tensor:
     return (fitted(film, _FACE, _FACE) * 2 - 1).movedim(-1, 0)[None]
 
 
-def _with_reference(
+def with_reference(
     vae: Vae | None,
     film: Tensor,
     to_make: Tensor,

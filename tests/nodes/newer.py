@@ -177,6 +177,11 @@ CLASSES: Final[Mapping[str, str]] = {
         "noise_clip_std: FLOAT=0.0(0.0..10.0 step 0.01)) -> SAMPLER"
     ),
     "FluxKVCache": "(model: MODEL) -> MODEL",
+    "HiDreamO1ReferenceImages": (
+        "(positive: CONDITIONING; negative: CONDITIONING; "
+        "images?: autogrow image_1...image_100 min 0 [image: IMAGE]) "
+        "-> positive: CONDITIONING, negative: CONDITIONING"
+    ),
     "Ideogram4Scheduler": (
         "(steps: INT=20(1..200); width: INT=1024(256..8192 step 16); "
         "height: INT=1024(256..8192 step 16); mu: FLOAT=0.0(-10.0..10.0 step 0.05); "
@@ -189,6 +194,19 @@ CLASSES: Final[Mapping[str, str]] = {
     "QwenImage21Cache": (
         "experimental (model: MODEL; device: {auto/gpu/cpu/off}=auto; "
         "dtype: {default/int8/int4}=default) -> MODEL"
+    ),
+    "WanAnimate2ToVideo": (
+        "(positive: CONDITIONING; negative: CONDITIONING; vae: VAE; "
+        "width: INT=832(16..16384 step 16); height: INT=480(16..16384 step 16); "
+        "length: INT=81(1..16384 step 4); batch_size: INT=1(1..4096); "
+        "video_frame_offset: INT=0(0..16384); pose_strength: FLOAT=1.0(0.0..10.0 step 0.01); "
+        "pose_start_percent: FLOAT=0.0(0.0..1.0 step 0.01); "
+        "pose_end_percent: FLOAT=1.0(0.0..1.0 step 0.01); "
+        "reference_image_strength: FLOAT=1.0(0.0..10.0 step 0.01); reference_image?: IMAGE; "
+        "pose_video?: IMAGE; clip_vision_output?: CLIP_VISION_OUTPUT; "
+        "positive_pose?: CONDITIONING; clip_vision_output_pose?: CLIP_VISION_OUTPUT; "
+        "continue_motion?: IMAGE) -> positive: CONDITIONING, negative: CONDITIONING, "
+        "latent: LATENT, trim_latent: INT, trim_image: INT, video_frame_offset: INT"
     ),
     "WanAnimate2Cache": (
         "(model: MODEL; device: {cpu/gpu}=cpu; dtype: {default/int8/int4}=default) -> MODEL"

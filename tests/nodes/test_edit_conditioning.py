@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from nodes.edit_conditioning import InpaintModelConditioning, InstructPixToPixConditioning
+from nodes.edit_conditioning import (
+    HiDreamO1ReferenceImages,
+    InpaintModelConditioning,
+    InstructPixToPixConditioning,
+)
 from nodes.pixel_space import PixelSpaceVae
 
 PROMPT = [[torch.ones(1, 2, 3), {"strength": 0.5}]]
@@ -41,3 +45,17 @@ def test_an_editing_model_starts_from_nothing_and_sees_the_picture() -> None:
     assert not latent["samples"].any()
     for side in (positive, negative):
         assert torch.all(PixelSpaceVae().decode(side[0][1]["concat_latent_image"]) == 1)
+
+
+def test_pictures_to_refer_to_come_in_the_order_of_their_inputs() -> None:
+    first, second = torch.rand(1, 4, 6, 3), torch.rand(2, 8, 8, 4)
+    node = HiDreamO1ReferenceImages()
+    flat = {"images.image_10": second, "images.image_2": first}
+    positive, negative = node.run_flat(positive=PROMPT, negative=PROMPT, **flat)
+    for side in (positive, negative):
+        [[_, options]] = side
+        expected = [first, second[:1, ..., :3], second[1:, ..., :3]]
+        found = options["reference_images"]
+        assert len(found) == 3 and all(map(torch.equal, found, expected))
+        assert options["strength"] == 0.5
+    assert node.run_flat(positive=PROMPT, negative=PROMPT) == (PROMPT, PROMPT)
