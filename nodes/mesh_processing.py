@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -13,9 +14,11 @@ from torch import Tensor
 from models.errors import InvalidInput
 from nodes.base import inputs
 from nodes.geometry.arrays import Indices, Reals, Step, part_of
+from nodes.geometry.decimation import Placement, decimate
 from nodes.geometry.nearest_voxels import nearest_voxels
 from nodes.geometry.normals import smooth_normals
-from nodes.schema import DynamicNode
+from nodes.geometry.quadrics import Weights
+from nodes.schema import DynamicNode, opening
 from nodes.shapes import Mesh, Surface, mesh_of, surfaces_of
 from nodes.voxel_colors import BASE_COLOR, SparseGrid, grids_of
 
@@ -92,6 +95,85 @@ def _linear(colors: Tensor) -> Tensor:
     """Of sRGB (IEC 61966-2-1)."""
     held = colors.clamp(0, 1)
     return torch.where(held <= 0.04045, held / 12.92, ((held + 0.055) / 1.055) ** 2.4)
+
+
+_WEIGHT: Final = {"default": 0.0, "min": 0.0}
+_PLACEMENT: Final = opening(
+    {"midpoint": inputs(), "qem": inputs()},
+    {
+        "qem": inputs(
+            line_quadric_weight=("FLOAT", _WEIGHT | {"max": 100.0, "step": 0.001}),
+            feature_edge_quadric_weight=("FLOAT", _WEIGHT | {"max": 1000.0, "step": 0.01}),
+            feature_edge_min_dihedral_deg=(
+                "FLOAT",
+                {"default": 30.0, "min": 0.0, "max": 180.0, "step": 1.0},
+            ),
+            clamp_v_to_edge=("BOOLEAN", {"default": True}),
+        )
+    },
+)
+
+
+class DecimateMesh(_MeshNode):
+    """Takes triangles from surfaces, where they are missed least."""
+
+    DISPLAY_NAME = "Decimate Mesh"
+    REQUIRED = inputs(
+        mesh=("MESH",),
+        target_face_count=("INT", {"default": 200000, "min": 0, "max": 50000000}),
+        placement_mode=_PLACEMENT,
+    )
+
+    def run(
+        self,
+        mesh: Any,
+        target_face_count: int = 200000,
+        placement_mode: Mapping[str, Any] = MappingProxyType({"placement_mode": "midpoint"}),
+    ) -> tuple[Mesh]:
+        """At most so many faces of each surface; 0 leaves them all. Normals get lost."""
+        placement = _placement(**placement_mode)
+        return self._each(
+            mesh,
+            lambda surface, _index, step: _decimated(surface, target_face_count, placement, step),
+        )
+
+
+def _placement(
+    placement_mode: str,
+    line_quadric_weight: float = 0.0,
+    feature_edge_quadric_weight: float = 0.0,
+    feature_edge_min_dihedral_deg: float = 30.0,
+    clamp_v_to_edge: bool = True,
+) -> Placement:
+    weights = Weights(
+        lines=line_quadric_weight,
+        features=feature_edge_quadric_weight,
+        feature_degrees=feature_edge_min_dihedral_deg,
+    )
+    return Placement(
+        at_middle=placement_mode == "midpoint", on_edge=clamp_v_to_edge, weights=weights
+    )
+
+
+def _decimated(surface: Surface, target: int, placement: Placement, step: Step) -> Surface:
+    if not 0 < target < len(surface.faces):
+        return surface
+    vertices, faces = geometry_of(surface)
+    uvs, colors = surface.uvs, surface.colors
+    known = [part.detach().cpu().double().numpy() for part in (uvs, colors) if part is not None]
+    values = np.concatenate([np.zeros((len(vertices), 0)), *known], axis=1)
+    seams = None if uvs is None else values[:, :2]
+    places, corners, mixed = decimate(vertices, faces, target, placement, step, values, seams)
+    first_color = 0 if uvs is None else 2
+    return replace(
+        surface,
+        vertices=_as_tensor(places),
+        faces=torch.from_numpy(corners),
+        uvs=None if uvs is None else _as_tensor(mixed[:, :2]),
+        colors=None if colors is None else _as_tensor(mixed[:, first_color:]),
+        normals=None,
+        tangents=None,
+    )
 
 
 def geometry_of(surface: Surface) -> tuple[Reals, Indices]:

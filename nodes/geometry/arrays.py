@@ -26,6 +26,12 @@ def ragged(starts: Indices, counts: Indices) -> tuple[Indices, Indices]:
     return owners, np.arange(len(owners)) + shifts[owners]
 
 
+def dots(one: Reals, other: Reals) -> Reals:
+    """The dot products of rows [N, C]."""
+    products: Reals = np.einsum("ij,ij->i", one, other)
+    return products
+
+
 def part_of(step: Step, start: float, end: float) -> Step:
     """A step within a part of the work."""
     return lambda share: step(start + share * (end - start))

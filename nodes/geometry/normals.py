@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nodes.geometry.arrays import Indices, Reals
-from nodes.geometry.topology import edges_of, face_pairs, groups, same_places
+from nodes.geometry.topology import face_pairs, groups, numbered_edges, same_places
 
 _TINY = 1e-30
 UP = np.array([0.0, 1.0, 0.0])  # of what has no direction
@@ -57,7 +57,7 @@ def smooth_normals(
 
 def _fans(faces: Indices, crosses: Reals, crease_degrees: float) -> tuple[int, Indices]:
     """How many normals there are, and that of each corner: of faces that meet smoothly."""
-    one, other = face_pairs(edges_of(faces))
+    one, other = face_pairs(numbered_edges(faces))
     lengths = np.linalg.norm(crosses, axis=1)
     first, second = one // 3, other // 3
     cosines = (crosses[first] * crosses[second]).sum(axis=1)

@@ -15,6 +15,12 @@ class Edges:
 
     ends: Indices  # [E, 2] vertices, the lower number first
     counts: Indices  # [E] how many faces have it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberedEdges(Edges):
+    """All edges of a surface, and which of them a face has."""
+
     of_faces: Indices  # [M, 3] the edge from corner i to corner i + 1
 
 
@@ -38,15 +44,35 @@ def whole_faces(faces: Indices) -> Indices:
 
 def edges_of(faces: Indices) -> Edges:
     """The edges of faces [M, 3]."""
-    following = faces[:, [1, 2, 0]]
-    low, high = np.minimum(faces, following), np.maximum(faces, following)
-    width = int(high.max(initial=0)) + 1
-    keys, numbers, counts = np.unique(low * width + high, return_inverse=True, return_counts=True)
-    ends = np.stack([keys // width, keys % width], axis=1)
-    return Edges(ends=ends, counts=counts, of_faces=numbers.reshape(-1, 3))
+    keys, width = _edge_keys(faces)
+    keys.sort()
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
+    counts = np.diff(np.r_[first, len(keys)])
+    return Edges(ends=_ends(keys[first], width), counts=counts)
 
 
-def face_pairs(edges: Edges) -> tuple[Indices, Indices]:
+def numbered_edges(faces: Indices) -> NumberedEdges:
+    """The edges of faces [M, 3], numbered."""
+    keys, width = _edge_keys(faces)
+    keys, numbers, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    of_faces = numbers.reshape(3, -1).T
+    return NumberedEdges(ends=_ends(keys, width), counts=counts, of_faces=of_faces)
+
+
+def _edge_keys(faces: Indices) -> tuple[Indices, int]:
+    """A number for the edge after each first corner, then each second, third, by its ends."""
+    width = int(faces.max(initial=0)) + 1
+    corners = [np.ascontiguousarray(faces[:, i]) for i in range(3)]
+    pairs = [(corners[i], corners[(i + 1) % 3]) for i in range(3)]
+    return np.concatenate([np.minimum(p, q) * width + np.maximum(p, q) for p, q in pairs]), width
+
+
+def _ends(keys: Indices, width: int) -> Indices:
+    low = keys // width
+    return np.stack([low, keys - low * width], axis=1)
+
+
+def face_pairs(edges: NumberedEdges) -> tuple[Indices, Indices]:
     """Corners [P, 2], counted through all faces, whose edges meet, two by two.
 
     Of an edge with more than two faces each has the next one.

@@ -351,6 +351,13 @@ CLASSES: Final[Mapping[str, str]] = {
     "MeshSmoothNormals": (
         "(mesh: MESH; crease_angle: FLOAT=180.0(0.0..180.0 step 1.0)) -> mesh: MESH"
     ),
+    "DecimateMesh": (
+        "(mesh: MESH; target_face_count: INT=200000(0..50000000); placement_mode: "
+        "dyn{midpoint/qem[line_quadric_weight?: FLOAT=0.0(0.0..100.0 step 0.001); "
+        "feature_edge_quadric_weight?: FLOAT=0.0(0.0..1000.0 step 0.01); "
+        "feature_edge_min_dihedral_deg?: FLOAT=30.0(0.0..180.0 step 1.0); "
+        "clamp_v_to_edge?: BOOLEAN=True]}) -> mesh: MESH"
+    ),
     "PaintMesh": "(mesh: MESH; voxel_colors: VOXEL) -> mesh: MESH",
     "CreateCameraInfo": (
         "(mode: dyn{orbit[yaw: FLOAT=35.0(-360.0..360.0); pitch: FLOAT=30.0(-89.0..89.0); "
