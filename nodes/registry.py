@@ -113,6 +113,7 @@ _MODULES: Final = (
     "front_end_files",
     "audio_latents",
     "audio_vae",
+    "audio_encoders",
     "ltx_audio",
     "mesh_files",
     "meshes",

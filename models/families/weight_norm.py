@@ -26,6 +26,14 @@ def older_name(name: str) -> str:
     return name
 
 
+def newer_name(name: str) -> str:
+    """The name that a tensor has since torch 2.0; others stay as they are."""
+    for newer, older in _NEWER.items():
+        if name.endswith(older):
+            return name.removesuffix(older) + newer
+    return name
+
+
 def quietly(made: Callable[..., T], **options: object) -> T:
     """What `made` makes of the options, without the warning."""
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from nodes.sound_files import encode_sound, read_sound, resample
 from tests.executor.worker.client import Client, worker
 from tests.executor.worker.harness import node
 from tests.models.audio import tiny_sounds
+from tests.models.audio.test_encoder import wav2vec2
 from tests.models.tiny import TinyModel, save
 
 STEP = 2**-15  # of samples of 16 bits
@@ -28,7 +29,8 @@ STEP = 2**-15  # of samples of 16 bits
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base directory with models and an input sound."""
     base = tmp_path_factory.mktemp("base")
-    for name in ("models/vae", "models/checkpoints", "input", "output", "temp"):
+    folders = ("models/vae", "models/checkpoints", "models/audio_encoders")
+    for name in (*folders, "input", "output", "temp"):
         (base / name).mkdir(parents=True)
     models = base / "models"
     save_file(
@@ -37,6 +39,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(models / "vae/pictures.safetensors", TinyModel().vae(), TinyModel().config)
     parts = (tiny_sounds.ltx2_vae().state_dict(), tiny_sounds.vocoder_of_two().state_dict())
     save_file(tiny_sounds.of_ltx2(*parts), models / "checkpoints/ltx-2.3.safetensors")
+    encoder = tiny_sounds.tensors_of(wav2vec2("base"))
+    save_file(encoder, models / "audio_encoders/wav2vec2.safetensors")
     tone = tiny_sounds.tone(0.3, 22050)[0]
     (base / "input" / "tone.wav").write_bytes(encode_sound(tone, 22050, "wav", "", {}))
     return base
@@ -126,3 +130,16 @@ def test_a_vae_of_pictures_in_its_place_is_named(client: Client) -> None:
     finished = run(client, prompt)
     assert not finished.succeeded
     assert "this VAE is for pictures" in finished.messages[-1][1]["exception_message"]
+
+
+def test_encoders_of_sounds_are_loaded_and_listen(client: Client) -> None:
+    prompt = {
+        "encoder": node("AudioEncoderLoader", audio_encoder_name="wav2vec2.safetensors"),
+        "sound": node("LoadAudio", audio="tone.wav"),
+        "heard": node("AudioEncoderEncode", audio_encoder=["encoder", 0], audio=["sound", 0]),
+        "show": node("PreviewAny", source=["heard", 0]),
+    }
+    last = client.run(prompt, "show")[-1]
+    assert isinstance(last, Finished)
+    assert last.succeeded, last.messages[-1]
+    assert "'sample_count': 4800" in last.outputs["show"]["text"][0]  # 0.3 s at 16 kHz
