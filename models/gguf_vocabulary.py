@@ -1,4 +1,4 @@
-"""The tokenizer that GGUF files of T5 carry, as a SentencePiece model.
+"""The tokenizer that GGUF files of T5 and Gemma carry, as a SentencePiece model.
 
 The messages and numbers of fields are those of
 https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto.
@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _PREFIX: Final = "tokenizer.ggml."
-_UNIGRAM: Final = 1
-_NORMAL: Final = 1
+_ALGORITHMS: Final = {"t5": 1, "llama": 2}  # unigram; BPE, of Gemma and the first Llamas
+_NORMAL, _BYTE = 1, 6  # kinds of pieces
 
 # Where a message has its fields.
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _PIECE, _SCORE, _KIND = 1, 2, 3
-_MODEL, _UNKNOWN, _BEGIN, _END, _PAD = 3, 40, 41, 42, 43
+_MODEL, _BYTES, _UNKNOWN, _BEGIN, _END, _PAD = 3, 35, 40, 41, 42, 43
 _NAME, _CHARACTERS, _DUMMY_PREFIX, _NO_EXTRA_SPACES = 1, 2, 3, 4
 
 
 def sentencepiece_model(fields: Mapping[str, Any]) -> bytes | None:
-    """The model that the fields of a GGUF file describe; None if they describe no T5's.
+    """The model that the fields of a GGUF file describe; None if they describe none.
 
     Raises TypeError, ValueError or OverflowError for fields that say what they cannot.
     """
@@ -33,7 +33,8 @@ def sentencepiece_model(fields: Mapping[str, Any]) -> bytes | None:
     tokens, scores = field("tokens", []), field("scores", [])
     kinds = field("token_type", [_NORMAL] * len(tokens))
     is_whole = _all(str, tokens) and _all(float, scores) and _all(int, kinds)
-    if field("model") != "t5" or not is_whole or not len(tokens) == len(scores) == len(kinds):
+    algorithm = _ALGORITHMS.get(field("model"))
+    if algorithm is None or not is_whole or not len(tokens) == len(scores) == len(kinds):
         return None
     pieces = b"".join(
         _message(
@@ -44,9 +45,10 @@ def sentencepiece_model(fields: Mapping[str, Any]) -> bytes | None:
         for token, score, kind in zip(tokens, scores, kinds, strict=True)
     )  # fmt: skip
     trainer = (
-        _number(_MODEL, _UNIGRAM)
+        _number(_MODEL, algorithm)
+        + _number(_BYTES, _BYTE in kinds)
         + _number(_UNKNOWN, field("unknown_token_id", 2))
-        + _number(_BEGIN, -1)
+        + _number(_BEGIN, field("bos_token_id", -1))
         + _number(_END, field("eos_token_id", 1))
         + _number(_PAD, field("padding_token_id", 0))
     )

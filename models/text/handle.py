@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from models.network import Patches
 from models.protocol.hooks import HookGroup, WeightHook, parts_of_run, strength_at
 from models.protocol.text import TextModel, TextPatcher, Tokenizers
 from models.protocol.tokens import Tokens, as_chunks, as_tokens
-from models.text.chunks import Token
+from models.text.chunks import Picture, Token
 from models.text.encoder import Chunks, TextEncoder
 from models.text.families import Combination
 from models.text.joining import Joined
@@ -68,17 +68,26 @@ class TextHandle:
             for key, encoder in self.encoders.items()
         }
 
-    def chunks(self, text: str, *, use_weights: bool = True) -> dict[str, list[list[Token]]]:
-        """A prompt's chunks for each encoder."""
-        return self.chunks_of(dict.fromkeys(self.encoders, text), use_weights=use_weights)
+    def chunks(self, text: str, **options: Any) -> dict[str, list[list[Token]]]:
+        """A prompt's chunks for each encoder; for options see `chunks_of`."""
+        return self.chunks_of(dict.fromkeys(self.encoders, text), **options)
 
     def chunks_of(
-        self, texts: Mapping[str, str], *, use_weights: bool = True
+        self,
+        texts: Mapping[str, str],
+        *,
+        use_weights: bool = True,
+        template: str | None = None,
+        pictures: Sequence[Picture] = (),
     ) -> dict[str, list[list[Token]]]:
-        """The chunks of a prompt of its own for each encoder; one without a prompt has none."""
+        """The chunks of a prompt of its own for each encoder; one without a prompt has none.
+
+        Language models are asked in the template (with `{}` for the prompt) instead of the
+        family's, and see the pictures. Raises InvalidInput if they cannot.
+        """
         return {
             key: encoder.tokenizer.with_options(self.tokenizer_options).tokenize(
-                texts[key], use_weights
+                texts[key], use_weights, template=template, pictures=pictures
             )
             for key, encoder in self.encoders.items()
             if key in texts
@@ -181,12 +190,22 @@ class TextHandle:
         return_word_ids: bool = False,
         tokenizer_options: Mapping[str, Any] | None = None,
         disable_weights: bool = False,
+        images: Sequence[Tensor] = (),
+        llama_template: str | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """``{"l": [[(id or embedding, weight), ...], ...]}``."""
+        """``{"l": [[(id or embedding, weight), ...], ...]}``.
+
+        Language models see the images [B, H, W, 3]: each frame of them is a picture.
+        """
         options = {**self.tokenizer_options, **(tokenizer_options or {})}
-        handle = self.clone(tokenizer_options=options)
-        return as_tokens(handle.chunks(text, use_weights=not disable_weights), return_word_ids)
+        chunks = self.clone(tokenizer_options=options).chunks(
+            text,
+            use_weights=not disable_weights,
+            template=llama_template,
+            pictures=[Picture(frames=frame[None]) for image in images for frame in image],
+        )
+        return as_tokens(chunks, return_word_ids)
 
     def encode_from_tokens(
         self, tokens: Tokens, return_pooled: bool | str = False, return_dict: bool = False

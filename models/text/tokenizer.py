@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from models.protocol.tokens import as_pairs
-from models.text.chunks import ChunkFormat, Token
+from models.text.chunks import ChunkFormat, Picture, Token
 from models.text.embeddings import load_embedding
 from models.text.prompt import Piece, parse_prompt
 from models.text.vocabulary import clip_ids
@@ -25,8 +25,18 @@ class PromptTokenizer:
     ids: Callable[[str], Sequence[int]] = clip_ids  # text -> token ids without start and end
     embedding_folders: tuple[Path, ...] = ()
 
-    def tokenize(self, prompt: str, use_weights: bool = True) -> list[list[Token]]:
-        """The chunks of a prompt; each piece of it is a group of tokens."""
+    def tokenize(
+        self,
+        prompt: str,
+        use_weights: bool = True,
+        *,
+        template: str | None = None,
+        pictures: Sequence[Picture] = (),
+    ) -> list[list[Token]]:
+        """The chunks of a prompt; each piece of it is a group of tokens.
+
+        Templates and pictures are for language models alone.
+        """
         pieces = parse_prompt(prompt, use_weights)
         return self.chunk_format.chunks(group for piece in pieces for group in self._groups(piece))
 

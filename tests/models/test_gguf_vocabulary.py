@@ -51,7 +51,7 @@ def test_its_ids_are_those_of_the_tokenizer(text: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "scores"), [("llama", [0.0]), ("t5", [0.0, 1.0]), ("t5", ["high"])]
+    ("model", "scores"), [("bert", [0.0]), ("t5", [0.0, 1.0]), ("t5", ["high"])]
 )
 def test_a_file_without_one_has_none(model: str, scores: list[Any], tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "m.gguf", "t5encoder")

@@ -59,7 +59,7 @@ def ask(
     """
     encoder = language_model_of(handle)
     speech, vocabulary = SPEECHES[encoder.kind.name], encoder.tokenizer.vocabulary
-    prompt, pictures = _with_pictures(encoder, question)
+    prompt, pictures = encoder.tokenizer.introduced(question.prompt, question.pictures)
     if question.is_chat:
         text = speech.chat(prompt, question.system, thinks=question.thinks)
     else:
@@ -71,16 +71,3 @@ def ask(
     begun = question.is_chat and question.thinks and bool(speech.thinking)
     answer, thoughts = without_thoughts(vocabulary.text(written), begun=begun)
     return Answer(text=answer, thoughts=thoughts)
-
-
-def _with_pictures(encoder: LanguageEncoder, question: Question) -> tuple[str, list[Picture]]:
-    """The prompt with a place for each picture: where it has marks of them, else before it."""
-    eyes = encoder.kind.eyes
-    if not question.pictures:
-        return question.prompt, []
-    if eyes is None:
-        raise InvalidInput(f"language models of the kind '{encoder.kind.name}' take no pictures")
-    shown = [pair for picture in question.pictures for pair in eyes.introduce(picture)]
-    missing = max(0, len(shown) - question.prompt.count(eyes.mark))
-    introduced = "".join(text for text, _ in shown[:missing])
-    return introduced + question.prompt, [picture for _, picture in shown]

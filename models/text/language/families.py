@@ -12,10 +12,10 @@ from models.text.language.prompting import Prompting
 
 _QWEN_TURN: Final = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 _NO_THOUGHTS: Final = "<think>\n\n</think>\n\n"
+_QWEN_USER: Final = "<|im_start|>user\n"
 _QWEN_IMAGE: Final = (
     "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, "
     "quantity, text, spatial relationships of the objects and background:<|im_end|>\n"
-    "<|im_start|>user\n"
 )
 
 
@@ -40,7 +40,7 @@ FLUX2_KLEIN: Final = asking(
 QWEN_IMAGE: Final = asking(
     "qwen_image",
     "qwen2_5_vl",
-    Prompting(template=_QWEN_IMAGE + "{}<|im_end|>\n<|im_start|>assistant\n", skipped=_QWEN_IMAGE),
+    Prompting(template=_QWEN_IMAGE + _QWEN_TURN, after="<|im_start|>user\n"),
 )
 
 # What loaders call a kind of model -> the families that are so called.

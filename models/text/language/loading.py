@@ -67,6 +67,6 @@ def _tokenizer(
         vocabulary=LazyVocabulary(
             lambda: vocabulary_for(kind.name, layout.text.path, layout.vocabulary, size, folders)
         ),
-        picture_mark=None if kind.eyes is None else kind.eyes.mark,
+        eyes=kind.eyes,
         prompting=prompting,
     )

@@ -18,7 +18,7 @@ from models.families.language.qwen3_vl import EYES as QWEN3_VL
 from models.families.language.qwen3_vl import RETINA as QWEN3_VL_RETINA
 from models.memory import Policy
 from models.text.chunks import Picture
-from models.text.language.asking import Question, _with_pictures
+from models.text.language.asking import Question
 from models.text.language.generation import Writing, write
 from tests.models.text import language_models as tiny
 
@@ -60,7 +60,7 @@ class Asked:
         self.model, self.policy = model, policy
         file = tiny.write(path / "model.safetensors", tiny.tensors_of(model))
         self.encoder = tiny.encoder_of(tiny.loaded("ltxv", file, policy))
-        text, pictures = _with_pictures(self.encoder, question)
+        text, pictures = self.encoder.tokenizer.introduced(question.prompt, question.pictures)
         self.tokens = self.encoder.tokenizer.tokens(text, pictures)
 
     def ours(self, most: int) -> list[int]:
@@ -166,7 +166,7 @@ def test_gemma3_writes_of_two_pictures(tmp_path: Path, policy: Policy) -> None:
         tmp_path / "gemma.safetensors", tiny.tensors_of(model) | {"spiece_model": pieces}
     )
     encoder = tiny.encoder_of(tiny.loaded("ltxv", path, policy))
-    text, shown = _with_pictures(encoder, Question(prompt="the cat", pictures=pictures))
+    text, shown = encoder.tokenizer.introduced("the cat", pictures)
     assert text.startswith("\n\n<start_of_image>")
     tokens = encoder.tokenizer.tokens(text, shown)
     mark = tiny.GEMMA_TOKENS - 1
@@ -192,7 +192,29 @@ def test_a_model_without_eyes_in_its_file_says_so(tmp_path: Path, policy: Policy
     encoder = tiny.encoder_of(
         tiny.loaded("ltxv", tiny.write(tmp_path / "m.safetensors", blind), policy)
     )
-    question = Question(prompt="a", pictures=[Picture(frames=drawing(56, 56))])
-    tokens = encoder.tokenizer.tokens(*_with_pictures(encoder, question))
+    text, shown = encoder.tokenizer.introduced("a", [Picture(frames=drawing(56, 56))])
+    tokens = encoder.tokenizer.tokens(text, shown)
     with pytest.raises(InvalidInput, match="lacks what would let it see"):
         write(encoder, tokens, Writing(most=1), policy)
+
+
+_EDIT = "<|im_start|>system\nDescribe.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n"
+
+
+def test_packs_tokenize_pictures_in_templates_of_theirs(tmp_path: Path, policy: Policy) -> None:
+    path = tiny.write(tmp_path / "m.safetensors", tiny.tensors_of(tiny.qwen2_5_vl()))
+    handle = tiny.loaded("qwen_image", path, policy)
+    picture = drawing(56, 84)
+    tokens = handle.tokenize(f"on {FRAME} it", images=[picture], llama_template=_EDIT)
+    cond, pooled = handle.encode_from_tokens(tokens, return_pooled=True)
+    encoder = tiny.encoder_of(handle)
+    chunk = encoder.tokenizer.tokens(_EDIT.format(f"on {FRAME} it"), [Picture(frames=picture)])
+    # What comes before the user's words is left out.
+    begin = [token.value for token in chunk].index(872) + 2
+    torch.testing.assert_close(cond, encoder.states(chunk, policy)[-1][:, begin:])
+    assert pooled is None
+    before = handle.tokenize("on it", images=[picture], llama_template=_EDIT)
+    (pairs,) = before["qwen2_5_vl"]
+    values = [value for value, _ in pairs]
+    place = next(i for i, value in enumerate(values) if isinstance(value, Picture))
+    assert values[place - 3 : place + 2] == [872, 198, 151652, values[place], 151653]
