@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, ClassVar, Final
 
 from torch import Tensor
 
-from nodes.base import FileOptions, inputs
+from nodes.base import FileOptions, Inputs, inputs
 from nodes.film_colors import DEPTHS, SPACES, film_colors
+from nodes.film_forms import CODECS, FilmForm, default_loss, film_form
 from nodes.named_files import check_named, open_named, stamp
 from nodes.saved_files import save_files, target_for
 from nodes.saved_images import metadata_of
-from nodes.schema import DynamicNode, SchemaNode, growing
+from nodes.schema import DynamicNode, SchemaNode, growing, opening
 from nodes.sound_files import Sound
-from nodes.video_encoding import FilmForm, encode_video, encode_webm, film_form
+from nodes.video_encoding import encode_webm
 from nodes.video_files import (
     Crop,
-    VideoCodec,
     VideoComponents,
-    VideoContainer,
     VideoFromComponents,
     VideoFromFile,
-    VideoFromList,
     VideoInput,
 )
+from nodes.video_joining import encoded, joined
 
-_H264_LOSS: Final = 23.0  # what is taken where a new coding is asked for, and no loss said
-_CODING: Final = "format.codec.encoding"
 _TRIM: Final = ("start_time", "duration")
 _HIDDEN: Final = (("prompt", "PROMPT"), ("extra_pnginfo", "EXTRA_PNGINFO"))
 
@@ -52,6 +48,7 @@ class CreateVideo(_VideoNode):
         audio=("AUDIO",),
         bit_depth=(DEPTHS, {"default": "auto"}),
         color_space=(SPACES, {"default": "sRGB"}),
+        codec=(["none", *CODECS], {"default": "none", "advanced": True}),
     )
 
     @classmethod
@@ -67,10 +64,15 @@ class CreateVideo(_VideoNode):
         audio: Sound | None = None,
         bit_depth: object = "auto",
         color_space: str = "sRGB",
+        codec: str = "none",
     ) -> tuple[VideoInput]:
-        """Nothing is coded before the video is saved. The images have the colours that are said."""
+        """The images have the colours that are said. They are coded at once where a codec is said:
+        the video takes less memory then; otherwise when it is saved.
+        """
         colors = film_colors(bit_depth, color_space)
-        return (VideoFromComponents(VideoComponents(images, Fraction(fps), audio, colors=colors)),)
+        parts = VideoComponents(images, Fraction(fps), audio, colors=colors)
+        video = VideoFromComponents(parts)
+        return (video if codec == "none" else encoded(video, codec),)
 
 
 class GetVideoComponents(_VideoNode):
@@ -160,81 +162,103 @@ class ConcatenateVideo(DynamicNode):
     RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_video"
     DISPLAY_NAME = "Concatenate Video"
     CATEGORY = "image/video"
-    REQUIRED = inputs(videos=growing("video", ("VIDEO",), names="video", least=1, most=100))
+    REQUIRED = inputs(
+        videos=growing("video", ("VIDEO",), names="video", least=1, most=100),
+        codec=(CODECS, {"default": "auto"}),
+    )
     OPTIONAL = inputs(complete_audio=("AUDIO",))
     RETURN_TYPES = ("VIDEO",)
 
     def run(
-        self, videos: Mapping[str, VideoInput], complete_audio: Sound | None = None
+        self,
+        videos: Mapping[str, VideoInput],
+        codec: str = "auto",
+        complete_audio: Sound | None = None,
     ) -> tuple[VideoInput]:
-        """The first one's rate holds. A complete sound takes the place of theirs."""
-        joined = VideoFromList(list(videos.values()))
-        if complete_audio is None:
-            return (joined,)
-        return (VideoFromComponents(replace(joined.get_components(), audio=complete_audio)),)
+        """The first one's sides and rate hold. A complete sound takes the place of theirs.
+
+        Files that are coded alike are joined as they are; everything else is coded, as H.264 if the
+        codec is auto.
+        """
+        return (joined(list(videos.values()), codec, complete_audio),)
 
 
-class SaveVideo(_VideoNode):
+def _coding(crf: float, most: float) -> Inputs:
+    """How a film is coded: what a choice of a codec opens."""
+    loss = ("FLOAT", {"default": crf, "min": 0.0, "max": most, "step": 1.0})
+    again = opening({"auto": {}, "re-encode": inputs(crf=loss)}, default="auto")
+    return inputs(encoding=again)
+
+
+_AV1: Final = {"av1": _coding(default_loss("av1"), 63.0)}
+_H264: Final = {"h264": _coding(default_loss("h264"), 51.0)}
+_CHOICES: Final = {
+    **dict.fromkeys(("auto", "mp4", "mkv"), _H264 | _AV1),
+    "webm": _AV1,
+}
+
+
+def _codec(coding: Mapping[str, Inputs]) -> Inputs:
+    """The codecs of a container: what a choice of a format opens."""
+    return inputs(codec=opening({key: {} for key in ("auto", *coding)}, coding, default="auto"))
+
+
+class SaveVideo(DynamicNode):
     """Writes a video into the output folder."""
 
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_video"
     DISPLAY_NAME = "Save Video"
+    CATEGORY = "image/video"
     REQUIRED = inputs(
         video=("VIDEO",),
         filename_prefix=("STRING", {"default": "video/ComfyUI", "multiline": False}),
-        format=(VideoContainer.as_input(), {"default": "auto"}),
-        codec=(VideoCodec.as_input(), {"default": "auto"}),
+        format=opening({name: _codec(coding) for name, coding in _CHOICES.items()}, default="auto"),
     )
+    OPTIONAL = inputs(codec=(CODECS, {"default": "auto", "hidden": True}))  # of earlier releases
     HIDDEN = _HIDDEN
+    RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
     OUTPUT_NODE = True
     IN_BACKGROUND = True
-    ACCEPT_ALL_INPUTS: ClassVar[bool] = True  # `format.codec` and more of later releases
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, format: str, codec: str = "auto") -> bool | str:
-        """Whether they go together; later releases have more than are listed."""
-        try:
-            film_form(format, codec)
-        except ValueError as error:
-            return str(error)
-        return True
 
     def run(
         self,
         video: VideoInput,
         filename_prefix: str,
-        format: str,
+        format: str | Mapping[str, Any],
         codec: str = "auto",
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
-        **later: Any,
     ) -> dict[str, Any]:
-        """A file that needs no other coding is copied. The workflow goes into it unless off.
+        """Streams that may stay as they are coded are copied. The workflow goes in unless off.
 
+        A codec beside the format is that of earlier releases, and holds where the format has none.
         Raises ValueError for a codec that the container cannot have.
         """
         context = self.context
-        form = film_form(format, later.get("format.codec", codec))
-        if later.get(_CODING) == "re-encode":
-            form = replace(form, crf=later.get(f"{_CODING}.crf", form.crf or _H264_LOSS))
+        form = _form_of(format, codec)
         width, height = video.get_dimensions()
         metadata = metadata_of(context.settings, prompt, extra_pnginfo) or None
         saved = save_files(
             target_for(context, filename_prefix, width=width, height=height),
-            [lambda path: _write(video, str(path), form, metadata)],
+            [lambda path: video.write(path, form, metadata)],
             form.container,
         )
         return {"ui": {"images": saved, "animated": (True,)}, "result": (video,)}
 
 
-def _write(
-    video: VideoInput, path: str, form: FilmForm, metadata: Mapping[str, Any] | None
-) -> None:
-    if form == FilmForm():
-        video.save_to(path, VideoContainer.MP4, VideoCodec.H264, metadata)
-        return
-    parts = video.get_components()
-    encode_video(parts.images, parts.frame_rate, parts.audio, path, metadata, form, parts.colors)
+def _form_of(format: str | Mapping[str, Any], codec: str) -> FilmForm:
+    """What was chosen. Raises ValueError for what does not go together."""
+    if isinstance(format, str):
+        return film_form(format, codec)
+    chosen = format.get("codec", {})
+    name = chosen.get("codec", "auto")
+    if name == "auto":
+        return film_form(format["format"], codec)
+    encoding = chosen.get("encoding", {})
+    if encoding.get("encoding") != "re-encode":
+        return film_form(format["format"], name)
+    return film_form(format["format"], name, float(encoding.get("crf", default_loss(name))))
 
 
 class SaveWEBM(_VideoNode):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -17,13 +17,15 @@ from torch import Tensor
 
 from nodes.decoded_media import Allowance
 from nodes.film_colors import FilmColors, colors_of, pixels_of
-from nodes.sound_files import decode_samples, resample, same_channels
-from nodes.tensors.pictures import batch
-from nodes.video_encoding import copy_streams, encode_video
+from nodes.film_copies import copy_film, join_films
+from nodes.film_forms import FilmForm, film_form
+from nodes.sound_files import Sound, decode_samples
+from nodes.video_encoding import encode_video
 
 Source: TypeAlias = str | Path | io.BytesIO
 
 _BYTES_A_VALUE: Final = 4  # of IMAGE: float32
+_TOLERANCE: Final = 1e-6  # seconds by which sums of times are off
 _TIME_BASE: Final = 1_000_000  # of a container's duration: microseconds
 
 
@@ -32,6 +34,7 @@ class VideoCodec(StrEnum):
 
     AUTO = "auto"
     H264 = "h264"
+    AV1 = "av1"
 
     @classmethod
     def as_input(cls) -> list[str]:
@@ -44,6 +47,8 @@ class VideoContainer(StrEnum):
 
     AUTO = "auto"
     MP4 = "mp4"
+    MKV = "mkv"
+    WEBM = "webm"
 
     @classmethod
     def as_input(cls) -> list[str]:
@@ -53,7 +58,8 @@ class VideoContainer(StrEnum):
     @classmethod
     def get_extension(cls, value: str | VideoContainer) -> str:
         """What the file name ends with."""
-        return "mp4" if VideoContainer(value) in (cls.AUTO, cls.MP4) else ""
+        kind = VideoContainer(value)
+        return cls.MP4.value if kind == cls.AUTO else kind.value
 
 
 class Crop(NamedTuple):
@@ -94,10 +100,14 @@ class VideoInput(ABC):
         codec: VideoCodec | str = VideoCodec.AUTO,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write an MP4 file with H.264 pictures to a path or a file object."""
+        """Write a file to a path or a file object: MP4 with H.264 pictures unless told."""
+        self.write(path, film_form(str(format), str(codec)), metadata)
+
+    def write(self, target: Any, form: FilmForm, metadata: Mapping[str, Any] | None = None) -> None:
+        """Write a file of a form to a path or a file object."""
         parts = self.get_components()
         encode_video(
-            parts.images, parts.frame_rate, parts.audio, path, metadata, colors=parts.colors
+            parts.images, parts.frame_rate, parts.audio, target, metadata, form, parts.colors
         )
 
     def get_stream_source(self) -> Any:
@@ -156,25 +166,6 @@ class VideoFromComponents(VideoInput):
         return self._components
 
 
-class VideoFromList(VideoFromComponents):
-    """A video made of others that follow each other; the first gives sides and rates."""
-
-    def __init__(self, videos: Sequence[VideoInput]) -> None:
-        parts = [video.get_components() for video in videos]
-        if not parts:
-            raise ValueError("a video is made of at least one other")
-        sounds = [part.audio for part in parts]
-        audio = None
-        if all(sound is not None for sound in sounds):
-            rate = sounds[0]["sample_rate"]
-            pieces = [resample(sound["waveform"], sound["sample_rate"], rate) for sound in sounds]
-            audio = {"waveform": torch.cat(same_channels(pieces), dim=-1), "sample_rate": rate}
-        images = batch([part.images for part in parts])
-        super().__init__(
-            VideoComponents(images, parts[0].frame_rate, audio, colors=parts[0].colors)
-        )
-
-
 class VideoFromFile(VideoInput):
     """A video file, by path or in memory; read when it is asked for."""
 
@@ -195,25 +186,24 @@ class VideoFromFile(VideoInput):
     def _name(self) -> str:
         return "the data" if isinstance(self._file, io.BytesIO) else Path(self._file).name
 
-    def save_to(
-        self,
-        path: Any,
-        format: VideoContainer | str = VideoContainer.AUTO,
-        codec: VideoCodec | str = VideoCodec.AUTO,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> None:
-        """As the base says; the streams of a whole file that is right already are copied."""
-        if self._start or self._length or self._crop or not self._is_saved_form(format, codec):
-            super().save_to(path, format, codec, metadata)
+    def write(self, target: Any, form: FilmForm, metadata: Mapping[str, Any] | None = None) -> None:
+        """As the base says; the streams of a whole file that may be kept are copied."""
+        if not self.is_whole:
+            super().write(target, form, metadata)
             return
-        with self._open() as container:
-            copy_streams(container, path, metadata)
+        with self.opened() as container:
+            if not form.keeps_pictures(container.streams.video[0]):
+                super().write(target, form, metadata)
+            elif all(map(form.may_hold, container.streams.audio[:1])):
+                copy_film(container, target, form, metadata)
+            else:
+                about = {**container.metadata, **(metadata or {})}
+                join_films([container], self.get_sound(), target, form, about)
 
-    def _is_saved_form(self, format: VideoContainer | str, codec: VideoCodec | str) -> bool:
-        """Whether the file is an MP4 file with H.264 pictures."""
-        with self._open() as container:
-            is_mp4 = VideoContainer.MP4.value in container.format.name.split(",")
-            return is_mp4 and container.streams.video[0].codec.name == VideoCodec.H264.value
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its file, and not a part of its time or its pictures."""
+        return not (self._start or self._length or self._crop)
 
     def get_stream_source(self) -> Any:
         """The file itself."""
@@ -222,30 +212,40 @@ class VideoFromFile(VideoInput):
         return self._file
 
     @contextmanager
-    def _open(self) -> Iterator[Any]:
+    def opened(self) -> Iterator[Any]:
+        """The file as PyAV opens it. Raises ValueError without pictures."""
         import av
 
-        source = self.get_stream_source()
+        source = self._file
+        if isinstance(source, io.BytesIO):
+            source = io.BytesIO(source.getvalue())  # others may read it at the same time
         with av.open(str(source) if isinstance(source, Path) else source) as container:
             if not container.streams.video:
                 raise ValueError(f"'{self._name}' holds no video")
             yield container
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0) -> VideoFromFile:
-        """A part of it, and no more than there is: raises ValueError beyond the end of a part."""
-        if self._length:
-            rest = self._length - start_time
-            if rest <= 0:
-                raise ValueError(f"nothing is left of {self._length:g} s from {start_time:g} s on")
-            duration = min(duration or rest, rest)
+        """A part of it, and no more than there is: raises ValueError beyond its end."""
+        total = self.get_duration()
+        rest = total - start_time
+        if rest <= 0:
+            raise ValueError(f"nothing is left of {total:g} s from {start_time:g} s on")
+        is_rest = not duration or duration >= rest
+        length = (self._length and rest) if is_rest else duration
         start = self._start + start_time
-        return VideoFromFile(self._file, start_time=start, duration=duration, crop=self._crop)
+        return VideoFromFile(self._file, start_time=start, duration=length, crop=self._crop)
 
     def as_cropped(self, crop: Crop) -> VideoFromFile:
-        """A rectangle of its pictures, as far as it lies in them. Raises ValueError without any."""
+        """A rectangle of its pictures, as far as it lies in them; a side of 0 goes to the edge.
+
+        Raises ValueError without a pixel.
+        """
         width, height = self.get_dimensions()
         left, top, *_ = self._crop or (0, 0)
-        sides = min(crop.width, width - crop.x), min(crop.height, height - crop.y)
+        sides = (
+            min(crop.width or width, width - crop.x),
+            min(crop.height or height, height - crop.y),
+        )
         inside = Crop(left + crop.x, top + crop.y, *sides)
         if min(crop) < 0 or min(inside.width, inside.height) < 1:
             raise ValueError(f"{crop} is no part of pictures of {width} x {height}")
@@ -255,18 +255,18 @@ class VideoFromFile(VideoInput):
         """Width and height."""
         if self._crop:
             return self._crop.width, self._crop.height
-        with self._open() as container:
+        with self.opened() as container:
             stream = container.streams.video[0]
             return stream.width, stream.height
 
     def get_frame_rate(self) -> Fraction:
         """Pictures a second."""
-        with self._open() as container:
+        with self.opened() as container:
             return Fraction(container.streams.video[0].average_rate or 1)
 
     def get_frame_count(self) -> int:
         """How many pictures there are; counted where the file does not say."""
-        with self._open() as container:
+        with self.opened() as container:
             stated = container.streams.video[0].frames
             if stated and not self._start and not self._length:
                 return int(stated)
@@ -276,21 +276,21 @@ class VideoFromFile(VideoInput):
         """Seconds."""
         if self._length:
             return self._length
-        with self._open() as container:
+        with self.opened() as container:
             if container.duration is not None:
-                return float(container.duration / _TIME_BASE) - self._start
+                return max(0.0, float(container.duration / _TIME_BASE) - self._start)
         return super().get_duration()
 
     def get_container_format(self) -> str:
         """What kind of file it is."""
-        with self._open() as container:
+        with self.opened() as container:
             return str(container.format.name)
 
     def get_components(self) -> VideoComponents:
         """Pictures, rate and sound, decoded."""
         allowance = Allowance(self._name)
         pictures: list[Tensor] = []
-        with self._open() as container:
+        with self.opened() as container:
             stream = container.streams.video[0]
             rate, colors = Fraction(stream.average_rate or 1), colors_of(stream)
             for frame in self._frames(container):
@@ -303,7 +303,7 @@ class VideoFromFile(VideoInput):
             raise ValueError(f"'{self._name}' has no picture in the asked for part")
         images = torch.stack(pictures)
         pictures.clear()  # of two copies one is enough
-        return VideoComponents(images.float().div_(255.0), rate, self._sound(), colors=colors)
+        return VideoComponents(images.float().div_(255.0), rate, self.get_sound(), colors=colors)
 
     @property
     def _end(self) -> float:
@@ -311,15 +311,24 @@ class VideoFromFile(VideoInput):
 
     def _frames(self, container: Any) -> Iterator[Any]:
         """The pictures of the part, in the order in which they are shown."""
+        import av
+
+        stream = container.streams.video[0]
+        zero = (stream.start_time or 0) * stream.time_base
+        if self._start and stream.time_base:
+            place = int((zero + Fraction(self._start)) / stream.time_base)
+            with suppress(av.FFmpegError):  # else from the beginning
+                container.seek(place, stream=stream)
         for frame in container.decode(video=0):
-            time = frame.time or 0.0
+            time = (frame.time or 0.0) - float(zero) + _TOLERANCE
             if time >= self._end:
                 return
             if time >= self._start:
                 yield frame
 
-    def _sound(self) -> dict[str, Any] | None:
-        with self._open() as container:
+    def get_sound(self) -> Sound | None:
+        """What is heard in the part, decoded."""
+        with self.opened() as container:
             if not container.streams.audio:
                 return None
             rate = int(container.streams.audio[0].rate)

@@ -27,7 +27,6 @@ ADDED_OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "SaveImage": {"images": "IMAGE"},
     "SaveLatent": {"samples": "LATENT"},
     "SaveSVGNode": {"svg": "SVG"},
-    "SaveVideo": {"video": "VIDEO"},
     "SaveWEBM": {"images": "IMAGE"},
 }
 
@@ -54,6 +53,15 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
         "color_space": [
             "COMBO",
             {"multiselect": False, "options": ["sRGB", "HDR", "HDR PQ"], "default": "sRGB"},
+        ],
+        "codec": [
+            "COMBO",
+            {
+                "multiselect": False,
+                "options": ["none", "auto", "h264", "av1"],
+                "default": "none",
+                "advanced": True,
+            },
         ],
     },
     "SaveImageDataSetToFolder": {"mode": _DATASET_MODE},
@@ -128,7 +136,11 @@ OF_PACKS: Final = frozenset(
     {"UnetLoaderGGUF", "CLIPLoaderGGUF", "DualCLIPLoaderGGUF", "TripleCLIPLoaderGGUF"}
 )
 
-# Classes of later releases.
+_H264: Final = "h264[encoding?: dyn{auto/re-encode[crf: FLOAT=23.0(0.0..51.0 step 1.0)]}=auto]"
+_AV1: Final = "av1[encoding?: dyn{auto/re-encode[crf: FLOAT=30.0(0.0..63.0 step 1.0)]}=auto]"
+_BOTH: Final = f"[codec: dyn{{auto/{_H264}/{_AV1}}}=auto]"
+
+# Classes of later releases, and one that they changed from the ground up.
 CLASSES: Final[Mapping[str, str]] = {
     "BuildJsonPromptIdeogram": (
         "experimental (element: ARRAY; high_level_description: STRING=; background: STRING=; "
@@ -142,7 +154,8 @@ CLASSES: Final[Mapping[str, str]] = {
         "-> camera_info: LOAD3D_CAMERA, prompt: STRING"
     ),
     "ConcatenateVideo": (
-        "(videos: autogrow video0...video99 min 1 [video: VIDEO]; complete_audio?: AUDIO) -> VIDEO"
+        "(videos: autogrow video0...video99 min 1 [video: VIDEO]; codec: {auto/h264/av1}=auto; "
+        "complete_audio?: AUDIO) -> VIDEO"
     ),
     "VAEDecodeAudioTiled": (
         "(samples: LATENT; vae: VAE; tile_size: INT=512(32..8192 step 8); "
@@ -278,6 +291,12 @@ CLASSES: Final[Mapping[str, str]] = {
     "StringFormat": "(values: autogrow a...z min 0 [value: *]; f_string: STRING={a}) -> STRING",
     "ImageCompare": (
         "output_node (image_a?: IMAGE; image_b?: IMAGE; compare_view?: IMAGECOMPARE) -> nothing"
+    ),
+    "SaveVideo": (
+        "output_node (video: VIDEO; filename_prefix: STRING=video/ComfyUI; "
+        f"format: dyn{{auto{_BOTH}/mp4{_BOTH}/mkv{_BOTH}/"
+        f"webm[codec: dyn{{auto/{_AV1}}}=auto]}}=auto; "
+        "codec?: {auto/h264/av1}=auto) -> video: VIDEO"
     ),
     "Video Slice": (
         "(video: VIDEO; start_time: FLOAT=0.0(-100000.0..100000.0 step 0.001); duration: "

@@ -16,7 +16,8 @@ import torch
 from nodes.avif_files import write_deep_avif
 from nodes.encoder_threads import encode_frame, ordinary_scheduling, real_time_threads
 from nodes.film_colors import FilmColors
-from nodes.video_encoding import FilmForm, encode_video, encode_webm
+from nodes.film_forms import FilmForm
+from nodes.video_encoding import encode_video, encode_webm
 
 IMAGES = torch.zeros(3, 64, 64, 3)
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from nodes import video_files
 from nodes.audio_files import SaveAudio
 from nodes.context import Interrupted
+from nodes.film_colors import pixels_of
 from nodes.sound_files import Sound
 from nodes.video import (
-    ConcatenateVideo,
     CreateVideo,
     GetVideoComponents,
     LoadVideo,
@@ -24,7 +25,8 @@ from nodes.video import (
     SaveWEBM,
     VideoSlice,
 )
-from nodes.video_files import Crop, VideoFromFile, VideoFromList
+from nodes.video_files import Crop, VideoFromFile
+from nodes.video_joining import joined
 from tests.nodes.context import RecordingReporter, node_context
 from tests.nodes.test_audio import tone
 
@@ -73,16 +75,6 @@ def test_a_sound_without_a_sample_makes_a_silent_film(tmp_path: Path) -> None:
         (video,) = CreateVideo().run(film(), 12.5, nothing)
         path = save(video, tmp_path)
         assert GetVideoComponents().run(VideoFromFile(path))[1] is None
-
-
-def test_videos_of_other_sides_and_channels_are_joined() -> None:
-    mono: Sound = {"waveform": torch.zeros(1, 1, 480), "sample_rate": 8000}
-    stereo: Sound = {"waveform": torch.ones(1, 2, 480), "sample_rate": 8000}
-    (first,) = CreateVideo().run(film(2, 48, 64), 12.5, mono)
-    (second,) = CreateVideo().run(film(3, 30, 30), 12.5, stereo)
-    parts = VideoFromList([first, second]).get_components()
-    assert parts.images.shape == (5, 48, 64, 3)
-    assert parts.audio["waveform"].shape == (1, 2, 960)
 
 
 def test_what_is_shown_is_a_moving_picture(tmp_path: Path) -> None:
@@ -188,19 +180,6 @@ def test_a_video_without_pixels_is_refused(tmp_path: Path) -> None:
         assert list((folders.output / "v").iterdir()) == []
 
 
-def test_videos_are_joined_and_take_a_sound_for_all(tmp_path: Path) -> None:
-    (one,) = CreateVideo().run(film(4), 8.0)
-    (two,) = CreateVideo().run(1 - film(2), 12.0)
-    (joined,) = ConcatenateVideo().run({"video0": one, "video1": two})
-    parts = joined.get_components()
-    assert torch.equal(parts.images, torch.cat((film(4), 1 - film(2))))
-    assert parts.frame_rate == 8
-    assert parts.audio is None
-    sound = tone(1.0)
-    (loud,) = ConcatenateVideo().run({"video0": one, "video1": two}, sound)
-    assert loud.get_components().audio is sound
-
-
 def edited(path: Path, **edit: Any) -> Any:
     (video,) = LoadVideo().run(f"{path.name} [output]", edit)
     return video
@@ -220,7 +199,9 @@ def test_a_loaded_video_is_cut_and_cropped_as_the_client_says(tmp_path: Path) ->
         assert (saved.get_dimensions(), saved.get_frame_count()) == ((20, 44), 4)
         again = part.as_trimmed(0.25).as_cropped(Crop(2, 0, 4, 4))
         assert torch.equal(again.get_components().images, whole[4:6, 4:8, 12:16])
-        for nothing in ({"x": 64}, {"width": 5}, {"x": -1, "width": 5, "height": 5}):
+        corner = edited(path, crop={"x": 60, "y": 40})  # what is not said goes to the edge
+        assert torch.equal(corner.get_components().images, whole[:, 40:, 60:])
+        for nothing in ({"x": 64}, {"y": 48, "width": 5}, {"x": -1, "width": 5, "height": 5}):
             with pytest.raises(ValueError, match="no part of pictures of 64 x 48"):
                 edited(path, crop=nothing)
         with pytest.raises(ValueError, match="nothing is left"):
@@ -239,58 +220,35 @@ def test_an_edit_of_zeros_leaves_the_file_as_it_is(tmp_path: Path) -> None:
     assert packets(copied, "video") == packets(folders.output / "whole_00001_.mp4", "video")
 
 
-@pytest.mark.parametrize(
-    ("format", "chosen", "name", "codec"),
-    [
-        ("auto", {}, "mp4", "h264"),
-        ("auto", {"format.codec": "av1"}, "webm", "av1"),
-        ("mkv", {"format.codec": "auto"}, "mkv", "h264"),
-        ("webm", {}, "webm", "av1"),
-        ("mp4", {"format.codec": "av1"}, "mp4", "av1"),
-    ],
-)
-def test_films_take_the_forms_of_later_releases(
-    tmp_path: Path, format: str, chosen: dict[str, Any], name: str, codec: str
+def test_a_part_of_a_part_ends_where_the_whole_does(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(10), 10)
+        part = VideoFromFile(save(video, tmp_path)).as_trimmed(0.1, 9.0)
+        assert part.get_duration() == pytest.approx(0.9)
+        part = part.as_trimmed(0.2, 0.4)  # sums of such numbers are a little off
+        assert (part.get_duration(), part.get_frame_count()) == (0.4, 4)
+        torch.testing.assert_close(part.get_components().images, film(10)[3:7], atol=0.03, rtol=0)
+
+
+def test_a_late_part_is_found_without_decoding_what_is_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    frames = torch.rand(60, 1, 1, 3).expand(-1, 32, 32, -1)
     with node_context(tmp_path):
-        (video,) = CreateVideo().run(film(4, 64, 96), 8, tone(rate=16000))
-        result = SaveVideo().run(video, "f", format, prompt={"n": 1}, **chosen)
-        path = path_of(result, tmp_path)
-    assert path.suffix == f".{name}"
-    with av.open(str(path)) as container:
-        decoder = {"h264": "h264", "av1": "libdav1d"}[codec]
-        assert container.streams.video[0].codec.name == decoder
-        assert container.streams.audio[0].codec.name == ("opus" if name == "webm" else "aac")
-        tags = {key.lower(): value for key, value in container.metadata.items()}
-        assert json.loads(tags["prompt"]) == {"n": 1}
-        assert len(list(container.decode(video=0))) == 4
+        path = path_of(SaveWEBM().run(frames, "w", "vp9", 10.0, 10.0), tmp_path)
+        with av.open(str(path)) as container:
+            keys = [packet.pts for packet in container.demux(video=0) if packet.is_keyframe]
+        assert len(keys) == 1  # one group of pictures: joined with itself it has two
+        twice = path_of(
+            SaveVideo().run(joined([VideoFromFile(path)] * 2, "auto", None), "t", "mkv"), tmp_path
+        )
+        decoded: list[bool] = []
 
+        def watched(frame: Any, colors: Any) -> Tensor:
+            decoded.append(frame.key_frame)
+            return pixels_of(frame, colors)
 
-def test_a_film_is_coded_anew_with_the_loss_that_is_asked_for(tmp_path: Path) -> None:
-    coding: dict[str, Any] = {"format.codec": "h264", "format.codec.encoding": "re-encode"}
-    with node_context(tmp_path):
-        (video,) = CreateVideo().run(torch.rand(4, 64, 64, 3), 8)
-        sizes = []
-        for crf in (5, 51):
-            result = SaveVideo().run(
-                video, "f", "mp4", **coding | {"format.codec.encoding.crf": crf}
-            )
-            sizes.append(path_of(result, tmp_path).stat().st_size)
-    assert sizes[0] > 3 * sizes[1]
-
-
-@pytest.mark.parametrize(
-    ("format", "codec", "message"),
-    [("webm", "h264", "webm files hold av1, not 'h264'"), ("avi", "auto", "not 'avi'")],
-)
-def test_what_does_not_go_together_is_refused(format: str, codec: str, message: str) -> None:
-    assert message in str(SaveVideo.VALIDATE_INPUTS(format, codec))
-
-
-def test_a_file_is_coded_anew_where_that_is_asked_for_without_a_loss(tmp_path: Path) -> None:
-    coding: dict[str, Any] = {"format.codec": "h264", "format.codec.encoding": "re-encode"}
-    with node_context(tmp_path):
-        (video,) = CreateVideo().run(torch.rand(4, 64, 64, 3), 8)
-        first = save(video, tmp_path)
-        second = path_of(SaveVideo().run(VideoFromFile(first), "f", "mp4", **coding), tmp_path)
-    assert packets(second, "video") != packets(first, "video")
+        monkeypatch.setattr(video_files, "pixels_of", watched)
+        part = VideoFromFile(twice).as_trimmed(6.0, 0.2).get_components()
+    assert decoded == [True, False]
+    torch.testing.assert_close(part.images, frames[:2], atol=0.03, rtol=0)

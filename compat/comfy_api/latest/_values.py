@@ -13,9 +13,9 @@ from nodes.video_files import (
     VideoContainer,
     VideoFromComponents,
     VideoFromFile,
-    VideoFromList,
     VideoInput,
 )
+from nodes.video_joining import VideoFromList
 
 MESH = shapes.Mesh
 VOXEL = shapes.Voxel
