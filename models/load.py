@@ -28,6 +28,7 @@ from models.previews import LatentColours
 from models.text.combinations import TextFolders
 from models.text.files import text_of_type
 from models.text.handle import TextHandle
+from models.text.ltx2 import ltx2_text
 from models.vae import VaeHandle
 from models.weights import CONFIG_KEY, Weights, open_weights
 
@@ -258,6 +259,21 @@ def load_text(
         lambda: text_of_type(kind, [open_weights(path) for path in paths], policy, folders),
     )
     return loaded.clone()
+
+
+def load_ltx2_text(
+    encoder: Path, checkpoint: Path, policy: Policy, folders: TextFolders = _NO_FOLDERS
+) -> TextHandle:
+    """The text encoder of LTX-2: Gemma 3 of a file, and the projection of a checkpoint."""
+
+    def build() -> TextHandle:
+        made = ltx2_text([open_weights(encoder), open_weights(checkpoint)], policy, folders)
+        if made is None:
+            raise PartMissing(checkpoint, "text projection of LTX-2", "Use a checkpoint of LTX-2.")
+        return made
+
+    key = ("text encoder of LTX-2", policy, folders)
+    return policy.library.fetch(key, (encoder, checkpoint), build).clone()
 
 
 def load_vae(path: Path, policy: Policy) -> VaeHandle | AudioVaeHandle:

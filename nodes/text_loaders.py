@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from models.load import load_text
+from models.load import load_ltx2_text, load_text
 from models.text.handle import TextHandle
 from nodes.base import FileOptions, Node, inputs
 from nodes.schema import SchemaNode
@@ -70,6 +70,26 @@ class TripleCLIPLoader(_TextLoader, SchemaNode):
     def run(self, clip_name1: str, clip_name2: str, clip_name3: str) -> tuple[TextHandle]:
         """In any order."""
         return self.load("sd3", [clip_name1, clip_name2, clip_name3])
+
+
+class LTXAVTextEncoderLoader(_TextLoader, SchemaNode):
+    """Loads the text encoder of LTX-2: Gemma 3, and the projection that its checkpoint has."""
+
+    DISPLAY_NAME = "LTXV Audio Text Encoder Loader"
+    RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_lt_audio"
+    REQUIRED = inputs(text_encoder=_FILE, ckpt_name=(FileOptions("checkpoints"),))
+    OPTIONAL = inputs(device=(["default", "cpu"], {"default": "default", "advanced": True}))
+
+    def run(self, text_encoder: str, ckpt_name: str, device: str = "default") -> tuple[TextHandle]:
+        """`cpu` has it compute there, whatever the device is."""
+        folders, policy = self.context.folders, self.context.policy
+        handle = load_ltx2_text(
+            folders.full_path("text_encoders", text_encoder),
+            folders.full_path("checkpoints", ckpt_name),
+            policy.on_cpu() if device == "cpu" else policy,
+            text_folders(self.context.services),
+        )
+        return (handle,)
 
 
 class QuadrupleCLIPLoader(_TextLoader, SchemaNode):

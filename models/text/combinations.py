@@ -101,7 +101,7 @@ def vocabulary_of(weights: Weights) -> Tensor | None:
 def _clip_encoder(
     key: str, use: Use, number: int, file: EncoderFile, policy: Policy, folders: TextFolders
 ) -> TextEncoder | None:
-    dtype, storage = policy.text_dtype, _storage(policy)
+    dtype, storage = policy.text_dtype, storage_of(policy)
     network = policy.library.fetch(
         ("text encoder", key, file.part, dtype, storage),
         (file.weights.path,),
@@ -131,7 +131,7 @@ def _t5_encoder(
 ) -> TextEncoder | None:
     # Its activations overflow float16.
     dtype = torch.bfloat16 if policy.text_dtype == torch.float16 else policy.text_dtype
-    storage = _storage(policy)
+    storage = storage_of(policy)
     network = policy.library.fetch(
         ("text encoder", key, dtype, storage),
         (file.weights.path,),
@@ -161,12 +161,12 @@ def _language_encoder(
         file.weights,
         use.prompting,
         policy,
-        _storage(policy),
+        storage_of(policy),
         folders.tokenizers,
     )
 
 
-def _storage(policy: Policy) -> Storage:
+def storage_of(policy: Policy) -> Storage:
     """How the weights of text encoders are kept.
 
     Where the CPU computes in float32, half precision is kept as it is and decoded layer by layer:

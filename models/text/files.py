@@ -19,6 +19,7 @@ from models.text.combinations import (
 from models.text.families import FLUX, SD1, SD2, SD3, SDXL, SDXL_REFINER, Combination
 from models.text.handle import TextHandle
 from models.text.language.families import ALONE, LANGUAGE_KINDS
+from models.text.ltx2 import ltx2_text
 from models.weights import Weights
 
 # What loaders call a kind of model -> the families that are so called.
@@ -42,6 +43,10 @@ def text_of_type(
     Raises InvalidInput for kinds that are not built and for encoders that no such model has,
     PartMissing for a file without a text encoder.
     """
+    if kind == "ltxv" and len(files) == 2:
+        joined = ltx2_text(files, policy, folders)
+        if joined is not None:
+            return joined
     found = [(key, file) for weights in files for key, file in encoders_in(weights)]
     alone = [ALONE[key] for key, _ in found if key in ALONE]
     if kind not in KINDS and not alone:

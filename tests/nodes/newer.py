@@ -64,6 +64,17 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
             },
         ],
     },
+    "LTXAVTextEncoderLoader": {
+        "device": [
+            "COMBO",
+            {
+                "multiselect": False,
+                "options": ["default", "cpu"],
+                "default": "default",
+                "advanced": True,
+            },
+        ]
+    },
     "SaveImageDataSetToFolder": {"mode": _DATASET_MODE},
     "SaveImageTextDataSetToFolder": {"mode": _DATASET_MODE},
     "LTXVAddGuide": {"iclora_parameters": ["IC_LORA_PARAMETERS", {}]},
