@@ -79,6 +79,7 @@ _MODULES: Final = (
     "video_conditioning.wan_animate_2",
     "video_conditioning.wan_camera",
     "video_conditioning.wan_move",
+    "video_conditioning.wan_sound",
     "video_conditioning.hunyuan",
     "video_conditioning.hunyuan_refining",
     "video_conditioning.cosmos",

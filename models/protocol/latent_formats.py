@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from models.protocol.wan_statistics import DEVIATION_21, DEVIATION_22, MEAN_21, MEAN_22
+
 if TYPE_CHECKING:
     from models.previews import LatentColours
 
@@ -99,8 +101,23 @@ class SDXL(LatentFormat):
     taesd_decoder_name = "taesdxl_decoder"
 
 
-class SDXL_Playground_2_5(LatentFormat):
-    """Playground 2.5: each channel has a mean and a standard deviation."""
+class Standardised(LatentFormat):
+    """Each channel has a mean and a standard deviation, [1, C, ...]; it is scaled after that."""
+
+    latents_mean: Tensor
+    latents_std: Tensor
+
+    def process_in(self, latent: Tensor) -> Tensor:
+        mean, std = self.latents_mean.to(latent), self.latents_std.to(latent)
+        return (latent - mean) * self.scale_factor / std
+
+    def process_out(self, latent: Tensor) -> Tensor:
+        mean, std = self.latents_mean.to(latent), self.latents_std.to(latent)
+        return latent * std / self.scale_factor + mean
+
+
+class SDXL_Playground_2_5(Standardised):
+    """Playground 2.5."""
 
     def __init__(self, mean: Tensor | None = None, std: Tensor | None = None) -> None:
         self.scale_factor = 0.5
@@ -111,14 +128,6 @@ class SDXL_Playground_2_5(LatentFormat):
 
     def marks(self) -> dict[str, Tensor]:
         return {"edm_mean": self.latents_mean.flatten(), "edm_std": self.latents_std.flatten()}
-
-    def process_in(self, latent: Tensor) -> Tensor:
-        mean, std = self.latents_mean.to(latent), self.latents_std.to(latent)
-        return (latent - mean) * self.scale_factor / std
-
-    def process_out(self, latent: Tensor) -> Tensor:
-        mean, std = self.latents_mean.to(latent), self.latents_std.to(latent)
-        return latent * std / self.scale_factor + mean
 
 
 class SD_X4(LatentFormat):
@@ -202,12 +211,14 @@ class Cosmos1CV8x8x8(LatentFormat):
     latent_dimensions = 3
 
 
-class Wan21(LatentFormat):
+class Wan21(Standardised):
     """Wan 2.1 video."""
 
     latent_channels = 16
     latent_dimensions = 3
     taesd_decoder_name = "lighttaew2_1"
+    latents_mean = torch.tensor(MEAN_21).view(1, -1, 1, 1, 1)
+    latents_std = torch.tensor(DEVIATION_21).view(1, -1, 1, 1, 1)
 
 
 class Wan22(Wan21):
@@ -215,6 +226,8 @@ class Wan22(Wan21):
 
     latent_channels = 48
     spacial_downscale_ratio = 16
+    latents_mean = torch.tensor(MEAN_22).view(1, -1, 1, 1, 1)
+    latents_std = torch.tensor(DEVIATION_22).view(1, -1, 1, 1, 1)
 
 
 class HunyuanImage21(LatentFormat):

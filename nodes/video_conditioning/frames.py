@@ -8,8 +8,6 @@ latent frame stands for. The first latent frame stands for one frame, which all 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from inspect import signature
 from typing import Any, Final
 
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import InvalidInput
+from models.protocol.latent_formats import Wan21, Wan22
 from nodes.base import MAX_RESOLUTION, Declared
 from nodes.missing_parts import need_vae
 from nodes.pixel_space import Vae
@@ -157,24 +156,18 @@ def ending(latent: Latent, given: Tensor) -> Latent:
     return placed(latent, given, latent["samples"].shape[2] - given.shape[2])
 
 
-@cache
-def _wan_mean() -> Tensor:
-    """The mean of Wan's raw latents [1, 16, 1, 1, 1]: zero in the space of the model."""
-    from diffusers import AutoencoderKLWan
-
-    means = signature(AutoencoderKLWan.__init__).parameters["latents_mean"].default
-    return torch.tensor(means).reshape(1, -1, 1, 1, 1)
+_OF_WAN: Final = {space.latent_channels: space() for space in (Wan21, Wan22)}
 
 
 def nothing_for_wan(like: Tensor) -> Tensor:
     """Raw latents of that shape that Wan's models see as zeros."""
-    mean = _wan_mean().to(like)
-    if like.shape[1] != mean.shape[1]:
+    space = _OF_WAN.get(like.shape[1])
+    if space is None:
         raise InvalidInput(
-            f"a VAE of {mean.shape[1]} channels is needed, that of Wan 2.1; this one has "
-            f"{like.shape[1]}"
+            f"a VAE of {' or '.join(map(str, _OF_WAN))} channels is needed, one of Wan; this one "
+            f"has {like.shape[1]}"
         )
-    return mean.expand_as(like).clone()
+    return space.process_out(torch.zeros_like(like))
 
 
 def start_and_end(

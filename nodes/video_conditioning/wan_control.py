@@ -197,20 +197,17 @@ class Wan22FunControlToVideo(WanNode):
         film = need_vae(vae)
         channels, scale = film.latent_channels, film.downscale
         latent = empty_latent(batch_size, length, width, height, channels=channels, scale=scale)
+        shown = nothing_for_wan(latent["samples"][:1])
         if control_video is not None:
-            shown = encoded(vae, _held(fitted(control_video, width, height, length), length))
-            options = {"concat_latent_image": shown}
-            positive, negative = with_options(positive, options), with_options(negative, options)
+            given = whole_latent_frames(fitted(control_video, width, height, length))
+            shown = placed({"samples": shown}, encoded(vae, given), 0)["samples"]
+        options = {"concat_latent_image": shown}
+        positive, negative = with_options(positive, options), with_options(negative, options)
         if ref_image is not None:
             references = [encoded(vae, fitted(ref_image[:1], width, height))]
             positive = appended(positive, "reference_latents", references)
             negative = appended(negative, "reference_latents", references)
         return positive, negative, latent
-
-
-def _held(film: Tensor, length: int) -> Tensor:
-    """The film, whose last frame stays until it has that length."""
-    return torch.cat([film, film[-1:].expand(length - len(film), -1, -1, -1)])
 
 
 class WanPhantomSubjectToVideo(WanNode):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.conditioning import Conditioning
 from models.errors import InvalidInput
+from models.protocol.latent_formats import Wan21, Wan22
 from models.vision import VisionOutput
 from nodes.pixel_space import PixelSpaceVae, Vae
 from nodes.video_conditioning.wan import (
@@ -298,7 +299,12 @@ def test_wan_22_follows_a_film_and_refers_to_a_picture(
         [reference] = options["reference_latents"]
         assert torch.equal(reference, vae.encode(picture_of))
     assert latent["samples"].shape == (2, channels, 3, HEIGHT // scale, WIDTH // scale)
-    held, _, _ = node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1, control_video=film[:1])
-    still = _options(held)["concat_latent_image"]
-    assert torch.equal(still, vae.encode(film[:1].expand(LENGTH, -1, -1, -1)))
-    assert node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1)[0] == prompt
+    short, _, _ = node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1, control_video=film[:1])
+    shown = _options(short)["concat_latent_image"]
+    assert torch.equal(shown[:, :, :1], vae.encode(film[:1]))
+    space = Wan21() if channels == 16 else Wan22()
+    assert shown[:, :, 1:].numel()
+    assert space.process_in(shown[:, :, 1:]).abs().max() < 1e-6
+    nothing, _, _ = node.run(prompt, prompt, vae, WIDTH, HEIGHT, LENGTH, 1)
+    assert "reference_latents" not in _options(nothing)
+    assert space.process_in(_options(nothing)["concat_latent_image"]).abs().max() < 1e-6
