@@ -6,11 +6,14 @@ Beside `X.weight` of 8 bits lies its scale s, and the weight is ``s Q``:
 - `X.weight_scale`: one number, one for each row (compressed-tensors), or one for each block;
 - `X.weight_scale_inv`: one for each block (the same as a scale in spite of its name).
 
+`X.comfy_quant` may say how it was done; weights that were rotated before are not read.
+
 Scales of inputs (`scale_input`, `input_scale`) serve multiplication in 8 bits, and are left out.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -23,7 +26,9 @@ from models.stored.encoded import Encoded, Scaled, ScaledBlocks
 from models.stored.tensor import StoredTensor
 
 _SCALES: Final = ("scale_weight", "weight_scale", "weight_scale_inv")
-_UNUSED: Final = ("scale_input", "input_scale", "comfy_quant", "scaled_fp8")
+_METHOD: Final = "comfy_quant"  # JSON in bytes: how a layer was quantised
+_METHODS: Final = ("float8", "int8")
+_UNUSED: Final = ("scale_input", "input_scale", "scaled_fp8", _METHOD)
 _EIGHT_BITS: Final = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int8)
 _BITSANDBYTES: Final = ".quant_state.bitsandbytes__"
 _BLOCK_SIZES: Final = (128, 64, 32, 16, 1)
@@ -38,6 +43,9 @@ def with_scales(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     other = next((name for name in tensors if _BITSANDBYTES in name), None)
     if other is not None:
         raise CheckpointUnreadable(path, f"it is quantised by bitsandbytes ('{other}')", _ADVICE)
+    for name, tensor in tensors.items():
+        if _kind(name) == _METHOD:
+            _check_method(path, name, tensor)
     scales = {name: tensor for name, tensor in tensors.items() if _kind(name) in _SCALES}
     scaled = {_weight_of(name): name for name in scales}
     found: dict[str, Tensor] = {}
@@ -48,6 +56,20 @@ def with_scales(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif name not in scales and _kind(name) not in _UNUSED:
             found[name] = tensor
     return found
+
+
+def _check_method(path: Path, name: str, told: Tensor) -> None:
+    """Refuse weights that are more than products, such as those that were rotated before."""
+    text = told.numpy().tobytes().decode("utf-8", "replace") if told.dtype == torch.uint8 else ""
+    try:
+        document = json.loads(text)
+        method = str(document["format"]) if isinstance(document, dict) else ""
+    except (ValueError, KeyError) as error:
+        raise CheckpointUnreadable(path, f"'{name}' does not say how it is quantised") from error
+    if not method.startswith(_METHODS) or "rot" in text:
+        raise CheckpointUnreadable(
+            path, f"it is quantised in a way that is not read ('{name}' says {text})", _ADVICE
+        )
 
 
 def _kind(name: str) -> str:

@@ -109,3 +109,22 @@ def test_files_are_read_with_their_scales(tmp_path: Path) -> None:
     opened = open_weights(path)
     assert opened.shape("a.weight") == (64, 96)
     assert torch.equal(values_of(opened.tensors["a.weight"], torch.float32), WEIGHT.float() / 2)
+
+
+def told(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+
+
+def test_what_says_how_a_weight_was_scaled_goes() -> None:
+    how = told('{"format": "float8_e4m3fn"}')
+    found = folded(a__weight=WEIGHT, a__weight_scale=torch.tensor(0.5), a__comfy_quant=how)
+    assert set(found) == {"a.weight"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"format": "int8_tensorwise", "convrot": true}', '{"format": "nvfp4"}', "{}", "float8"],
+)
+def test_other_ways_of_quantising_are_refused(text: str) -> None:
+    with pytest.raises(CheckpointUnreadable, match="quantised"):
+        folded(a__weight=WEIGHT, a__weight_scale=torch.tensor(0.5), a__comfy_quant=told(text))

@@ -95,3 +95,26 @@ def test_a_model_that_was_cut_for_encoding_says_so(tmp_path: Path, policy: Polic
     encoder = tiny.encoder_of(tiny.loaded("ltxv", path, policy))
     with pytest.raises(InvalidInput, match="lm_head"):
         write(encoder, tokens(PROMPT), Writing(most=1), policy)
+
+
+def test_weights_in_eight_bits_with_scales_write_as_their_products(
+    tmp_path: Path, policy: Policy
+) -> None:
+    model = tiny.qwen3()
+    tensors: dict[str, torch.Tensor] = {"scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn)}
+    for name, tensor in tiny.tensors_of(model).items():
+        if tensor.ndim < 2:
+            tensors[name] = tensor
+            continue
+        small = (tensor * 16).to(torch.float8_e4m3fn)
+        tensors[name] = small
+        tensors[name.replace(".weight", ".scale_weight")] = torch.tensor(1 / 16)
+        model.get_parameter(name).data = small.float() / 16
+    encoder = tiny.encoder_of(
+        tiny.loaded("ltxv", tiny.write(tmp_path / "fp8.safetensors", tensors), policy)
+    )
+    model.tie_weights()
+    expected = model.generate(torch.tensor([PROMPT]), max_new_tokens=6, do_sample=False)
+    found = write(encoder, tokens(PROMPT), Writing(most=6), policy)
+    assert found == expected[0, len(PROMPT) :].tolist()
+    assert encoder.network.size() < 20_000_000  # the table of tokens takes a byte a number
