@@ -88,6 +88,7 @@ KIND_VIEWS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 KIND_ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
+_LONGEST_PART: Final = 255  # bytes, of names in file systems
 # What Windows takes for devices, with any extension.
 _DEVICE: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?", re.I
@@ -157,9 +158,11 @@ def inside(root: Path, relative: str, *, links_to: Iterable[Path] | None = None)
     if "\\" in relative:
         raise OutsideFolder(relative, root, "it has a backslash; folders are separated by '/'")
     try:
-        os.fsencode(relative)
+        longest = max(len(os.fsencode(part)) for part in parts)
     except UnicodeEncodeError:
         raise OutsideFolder(relative, root, "it is no text") from None
+    if longest > _LONGEST_PART:
+        raise OutsideFolder(f"{relative[:40]}...", root, f"it is longer than {_LONGEST_PART} bytes")
     target = os.path.normpath(os.path.join(os.path.abspath(root), relative))  # noqa: PTH100, PTH118
     if links_to is not None:
         if any(_DEVICE.fullmatch(part) for part in parts):

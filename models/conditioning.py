@@ -63,7 +63,13 @@ def concatenate(to: Sequence[Sequence[Any]], other: Sequence[Sequence[Any]]) -> 
     joined: Conditioning = []
     for target, known in to:
         check_widths(target, context)
-        joined.append([torch.cat([target, context], dim=1), dict(known)])
+        counts = {len(target), len(context)}
+        if len(counts) > 1 and 1 not in counts:
+            raise InvalidInput(
+                f"prompts for batches of {len(target)} and {len(context)} cannot be joined"
+            )
+        parts = [part.expand(max(counts), -1, -1) for part in (target, context)]
+        joined.append([torch.cat(parts, dim=1), dict(known)])
     return joined
 
 

@@ -8,14 +8,20 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import InvalidInput
+
 
 def resize(samples: Tensor, width: int, height: int, method: str, *, crop: bool = False) -> Tensor:
     """Resize [B, C, ..., H, W] along its last two axes; extra axes count as batch.
 
     Methods: nearest-exact, bilinear, area, bicubic, bislerp, lanczos. With `crop` the source is
     first cut, around its centre, to the target's aspect ratio. Lanczos works on 8 bits a channel
-    and takes 1 < C <= 4; raises ValueError else.
+    and takes 1 < C <= 4; raises ValueError else. Raises InvalidInput for what has no such axes.
     """
+    if samples.ndim < 4:
+        raise InvalidInput(
+            f"a latent of the shape {list(samples.shape)} has no height and width to change"
+        )
     if samples.ndim > 4:
         frames = samples.movedim(1, -3).flatten(0, -4)  # (b t) c h w
         resized = resize(frames, width, height, method, crop=crop)
@@ -35,6 +41,7 @@ def _crop_to_aspect(samples: Tensor, width: int, height: int) -> Tensor:
     old, new = old_width / old_height, width / height
     x = round((old_width - old_width * (new / old)) / 2) if old > new else 0
     y = round((old_height - old_height * (old / new)) / 2) if old < new else 0
+    x, y = min(x, (old_width - 1) // 2), min(y, (old_height - 1) // 2)  # something is left
     return samples[..., y : old_height - y, x : old_width - x]
 
 

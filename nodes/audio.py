@@ -102,7 +102,7 @@ class JoinAudioChannels(_AudioNode):
         left, right, rate = _same_rate(audio_left, audio_right)
         length = min(left.shape[-1], right.shape[-1])
         sides = [side[..., :length].mean(dim=1, keepdim=True) for side in (left, right)]
-        return ({"waveform": torch.cat(sides, dim=1), "sample_rate": rate},)
+        return ({"waveform": torch.cat(same_channels(sides), dim=1), "sample_rate": rate},)
 
 
 class AudioConcat(_AudioNode):

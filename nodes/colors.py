@@ -49,7 +49,8 @@ class ColorTransfer(DynamicNode):
         """Colours are moved from those of each picture, of all of them, or of one; alpha stays."""
         if strength == 0:
             return (image_target,)
-        colors, reference = image_target[..., :3], image_ref[..., :3].to(image_target)
+        image_target = in_color(image_target)
+        colors, reference = image_target[..., :3], in_color(image_ref)[..., :3].to(image_target)
         statistics = None
         if source_stats["source_stats"] == "uniform":
             statistics = colors

@@ -13,6 +13,7 @@ from nodes.schema import SchemaNode
 from nodes.tensors.batches import fit
 from nodes.tensors.compositing import MODES, composite
 from nodes.tensors.masks import as_batch
+from nodes.tensors.pictures import with_channels
 
 
 class _CompositingNode(SchemaNode):
@@ -42,6 +43,8 @@ class PorterDuffImageComposite(_CompositingNode):
         mode: str,
     ) -> tuple[Tensor, Tensor]:
         """All get the sides of the source; there are as many as of the shortest batch."""
+        channels = max(source.shape[-1], destination.shape[-1])
+        source, destination = with_channels(source, channels), with_channels(destination, channels)
         like = source.movedim(-1, 1)
         lower = fit(destination.movedim(-1, 1), like, "bicubic").movedim(1, -1)
         alphas = [_alpha(mask, like) for mask in (source_alpha, destination_alpha)]

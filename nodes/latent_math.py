@@ -16,6 +16,7 @@ from nodes.tensors.latents import (
     Latent,
     batch_index,
     check_alike,
+    check_film,
     cut,
     cut_to_batch,
     interpolate,
@@ -173,6 +174,9 @@ class ReplaceVideoLatentFrames(_LatentNode):
             return (destination,)
         frames: Tensor = destination["samples"]
         new: Tensor = source["samples"]
+        check_film(frames)
+        check_film(new)
+        check_alike(frames, new, along=2)
         start = index if index >= 0 else frames.shape[2] + index
         if not 0 <= start <= frames.shape[2] - new.shape[2]:
             log.warning(
@@ -180,5 +184,5 @@ class ReplaceVideoLatentFrames(_LatentNode):
             )
             return (destination,)
         replaced = frames.clone()
-        replaced[:, :, start : start + new.shape[2]] = new
+        replaced[:, :, start : start + new.shape[2]] = repeat_to(new, len(frames))
         return (with_samples(destination, replaced),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +15,7 @@ import torch
 from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
+from models.errors import is_out_of_memory
 from nodes.named_files import Content
 
 MOST_PIXELS = 150_000_000
@@ -20,6 +23,11 @@ MOST_PIXELS = 150_000_000
 # Pillow reads more, among them EPS, for which it starts an interpreter of programs.
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "ICO", "HEIF", "JXL")
 _PLUGINS = ("pi_heif", "pillow_heif", "pillow_jxl")  # for HEIC and JPEG XL, where installed
+# What decoders were seen to raise for files with bytes that are wrong.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, RuntimeError, LookupError, ArithmeticError,
+    EOFError, struct.error, zlib.error,
+)  # fmt: skip
 _NO_MASK_SIDE = 64  # the mask of a picture without transparency
 _FIRST_FRAME_ONLY = frozenset({"MPO"})  # further pictures in it are other views, not frames
 
@@ -40,7 +48,8 @@ class NotAPicture(UnidentifiedImageError):
     def __init__(self, name: str) -> None:
         readable = ", ".join(_readable())
         super().__init__(
-            f"'{name}' cannot be read as a picture; what can be read: {readable}. "
+            f"'{name}' cannot be read as a picture: it is none, or damaged from its beginning; "
+            f"what can be read: {readable}. "
             "HEIC needs the library pi-heif, JPEG XL needs pillow-jxl-plugin."
         )
 
@@ -64,7 +73,7 @@ def read_image(
     images: list[Tensor] = []
     masks: list[Tensor] = []
     pixels = 0
-    with _reading(name), _open(source, name, most_pixels) as file:
+    with _reading(name, most_pixels), _open(source, name, most_pixels) as file:
         for frame in ImageSequence.Iterator(file):
             pixels += frame.width * frame.height
             if pixels > most_pixels:
@@ -87,7 +96,7 @@ def read_mask(
 
     A file without transparency gives zeros for alpha. Raises as `read_image` does.
     """
-    with _reading(name), _open(source, name, most_pixels) as file:
+    with _reading(name, most_pixels), _open(source, name, most_pixels) as file:
         picture = ImageOps.exif_transpose(file)
         if picture.getbands() != ("R", "G", "B", "A"):
             picture = _plain(picture).convert("RGBA")
@@ -128,16 +137,18 @@ def _open(source: Content, name: str, most_pixels: int) -> Image.Image:
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(name: str, most_pixels: int) -> Iterator[None]:
     """Within it Pillow gives what a cut-off file holds, and what it cannot read has a name."""
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         yield
-    except (OSError, SyntaxError, ValueError) as error:
+    except Image.DecompressionBombError:  # of a frame that is larger than the first
+        raise ImageTooLarge(name, most_pixels) from None
+    except _DAMAGE as error:
         # Errors of the system, such as that of a file that is not there, say enough.
         said = isinstance(error, UnidentifiedImageError | DamagedPicture)
-        if said or getattr(error, "errno", None) is not None:
+        if said or getattr(error, "errno", None) is not None or is_out_of_memory(error):
             raise
         raise DamagedPicture(name, str(error) or type(error).__name__) from error
     finally:

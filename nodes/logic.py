@@ -62,6 +62,14 @@ class CustomCombo(SchemaNode):
         return choice, index
 
 
+def _is_true(value: Any) -> bool:
+    """As Python sees it; pictures and the like, which have no truth, are true: they are there."""
+    try:
+        return bool(value)
+    except (RuntimeError, TypeError, ValueError):
+        return True
+
+
 class _TruthNode(SchemaNode):
     RELATIVE_PYTHON_MODULE: ClassVar[str] = _MODULE
     CATEGORY = "logic"
@@ -76,7 +84,7 @@ class ComfyNotNode(_TruthNode):
 
     def run(self, value: Any) -> tuple[bool]:
         """By the truth that Python sees in a value."""
-        return (not value,)
+        return (not _is_true(value),)
 
 
 class ComfyAndNode(_TruthNode, DynamicNode):
@@ -87,7 +95,7 @@ class ComfyAndNode(_TruthNode, DynamicNode):
 
     def run(self, values: Mapping[str, Any]) -> tuple[bool]:
         """By the truth that Python sees in a value."""
-        return (all(values.values()),)
+        return (all(_is_true(value) for value in values.values()),)
 
 
 class ComfyOrNode(_TruthNode, DynamicNode):
@@ -98,7 +106,7 @@ class ComfyOrNode(_TruthNode, DynamicNode):
 
     def run(self, values: Mapping[str, Any]) -> tuple[bool]:
         """By the truth that Python sees in a value."""
-        return (any(values.values()),)
+        return (any(_is_true(value) for value in values.values()),)
 
 
 class ComfyPassOrNoneNode(_TruthNode):

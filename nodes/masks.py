@@ -11,7 +11,7 @@ from torch import Tensor
 from nodes.base import MAX_RESOLUTION, inputs
 from nodes.saving import PreviewImage
 from nodes.schema import SchemaNode
-from nodes.tensors.latents import Latent, with_samples
+from nodes.tensors.latents import Latent, check_alike, check_sides, with_samples
 from nodes.tensors.masks import (
     OPERATIONS,
     as_batch,
@@ -262,7 +262,12 @@ class LatentCompositeMasked(_MaskNode):
         resize_source: bool,
         mask: Tensor | None = None,
     ) -> tuple[Latent]:
-        """As ImageCompositeMasked; the place is in pixels."""
+        """As ImageCompositeMasked; the place is in pixels.
+
+        Raises InvalidInput for latents of different models.
+        """
+        check_sides(destination["samples"])
+        check_alike(destination["samples"], source["samples"])
         laid = lay_over(
             destination["samples"],
             source["samples"],

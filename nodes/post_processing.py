@@ -10,7 +10,7 @@ from torch import Tensor
 from nodes.base import inputs
 from nodes.schema import SchemaNode
 from nodes.tensors import blending
-from nodes.tensors.batches import fit
+from nodes.tensors.batches import fit, repeat_to
 from nodes.tensors.filters import (
     MORPHOLOGY,
     blur,
@@ -45,7 +45,12 @@ class ImageBlend(_FilterNode):
     def run(
         self, image1: Tensor, image2: Tensor, blend_factor: float, blend_mode: str
     ) -> tuple[Tensor]:
-        """The factor is the share of the blend in the result, which has the sides of the first."""
+        """The factor is the share of the blend in the result, which has the sides of the first.
+
+        So it has its number, unless that is one.
+        """
+        if len(image1) > 1:
+            image2 = repeat_to(image2, len(image1))
         channels = max(image1.shape[-1], image2.shape[-1])
         lower = with_channels(image1, channels)
         fitted = fit(image2.to(image1).movedim(-1, 1), image1.movedim(-1, 1), "bicubic")
@@ -157,5 +162,7 @@ class ImageYUVToRGB(_MorphologyNode):
     REQUIRED = inputs(Y=("IMAGE",), U=("IMAGE",), V=("IMAGE",))
 
     def run(self, Y: Tensor, U: Tensor, V: Tensor) -> tuple[Tensor]:
-        """Of colour pictures the mean counts."""
-        return (yuv_to_rgb(torch.stack([x.mean(dim=-1) for x in (Y, U, V)], dim=-1)),)
+        """Of colour pictures the mean counts; all get the sides and the number of the first."""
+        grey = [x.mean(dim=-1)[:, None] for x in (Y, U, V)]
+        fitted = [repeat_to(fit(x, grey[0]), len(Y))[:, 0] for x in grey]
+        return (yuv_to_rgb(torch.stack(fitted, dim=-1)),)

@@ -19,6 +19,17 @@ from nodes.file_names import fill_in_prefix, numbers_in
 Write: TypeAlias = Callable[[Path], object]  # writes one file
 
 _REMEMBERED_FOLDERS = 64
+_LONGEST_NAME = 255 - 25  # bytes, with room for a number and an extension
+
+
+class NameTooLong(ValueError):
+    """A name is longer than file systems take."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(
+            f"the name '{prefix[:40]}...' is too long: files and folders may have names of "
+            f"{_LONGEST_NAME} bytes here"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +62,8 @@ def save_target(
     subfolder, name = os.path.split(relative)
     top = folders.directory(file_type) if root is None else Path(root)
     folders.below(top, f"{relative}_")  # the whole of a name, with a number to follow
+    if max(len(os.fsencode(part)) for part in Path(relative).parts or ("",)) > _LONGEST_NAME:
+        raise NameTooLong(prefix)
     folder = folders.below(top, subfolder)
     folder.mkdir(parents=True, exist_ok=True)
     return SaveTarget(

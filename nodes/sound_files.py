@@ -178,7 +178,7 @@ def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
     https://ccrma.stanford.edu/~jos/resample/), with the parameters that torchaudio has. Odd rates,
     such as 44101, have their ratio off by a millionth. Raises MediaTooLarge.
     """
-    if rate == new_rate:
+    if rate == new_rate or waveform.numel() == 0:
         return waveform
     new, old = _ratio(rate, new_rate).as_integer_ratio()
     made = waveform[..., :1].numel() * math.ceil(new * waveform.shape[-1] / old)

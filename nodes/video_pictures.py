@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import InvalidInput
 from nodes.base import inputs
 from nodes.schema import SchemaNode
 from nodes.tensors.colors import transfer, with_bands_of, with_statistics_of
 from nodes.tensors.compression import compressed
+from nodes.tensors.pictures import in_color
 
 
 class LTXVPreprocess(SchemaNode):
@@ -69,8 +71,11 @@ class SeedVR2PostProcessing(SchemaNode):
             min(a, b)
             for a, b in zip(images.shape[:3], original_resized_images.shape[:3], strict=True)
         )
+        if min(height, width) < 2:
+            raise InvalidInput("these pictures must have two pixels along each side")
         common = (slice(count), slice(height // 2 * 2), slice(width // 2 * 2))
         colors, original = images[common][..., :3], original_resized_images[common]
+        colors, original = in_color(colors), in_color(original)
         reference = original[..., :3]
         match color_correction_method:
             case "lab":

@@ -44,9 +44,9 @@ def flip(sigmas: Tensor) -> Tensor:
 
 
 def with_first(sigmas: Tensor, sigma: float) -> Tensor:
-    """The list with another first sigma."""
+    """The list with another first sigma; an empty one stays so."""
     changed = sigmas.clone()
-    changed[0] = sigma
+    changed[:1] = sigma
     return changed
 
 

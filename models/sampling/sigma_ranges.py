@@ -11,26 +11,36 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
+
 
 def then_zero(sigmas: Tensor) -> Tensor:
     """The list with a final 0."""
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 
+def _log(sigma: float) -> float:
+    if sigma <= 0:
+        raise InvalidInput(f"the ends of these noise levels must be above 0, not {sigma:g}")
+    return math.log(sigma)
+
+
 def karras(n: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """n sigmas at equal distances in sigma^(1/rho), and 0 (Karras et al. 2022, equation 5)."""
+    if rho <= 0:
+        raise InvalidInput(f"rho must be above 0, not {rho:g}")
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
     return then_zero((high + torch.linspace(0, 1, n) * (low - high)) ** rho)
 
 
 def exponential(n: int, sigma_min: float, sigma_max: float) -> Tensor:
     """n sigmas at equal distances in the logarithm, and 0."""
-    return then_zero(torch.linspace(math.log(sigma_max), math.log(sigma_min), n).exp())
+    return then_zero(torch.linspace(_log(sigma_max), _log(sigma_min), n).exp())
 
 
 def polyexponential(n: int, sigma_min: float, sigma_max: float, rho: float = 1.0) -> Tensor:
     """n sigmas along a power of a line in the logarithm, and 0."""
-    low, high = math.log(sigma_min), math.log(sigma_max)
+    low, high = _log(sigma_min), _log(sigma_max)
     return then_zero((torch.linspace(1, 0, n) ** rho * (high - low) + low).exp())
 
 

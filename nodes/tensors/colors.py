@@ -45,17 +45,27 @@ _Match: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 def _reinhard(pixels: Tensor, source: Tensor, reference: Tensor) -> Tensor:
     """E. Reinhard et al., "Color transfer between images", 2001: mean and deviation."""
-    scale = reference.std(dim=0) / source.std(dim=0).clamp(min=1e-6)
+    scale = _deviation(reference) / _deviation(source).clamp(min=1e-6)
     return (pixels - source.mean(dim=0)) * scale + reference.mean(dim=0)
 
 
 def _monge_kantorovich(pixels: Tensor, source: Tensor, reference: Tensor) -> Tensor:
     """F. Pitie and A. Kokaram, "The linear Monge-Kantorovitch linear colour mapping", 2007."""
-    root = _root(torch.cov(source.T))
+    root = _root(_covariance(source))
     inverse = torch.linalg.inv(root)
-    middle = _root(root @ torch.cov(reference.T) @ root)
+    middle = _root(root @ _covariance(reference) @ root)
     mapping: Tensor = inverse @ middle @ inverse
     return (pixels - source.mean(dim=0)) @ mapping + reference.mean(dim=0)
+
+
+def _covariance(pixels: Tensor) -> Tensor:
+    """[3, 3] of pixels [N, 3]; a single one does not vary."""
+    return torch.cov(pixels.T, correction=min(1, len(pixels) - 1))
+
+
+def _deviation(pixels: Tensor) -> Tensor:
+    """[3] of pixels [N, 3]; a single one does not vary."""
+    return pixels.std(dim=0, correction=min(1, len(pixels) - 1))
 
 
 def _root(matrix: Tensor) -> Tensor:

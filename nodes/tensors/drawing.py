@@ -11,6 +11,8 @@ import torch
 from PIL import Image, ImageColor, ImageDraw
 from torch import Tensor
 
+from nodes.tensors.pictures import in_color
+
 _COLORS: Final = ("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0")
 _SWATCH: Final = 10  # pixels
 _LINE_HEIGHT: Final = 12
@@ -75,7 +77,7 @@ def draw_trails(
 
 
 def _picture(image: Tensor) -> Image.Image:
-    levels = (image.cpu() * 255).clamp(0, 255).to(torch.uint8).numpy()
+    levels = (in_color(image).cpu() * 255).clamp(0, 255).to(torch.uint8).numpy()
     return Image.fromarray(np.ascontiguousarray(levels))
 
 

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import InvalidInput
+
+_CANNY_SIDE = 3  # least one of what its blur can mirror
+
 
 def keeping_alpha(filtered: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """The picture with its colours filtered and its alpha, if it has one, as it was."""
@@ -48,11 +52,20 @@ def sharpen(image: Tensor, radius: int, sigma: float, alpha: float) -> Tensor:
 
 
 def canny(image: Tensor, low: float, high: float) -> Tensor:
-    """J. Canny, "A computational approach to edge detection", 1986: [B, H, W], 1 on edges."""
+    """J. Canny, "A computational approach to edge detection", 1986: [B, H, W], 1 on edges.
+
+    Raises InvalidInput for a lower threshold above the other one.
+    """
     from kornia.filters import canny as detect
 
-    _, edges = detect(image[..., :3].movedim(-1, 1), low, high)
-    return edges[:, 0]
+    if low > high:
+        raise InvalidInput(f"the low threshold, {low:g}, is above the high one, {high:g}")
+    height, width = image.shape[1:3]
+    channels = image[..., :3].movedim(-1, 1)
+    missing = [max(0, _CANNY_SIDE - side) for side in (width, height)]
+    padded = functional.pad(channels, (0, missing[0], 0, missing[1]), mode="replicate")
+    _, edges = detect(padded, low, high)
+    return edges[:, 0, :height, :width]
 
 
 def _dilate(image: Tensor, size: int) -> Tensor:

@@ -80,6 +80,24 @@ def check_alike(first: Tensor, second: Tensor, *, along: int | None = None) -> N
             )
 
 
+def check_sides(samples: Tensor) -> None:
+    """Raise InvalidInput for a latent without height and width: that of a sound, say."""
+    if samples.ndim < 4:
+        raise InvalidInput(
+            f"this node needs the latent of a picture or a film, and was given one of the shape "
+            f"{list(samples.shape)}"
+        )
+
+
+def check_film(samples: Tensor) -> None:
+    """Raise InvalidInput for a latent without an axis of time."""
+    if samples.ndim != 5:
+        raise InvalidInput(
+            f"this node needs the latent of a film, and was given one of the shape "
+            f"{list(samples.shape)}"
+        )
+
+
 def joined(first: Latent, second: Latent) -> dict[str, Any]:
     """Two batches as one; the second gets the sides of the first."""
     check_alike(first["samples"], second["samples"])
@@ -137,7 +155,13 @@ def crop(samples: Tensor, width: int, height: int, x: int, y: int) -> Tensor:
 
 
 def composite(lower: Tensor, upper: Tensor, x: int, y: int, feather: int) -> Tensor:
-    """[B, C, H, W] with another laid on at (x, y); edges inside fade over `feather` elements."""
+    """[B, C, ..., H, W] with another laid on at (x, y); edges inside fade over `feather` elements.
+
+    Raises InvalidInput for latents of different models.
+    """
+    check_sides(lower)
+    check_alike(lower, upper)
+    upper = repeat_to(upper, lower.shape[0])
     height = min(upper.shape[-2], lower.shape[-2] - y)
     width = min(upper.shape[-1], lower.shape[-1] - x)
     result = lower.clone()
@@ -193,14 +217,21 @@ def _length(samples: Tensor) -> Tensor:
 
 
 def cut(samples: Tensor, axis: int, index: int, amount: int) -> Tensor:
-    """`amount` slices along an axis; an index below 0 counts from the end."""
+    """`amount` slices along an axis below 0; an index below 0 counts from the end."""
+    _check_axis(samples, axis)
     size = samples.shape[axis]
     start = min(index, size - 1) if index >= 0 else max(0, size + index)
     return samples.narrow(axis, start, min(size - start, amount))
 
 
+def _check_axis(samples: Tensor, axis: int) -> None:
+    if samples.ndim + axis < 2:
+        raise InvalidInput(f"a latent of the shape {list(samples.shape)} has no such axis to cut")
+
+
 def cut_to_batch(samples: Tensor, axis: int, size: int) -> Tensor:
     """Pieces of `size` along an axis below 0, as a batch; what is left over is dropped."""
+    _check_axis(samples, axis)
     size = min(size, samples.shape[axis])
     count = samples.shape[axis] // size
     starts = range(0, count * size, size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nodes.tensors.masks import grow
-from nodes.tensors.pictures import scaled
+from nodes.tensors.pictures import in_color, scaled
 
 _FAINT: Final = 0.05  # what a mask shows less than this is nothing
 _SOLID: Final = 0.8  # what counts for the box around it
@@ -97,7 +97,7 @@ def crop_to_mask(
         alpha = 1 - alpha
     if not bool((alpha > _SOLID).any()):
         alpha = torch.ones_like(alpha)
-    layers = torch.cat((image[..., :3], alpha[..., None].to(image)), dim=-1)
+    layers = torch.cat((in_color(image)[..., :3], alpha[..., None].to(image)), dim=-1)
     shrink = max(width, height) / max(image.shape[:2])
     if shrink < 1:
         sides = (round(image.shape[1] * shrink), round(image.shape[0] * shrink))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from PIL import Image, UnidentifiedImageError
@@ -11,7 +14,13 @@ from PIL import Image, UnidentifiedImageError
 from executor.file_options import FileOptionLists
 from executor.folders import OutsideFolder
 from nodes.context import installed_files, use_files
-from nodes.loaded_images import DamagedPicture, NotAPicture, read_image
+from nodes.loaded_images import (
+    DamagedPicture,
+    ImageTooLarge,
+    NotAPicture,
+    read_image,
+    read_mask,
+)
 from nodes.loaders import VAELoader
 from nodes.loading import LoadImage, LoadImageMask, LoadImageOutput
 from tests.nodes.context import node_context
@@ -79,7 +88,7 @@ def test_a_new_picture_under_the_old_name_counts_as_changed(base: Path) -> None:
 
 def test_a_file_that_is_no_picture_says_what_can_be_read(base: Path) -> None:
     (base / "input" / "x.pcx").write_bytes(b"\x0a no picture")
-    with pytest.raises(NotAPicture, match=r"'x.pcx' cannot be read as a picture; .* PNG, JPEG"):
+    with pytest.raises(NotAPicture, match=r"'x.pcx' cannot be read as a picture: .* PNG, JPEG"):
         LoadImage().run("x.pcx")
 
 
@@ -133,3 +142,55 @@ def test_frames_without_transparency_are_opaque_beside_those_with(tmp_path: Path
 def test_the_colour_channel_a_is_no_transparency(tmp_path: Path) -> None:
     Image.new("LAB", (8, 4), (128, 128, 128)).save(tmp_path / "x.tif")
     assert not read_image(tmp_path / "x.tif")[1].any()
+
+
+@pytest.mark.parametrize(("format", "rotated"), [("JPEG", 6), ("TIFF", 6), ("AVIF", 8)])
+def test_pictures_come_upright(tmp_path: Path, format: str, rotated: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = rotated
+    Image.new("RGB", (8, 4)).save(tmp_path / "x", format, exif=exif)
+    assert read_image(tmp_path / "x")[0].shape == (1, 8, 4, 3)
+    assert read_mask(tmp_path / "x", "red").shape == (1, 8, 4)
+
+
+def test_a_later_frame_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    frames = [Image.new("P", (8, 8), shade) for shade in (1, 2)]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    gif = bytearray((tmp_path / "x.gif").read_bytes())
+    second = gif.rindex(b",\0\0\0\0")  # an image descriptor: place, width, height
+    gif[second + 5 : second + 9] = b"\xff\xff\xff\xff"
+    (tmp_path / "x.gif").write_bytes(gif)
+    with pytest.raises(ImageTooLarge, match=r"'x\.gif'"):
+        read_image(tmp_path / "x.gif", "x.gif", 10_000)
+
+
+def _originals(folder: Path) -> Iterator[bytes]:
+    frames = [Image.new("RGB", (6, 4), (shade, 9, 9)) for shade in (0, 99, 255)]
+    for number, (format, several) in enumerate(
+        [("PNG", True), ("JPEG", False), ("WEBP", True), ("GIF", True), ("TIFF", True),
+         ("AVIF", True), ("BMP", False), ("ICO", False), ("PPM", False)]
+    ):  # fmt: skip
+        path = folder / str(number)
+        more: dict[str, Any] = {"save_all": True, "append_images": frames[1:]} if several else {}
+        frames[0].save(path, format, **more)
+        yield path.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::Warning:PIL")
+def test_files_with_wrong_bytes_are_read_or_refused_by_name(tmp_path: Path) -> None:
+    chance = Random(1)
+    originals = list(_originals(tmp_path))
+    refused = 0
+    for _ in range(400):
+        content = bytearray(chance.choice(originals))
+        for _ in range(chance.choice([1, 4, 16])):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        del content[chance.choice([len(content), len(content) // 2]) :]
+        try:
+            image, mask = read_image(io.BytesIO(content), "x", 10_000)
+            assert image.isfinite().all()
+            assert mask.isfinite().all()
+        except (NotAPicture, DamagedPicture, ImageTooLarge) as error:
+            assert "'x'" in str(error)
+            refused += 1
+    assert 100 < refused < 400
