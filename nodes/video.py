@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar, Final
@@ -107,7 +108,7 @@ class LoadVideo(_VideoNode):
         """Whether the file is there."""
         return check_named(file, "video")
 
-    def run(self, file: str, edit: Mapping[str, Any] | None = None) -> tuple[VideoInput]:
+    def run(self, file: str, edit: object = None) -> tuple[VideoInput]:
         """The file, or the part of its time and its pictures that a client has chosen.
 
         Raises ValueError for a part that there is not.
@@ -121,10 +122,19 @@ class LoadVideo(_VideoNode):
         return (video,)
 
 
-def _numbers(edit: Mapping[str, Any] | None, part: str, names: Sequence[str]) -> list[float]:
-    """What an edit says about one part, zeros where it says nothing."""
-    said = (edit or {}).get(part) or {}
-    return [float(said.get(name) or 0) for name in names]
+def _numbers(edit: object, part: str, names: Sequence[str]) -> list[float]:
+    """What an edit says about one part, zeros where it says nothing. Raises ValueError.
+
+    Workflows from before there was one have the text of a button at its place.
+    """
+    said = edit.get(part) if isinstance(edit, Mapping) else None
+    if not isinstance(said, Mapping):
+        return [0.0] * len(names)
+    numbers = [said.get(name) or 0.0 for name in names]
+    for name, number in zip(names, numbers, strict=True):
+        if not isinstance(number, int | float) or not math.isfinite(number):
+            raise ValueError(f"the {part} of a video has a number as its {name}, not {number!r}")
+    return numbers
 
 
 class VideoSlice(_VideoNode):

@@ -18,6 +18,7 @@ from nodes.shaders.process import SHADERS
 from nodes.shaders.source import MOST_TARGETS, read_shader
 
 _SIDE: Final = ("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION})
+_LINKED: Final = {"forceInput": True}  # no field on the node
 _CURVE_STEPS: Final = 256  # of a table, as shaders expect it that read texels
 _MOST_CHANNELS: Final = 4
 _OPAQUE: Final = 1 - 2**-17  # alpha from here on is 1 in files of 16 bits
@@ -57,10 +58,10 @@ class GLSLShader(DynamicNode):
         images=growing("image", ("IMAGE",), names="image", least=1, most=5),
     )
     OPTIONAL = inputs(
-        floats=growing("float", ("FLOAT",), names="u_float", least=0, most=20),
-        ints=growing("int", ("INT",), names="u_int", least=0, most=20),
-        bools=growing("bool", ("BOOLEAN",), names="u_bool", least=0, most=10),
-        curves=growing("curve", ("CURVE",), names="u_curve", least=0, most=4),
+        floats=growing("float", ("FLOAT", _LINKED), names="u_float", least=0, most=20),
+        ints=growing("int", ("INT", _LINKED), names="u_int", least=0, most=20),
+        bools=growing("bool", ("BOOLEAN", _LINKED), names="u_bool", least=0, most=10),
+        curves=growing("curve", ("CURVE", _LINKED), names="u_curve", least=0, most=4),
     )
     RETURN_TYPES = ("IMAGE",) * MOST_TARGETS
     RETURN_NAMES = ("IMAGE0", "IMAGE1", "IMAGE2", "IMAGE3")

@@ -208,6 +208,18 @@ def test_a_loaded_video_is_cut_and_cropped_as_the_client_says(tmp_path: Path) ->
             part.as_trimmed(0.5)
 
 
+def test_an_edit_that_is_none_is_passed_over_or_refused(tmp_path: Path) -> None:
+    with node_context(tmp_path):
+        (video,) = CreateVideo().run(film(4), 8)
+        name = f"{save(video, tmp_path).name} [output]"
+        name = f"v/{name}"
+        for nothing in ("image", None, {}, {"crop": None, "trim": "x"}):
+            (same,) = LoadVideo().run(name, nothing)
+            assert isinstance(same, VideoFromFile) and same.is_whole
+        with pytest.raises(ValueError, match="the crop of a video has a number as its width"):
+            LoadVideo().run(name, {"crop": {"width": "much"}})
+
+
 def test_an_edit_of_zeros_leaves_the_file_as_it_is(tmp_path: Path) -> None:
     with node_context(tmp_path) as folders:
         (video,) = CreateVideo().run(film(4), 8)
