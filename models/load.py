@@ -107,7 +107,7 @@ def checkpoint_of(
     network = _denoiser(weights, family, policy)
     text = family.build_text(weights, policy, folders)
     vae = family.build_vae(weights, policy.vae_dtype)
-    vae_handle = None if vae is None else VaeHandle(network=vae, policy=policy)
+    vae_handle = VaeHandle(network=vae, policy=policy) if vae else film_vae_of(weights, policy)
     model = _model_handle(network, weights, family, policy, vae_handle)
     return Checkpoint(model=model, text=text, vae=vae_handle)
 

@@ -41,6 +41,7 @@ _MODULES: Final = (
     "attention_scale",
     "compiling",
     "edit_conditioning",
+    "qwen_image",
     "model_options",
     "reference_pictures",
     "hooks",

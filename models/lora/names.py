@@ -37,7 +37,9 @@ def unet_names(network: Network[Any]) -> dict[str, str]:
             flat = spelling.replace(".", "_")
             names[f"lora_unet_{flat}"] = layer  # kohya
             names[f"lycoris_{flat}"] = layer  # SimpleTuner
+            names[f"lora_transformer_{flat}"] = layer  # OneTrainer
             names[f"unet.{spelling}"] = layer  # diffusers
+            names[f"transformer.{spelling}"] = layer
             names[f"diffusion_model.{spelling}"] = layer
             names[f"base_model.model.{spelling}"] = layer  # PEFT
             names[spelling] = layer

@@ -71,7 +71,12 @@ def _joint(forward: Callable[..., Any], function: Replacement, options: Told) ->
         hidden_states: Tensor, encoder_hidden_states: Tensor, temb: Tensor, **more: Any
     ) -> tuple[Tensor, Tensor]:
         def original_block(args: Mapping[str, Any]) -> Told:
-            txt, img = forward(args["img"], args["txt"], args["vec"], **more)
+            txt, img = forward(
+                hidden_states=args["img"],
+                encoder_hidden_states=args["txt"],
+                temb=args["vec"],
+                **more,
+            )
             return {"img": img, "txt": txt}
 
         args = {"img": hidden_states, "txt": encoder_hidden_states, "vec": temb}

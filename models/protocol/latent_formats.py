@@ -212,7 +212,7 @@ class Cosmos1CV8x8x8(LatentFormat):
 
 
 class Wan21(Standardised):
-    """Wan 2.1 video."""
+    """Wan 2.1 video, and Qwen-Image."""
 
     latent_channels = 16
     latent_dimensions = 3

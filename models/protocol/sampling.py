@@ -238,8 +238,14 @@ def sample_by_names(
 
 
 def fit_channels(model: Any, latent: Tensor) -> Tensor:
-    """Give an all-zero latent [B, C, ...] the number of channels of a model (a ModelPatcher)."""
-    channels = model.get_model_object("latent_format").latent_channels
+    """Give an all-zero latent [B, C, ...] the number of channels of a model (a ModelPatcher).
+
+    For a model of films that of a picture is a film of one frame.
+    """
+    space = model.get_model_object("latent_format")
+    channels = space.latent_channels
+    if space.latent_dimensions == 3 and latent.ndim == 4:
+        latent = latent[:, :, None]
     if latent.shape[1] == channels or latent.count_nonzero():
         return latent
     return latent.new_zeros(latent.shape[0], channels, *latent.shape[2:])

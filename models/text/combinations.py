@@ -30,6 +30,7 @@ from models.text.families import (
     Use,
 )
 from models.text.handle import TextHandle
+from models.text.language.families import QWEN_IMAGE
 from models.text.language.loading import language_encoder
 from models.text.t5 import T5Encoder
 from models.text.t5_vocabulary import T5Vocabulary
@@ -183,3 +184,4 @@ sdxl_text = partial(text_of_checkpoint, SDXL)
 sdxl_refiner_text = partial(text_of_checkpoint, SDXL_REFINER)
 sd3_text = partial(text_of_checkpoint, SD3)
 flux_text = partial(text_of_checkpoint, FLUX)
+qwen_image_text = partial(text_of_checkpoint, QWEN_IMAGE)

@@ -24,7 +24,7 @@ SEEN_RATE: Final = 2.0  # frames a second that are looked at
 _LEAST_FRAMES: Final = 4
 _MOST_FRAMES: Final = 768
 _LONGEST: Final = 200  # times as long as wide
-_PICTURE_TOKENS: Final = (4, 1280)  # least and most
+_PICTURE_TOKENS: Final = (4, 16_384)  # least and most, in the settings published with the models
 _FRAME_TOKENS: Final = (128, 768)
 _FILM_TOKENS: Final = 16_384
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from models.families.language import KINDS
+from models.families.language.qwen_pictures import IMAGE_FRAME
 from models.text.families import Combination, Use
 from models.text.joining import tokens_alone
 from models.text.language.prompting import Prompting
@@ -17,6 +18,14 @@ _QWEN_IMAGE: Final = (
     "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, "
     "quantity, text, spatial relationships of the objects and background:<|im_end|>\n"
 )
+_QWEN_EDIT: Final = (
+    "<|im_start|>system\nDescribe the key features of the input image (color, shape, size, "
+    "texture, objects, background), then explain how the user's text instruction should alter or "
+    "modify the image. Generate a new image that meets the user's requirements while maintaining "
+    "consistency with the original input where appropriate.<|im_end|>\n"
+)
+QWEN_EDIT: Final = _QWEN_EDIT + _QWEN_TURN
+QWEN_EDIT_ONE: Final = _QWEN_EDIT + _QWEN_TURN.replace("{}", IMAGE_FRAME + "{}")
 
 
 def asking(name: str, kind: str, prompting: Prompting) -> Combination:

@@ -41,7 +41,8 @@ def test_patches_are_those_of_transformers_processor(height: int, width: int) ->
     from transformers import Qwen2VLImageProcessor
 
     frame = drawing(height, width)
-    expected = Qwen2VLImageProcessor()(images=[in_file(frame[0])], return_tensors="pt")
+    sizes = {"shortest_edge": 4 * 28 * 28, "longest_edge": 16_384 * 28 * 28}
+    expected = Qwen2VLImageProcessor(size=sizes)(images=[in_file(frame[0])], return_tensors="pt")
     patches, grid = tiny.RETINA.patches(Picture(frames=frame))
     assert list(grid) == expected["image_grid_thw"][0].tolist()
     # The processor rounds pixels to whole 255ths, and integers to others.
