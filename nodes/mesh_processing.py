@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput
-from nodes.base import inputs
+from nodes.base import Declared, inputs
 from nodes.geometry.arrays import Indices, Reals, Step, part_of
+from nodes.geometry.closest_points import at_weights
 from nodes.geometry.decimation import Placement, decimate
 from nodes.geometry.nearest_voxels import nearest_voxels
 from nodes.geometry.normals import smooth_normals
 from nodes.geometry.quadrics import Weights
+from nodes.geometry.remeshing import Kind, Remeshing, remesh
 from nodes.schema import DynamicNode, opening
 from nodes.shapes import Mesh, Surface, mesh_of, surfaces_of
 from nodes.voxel_colors import BASE_COLOR, SparseGrid, grids_of
@@ -173,6 +175,93 @@ def _decimated(surface: Surface, target: int, placement: Placement, step: Step) 
         colors=None if colors is None else _as_tensor(mixed[:, first_color:]),
         normals=None,
         tangents=None,
+    )
+
+
+_QEF_OFF: Final = ("BOOLEAN", {"default": False})
+_SIGNS: Final = opening(
+    {"udf": inputs(), "sdf": inputs(), "solid": inputs()},
+    {
+        "udf": inputs(
+            qef=_QEF_OFF, drop_inverted_components=_QEF_OFF, drop_enclosed_components=_QEF_OFF
+        ),
+        "sdf": inputs(qef=("BOOLEAN", {"default": True}), manifold=_QEF_OFF),
+        "solid": inputs(
+            fill=("FLOAT", {"default": 20.0, "min": 0.0, "max": 1000.0, "step": 1.0}), qef=_QEF_OFF
+        ),
+    },
+    default="udf",
+)
+_KINDS: Final[Mapping[str, Kind]] = {"udf": "shell", "sdf": "surface", "solid": "body"}
+
+
+def _share(default: float, low: float, high: float) -> Declared:
+    options = {"default": default, "min": low, "max": high, "step": 0.01, "advanced": True}
+    return ("FLOAT", options)
+
+
+class RemeshMesh(_MeshNode):
+    """Makes surfaces anew of even triangles."""
+
+    DISPLAY_NAME = "Remesh Mesh"
+    REQUIRED = inputs(
+        mesh=("MESH",),
+        resolution=("INT", {"default": 512, "min": 32, "max": 2048}),
+        sign_mode=_SIGNS,
+        band=_share(1.0, 0.5, 4.0),
+        project_back=_share(0.0, 0.0, 1.0),
+        fix_poles=("BOOLEAN", {"default": False, "advanced": True}),
+        smooth_iters=("INT", {"default": 0, "min": 0, "max": 20}),
+        drop_small_components=_share(0.01, 0.0, 0.5),
+        precluster_max_verts=(
+            "INT",
+            {"default": 20000000, "min": 0, "max": 100000000, "advanced": True},
+        ),
+    )
+
+    def run(
+        self,
+        mesh: Any,
+        resolution: int = 512,
+        sign_mode: Mapping[str, Any] = MappingProxyType({"sign_mode": "udf"}),
+        band: float = 1.0,
+        project_back: float = 0.0,
+        fix_poles: bool = False,
+        smooth_iters: int = 0,
+        drop_small_components: float = 0.01,
+        precluster_max_verts: int = 20000000,
+    ) -> tuple[Mesh]:
+        """Dual contours of the distance to each surface. All but places and colours gets lost."""
+        mode = sign_mode["sign_mode"]
+        how = Remeshing(
+            resolution=resolution,
+            kind=_KINDS[mode],
+            band=band,
+            by_planes=sign_mode.get("qef", mode == "sdf"),
+            manifold=sign_mode.get("manifold", False),
+            gap=sign_mode.get("fill", 20.0),
+            drops_inverted=sign_mode.get("drop_inverted_components", False),
+            drops_enclosed=sign_mode.get("drop_enclosed_components", False),
+            project_back=project_back,
+            smoothing=smooth_iters,
+            smallest_part=drop_small_components,
+            most_vertices=precluster_max_verts,
+        )
+        return self._each(mesh, lambda surface, _index, step: _remeshed(surface, how, step))
+
+
+def _remeshed(surface: Surface, how: Remeshing, step: Step) -> Surface:
+    found = remesh(*geometry_of(surface), how, step)
+    if found is None:
+        return Surface(vertices=torch.zeros(0, 3), faces=torch.zeros(0, 3, dtype=torch.long))
+    if not len(found.faces):
+        raise InvalidInput("nothing is left of a surface: leave more of its parts")
+    colors = surface.colors
+    if colors is not None:
+        held: Reals = colors.detach().cpu().double().numpy()
+        colors = _as_tensor(at_weights(held[found.sources], found.weights))
+    return Surface(
+        vertices=_as_tensor(found.vertices), faces=torch.from_numpy(found.faces), colors=colors
     )
 
 

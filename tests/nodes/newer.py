@@ -388,6 +388,15 @@ CLASSES: Final[Mapping[str, str]] = {
         "feature_edge_min_dihedral_deg?: FLOAT=30.0(0.0..180.0 step 1.0); "
         "clamp_v_to_edge?: BOOLEAN=True]}) -> mesh: MESH"
     ),
+    "RemeshMesh": (
+        "(mesh: MESH; resolution: INT=512(32..2048); sign_mode: dyn{udf[qef?: BOOLEAN=False; "
+        "drop_inverted_components?: BOOLEAN=False; drop_enclosed_components?: BOOLEAN=False]/"
+        "sdf[qef?: BOOLEAN=True; manifold?: BOOLEAN=False]/solid[fill?: FLOAT=20.0(0.0..1000.0 "
+        "step 1.0); qef?: BOOLEAN=False]}=udf; band: FLOAT=1.0(0.5..4.0 step 0.01) adv; "
+        "project_back: FLOAT=0.0(0.0..1.0 step 0.01) adv; fix_poles: BOOLEAN=False adv; "
+        "smooth_iters: INT=0(0..20); drop_small_components: FLOAT=0.01(0.0..0.5 step 0.01) adv; "
+        "precluster_max_verts: INT=20000000(0..100000000) adv) -> mesh: MESH"
+    ),
     "PaintMesh": "(mesh: MESH; voxel_colors: VOXEL) -> mesh: MESH",
     "CreateCameraInfo": (
         "(mode: dyn{orbit[yaw: FLOAT=35.0(-360.0..360.0); pitch: FLOAT=30.0(-89.0..89.0); "
