@@ -14,7 +14,7 @@ RUN apt-get update \
 
 COPY . /opt/darkroom
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir "/opt/darkroom[gl]"
+    && /opt/venv/bin/pip install --no-cache-dir "/opt/darkroom[gl,meshes]"
 
 USER 10001
 # With these, nothing is written but in the volumes and in /tmp: the root may be read-only.

@@ -118,6 +118,8 @@ _MODULES: Final = (
     "audio_encoders",
     "ltx_audio",
     "mesh_files",
+    "mesh_textures",
+    "mesh_baking",
     "meshes",
     "mesh_processing",
     "mesh_conditioning",

@@ -49,12 +49,12 @@ def _optional() -> dict[str, str]:
     """The same for the extras of users."""
     extras = PROJECT["optional-dependencies"]
     return _lower_bounds(
-        [e for name in ("frontend", "formats", "gguf", "gl", "gpu") for e in extras[name]]
+        [e for name in ("frontend", "formats", "gguf", "gl", "gpu", "meshes") for e in extras[name]]
     )
 
 
 def _lower_bounds(requirements: list[str]) -> dict[str, str]:
-    found = (re.fullmatch(r"([\w.-]+)>=([\w.]+)", line) for line in requirements)
+    found = (re.fullmatch(r"([\w.-]+)>=([\w.]+)(?:; .*)?", line) for line in requirements)
     return {match[1]: match[2] for match in found if match is not None}
 
 

@@ -376,6 +376,30 @@ CLASSES: Final[Mapping[str, str]] = {
         "curves?: autogrow u_curve0...u_curve3 min 0 [curve: CURVE]) "
         "-> IMAGE0: IMAGE, IMAGE1: IMAGE, IMAGE2: IMAGE, IMAGE3: IMAGE"
     ),
+    "ApplyTextureToMesh": (
+        "(mesh: MESH; base_color: IMAGE; metallic?: IMAGE; roughness?: IMAGE; occlusion?: IMAGE; "
+        "normal_map?: IMAGE) -> mesh: MESH"
+    ),
+    "BakeAmbientOcclusion": (
+        "(low_poly: MESH; high_poly: MESH; resolution: INT=1024(64..8192 step 64); "
+        "samples: INT=64(4..1024 step 4); max_distance: FLOAT=0.5(0.01..2.0 step 0.01); "
+        "strength: FLOAT=1.0(0.0..2.0 step 0.05); bias: FLOAT=0.01(0.0001..0.2 step 0.0005)) "
+        "-> occlusion: IMAGE"
+    ),
+    "BakeNormalMapFromMesh": (
+        "(low_poly: MESH; high_poly: MESH; resolution: INT=1024(64..8192 step 64); "
+        "cage_distance: FLOAT=0.05(0.001..0.5 step 0.001); ignore_backfaces: BOOLEAN=True) "
+        "-> normal_map: IMAGE"
+    ),
+    "BakeTextureFromVoxel": (
+        "(mesh: MESH; voxel_colors: VOXEL; texture_size: INT=2048(64..8192); "
+        "reference_mesh?: MESH) -> base_color: IMAGE, metallic: IMAGE, roughness: IMAGE"
+    ),
+    "RenderUVAtlas": "(mesh: MESH; resolution: INT=1024(64..4096 step 64)) -> image: IMAGE",
+    "UnwrapMesh": (
+        "(mesh: MESH; segmenter: {pec/adaptive}=pec; resolution: INT=1024(0..8192 step 256); "
+        "padding: INT=1(0..16); weld_distance: FLOAT=0.0(0.0..1.0 step 0.0001)) -> mesh: MESH"
+    ),
     "GetMeshInfo": "(mesh: MESH) -> mesh: MESH, info: STRING",
     "MeshToFile3D": "(mesh: MESH) -> model_3d: FILE_3D_GLB",
     "MeshSmoothNormals": (
