@@ -61,6 +61,9 @@ SPEECHES: Final[Mapping[str, Speech]] = {
     "qwen2_5_vl": Speech(**_QWEN, ends=_QWEN_ENDS, default_system="You are a helpful assistant."),
     "qwen3": Speech(**_QWEN, ends=_QWEN_ENDS, unthinking="<think>\n\n</think>\n\n"),
     "qwen3_vl": Speech(**_QWEN, ends=_QWEN_ENDS, thinking="<think>\n"),
+    "qwen3_5": Speech(
+        **_QWEN, ends=_QWEN_ENDS, thinking="<think>\n", unthinking="<think>\n\n</think>\n\n"
+    ),
     "gemma2": _GEMMA,
     "gemma3": _GEMMA,
 }

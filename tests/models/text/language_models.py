@@ -97,6 +97,38 @@ def qwen3_vl(seed: int = 5) -> Any:
     return _tied(Qwen3VLForConditionalGeneration(config), seed)
 
 
+def qwen3_5(seed: int = 7) -> Any:
+    """Qwen3.5: three layers of linear attention, one of the usual, and a vision model."""
+    from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
+
+    text = {**_SMALL, "vocab_size": 500, "head_dim": 256, "num_attention_heads": 1}
+    text |= {"num_key_value_heads": 1, "linear_key_head_dim": 16, "linear_value_head_dim": 16}
+    text |= {"linear_num_key_heads": 2, "linear_num_value_heads": 4}
+    text["rope_parameters"] = {
+        "rope_type": "default",
+        "rope_theta": 10_000_000.0,
+        "partial_rotary_factor": 0.25,
+        "mrope_section": [11, 11, 10],
+        "mrope_interleaved": True,
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 128,
+        "intermediate_size": 96,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+        "num_position_embeddings": 16,
+    }
+    config = Qwen3_5Config(
+        text_config=text,
+        vision_config=vision,
+        tie_word_embeddings=True,
+        image_token_id=499,
+        video_token_id=498,
+    )
+    return _tied(Qwen3_5ForConditionalGeneration(config), seed)
+
+
 def gemma3_that_sees(seed: int = 6) -> Any:
     """Gemma 3 with a vision model, for 256 tokens a picture."""
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration

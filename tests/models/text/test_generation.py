@@ -29,7 +29,9 @@ def tokens(ids: list[int]) -> list[Token]:
     return [Token(number) for number in ids]
 
 
-@pytest.mark.parametrize("make", [tiny.qwen3, tiny.qwen2_5_vl, tiny.gemma2, tiny.gemma3])
+@pytest.mark.parametrize(
+    "make", [tiny.qwen3, tiny.qwen3_5, tiny.qwen2_5_vl, tiny.gemma2, tiny.gemma3]
+)
 def test_the_best_tokens_are_those_of_transformers(
     make: Callable[[], Any], tmp_path: Path, policy: Policy
 ) -> None:

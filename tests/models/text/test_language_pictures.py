@@ -17,7 +17,7 @@ from models.families.language.qwen2_5_vl import EYES
 from models.families.language.qwen3_vl import EYES as QWEN3_VL
 from models.families.language.qwen3_vl import RETINA as QWEN3_VL_RETINA
 from models.memory import Policy
-from models.text.chunks import Picture
+from models.text.chunks import Picture, Token
 from models.text.language.asking import Question
 from models.text.language.generation import Writing, write
 from tests.models.text import language_models as tiny
@@ -134,6 +134,27 @@ def test_qwen3_vl_writes_of_two_pictures(tmp_path: Path, policy: Policy) -> None
     expected = asked.model.model(**inputs).last_hidden_state
     torch.testing.assert_close(asked.states(), expected, atol=2e-5, rtol=1e-4)
     assert asked.ours(6) == asked.theirs(6, **inputs)
+
+
+def test_qwen3_5_writes_of_a_picture(tmp_path: Path, policy: Policy) -> None:
+    model = tiny.qwen3_5()
+    path = tiny.write(tmp_path / "qwen.safetensors", tiny.tensors_of(model))
+    encoder = tiny.encoder_of(tiny.loaded("ltxv", path, policy))
+    picture = Picture(frames=drawing(256, 320))
+    tokens = [Token(9), Token(0, picture=picture), Token(17), Token(3)]
+    patches, grid = QWEN3_VL_RETINA.patches(picture)
+    ids = torch.tensor([[9, *[499] * (int(np.prod(grid)) // 4), 17, 3]])
+    inputs = {
+        "input_ids": ids,
+        "mm_token_type_ids": (ids == 499).int(),
+        "pixel_values": patches,
+        "image_grid_thw": torch.tensor([grid]),
+    }
+    expected = model.model(**inputs).last_hidden_state
+    states = encoder.states(tokens, policy)[-1]
+    torch.testing.assert_close(states, expected, atol=2e-5, rtol=1e-4)
+    written = model.generate(**inputs, max_new_tokens=6, do_sample=False)[0, ids.shape[1] :]
+    assert write(encoder, tokens, Writing(most=6), policy) == written.tolist()
 
 
 def test_qwen3_vl_sees_films_as_frames_with_seconds(tmp_path: Path, policy: Policy) -> None:
