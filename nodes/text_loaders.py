@@ -16,6 +16,9 @@ _TYPES: Final = [
     "stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart",
     "cosmos", "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image",
     "hunyuan_image", "flux2", "ovis",
+    # of later releases
+    "longcat_image", "cogvideox", "lens", "pixeldit", "ideogram4", "boogu", "krea2", "joyimage",
+    "mage", "minimax", "yue2", "flux3", "moss_image", "fibo2",
 ]  # fmt: skip
 _TYPES_OF_TWO: Final = [
     "sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image", "hunyuan_video_15",

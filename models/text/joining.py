@@ -63,6 +63,12 @@ def apart(encoded: Encoded) -> Joined:
     return needed(encoded, "t5xxl")[0], _pooled(encoded, "l")
 
 
+def pooled_by_clip(encoded: Encoded) -> Joined:
+    """The tokens of a language model, and what CLIP-L pools (Kandinsky 5)."""
+    language = next((key for key in encoded if key != "l"), "qwen2_5_vl")
+    return needed(encoded, language)[0], _pooled(encoded, "l")
+
+
 def needed(encoded: Encoded, key: str) -> tuple[Tensor, Tensor | None]:
     """What an encoder says; raises InvalidInput if that is missing."""
     if key not in encoded:

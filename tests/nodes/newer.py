@@ -104,12 +104,30 @@ OPTIONAL_NOW: Final[Mapping[str, tuple[str, ...]]] = {"ComfySwitchNode": ("on_fa
 
 # Choices that later releases added to the end: class -> input -> choices.
 ADDED_CHOICES: Final[Mapping[str, Mapping[str, list[str]]]] = {
+    "CLIPLoader": {
+        "type": [
+            "longcat_image",
+            "cogvideox",
+            "lens",
+            "pixeldit",
+            "ideogram4",
+            "boogu",
+            "krea2",
+            "joyimage",
+            "mage",
+            "minimax",
+            "yue2",
+            "flux3",
+            "moss_image",
+            "fibo2",
+        ]
+    },
     "FluxKontextMultiReferenceLatentMethod": {
         "reference_latents_method": [
             "index_timestep_zero_isolated",
             "index_timestep_zero_text_start",
         ]
-    }
+    },
 }
 
 # Choices that open inputs, which later releases added: class -> input -> options.

@@ -75,7 +75,8 @@ for _name, _now in OPTIONAL_NOW.items():
 
 for _name, _choices in ADDED_CHOICES.items():
     for _key, _more in _choices.items():
-        REFERENCE[_name]["input"]["required"][_key][1]["options"].extend(_more)
+        _spec = REFERENCE[_name]["input"]["required"][_key]
+        (_spec[0] if isinstance(_spec[0], list) else _spec[1]["options"]).extend(_more)
 
 
 RECORDED = [name for name in NODE_CLASSES if name not in {*CLASSES, *INTERNAL, *OF_PACKS}]

@@ -55,9 +55,10 @@ class LanguageEncoder(TextEncoder):
         return torch.cat(found, dim=1), None
 
     def states(self, chunk: Sequence[Token], policy: Policy) -> list[Tensor]:
-        """The table's rows of tokens, then what each layer makes of them; the last is normed.
+        """The table's rows of tokens, then what each layer makes of them.
 
-        Each is [1, T, D], in float32 on the CPU. Nothing attends to pads at the end.
+        Each is [1, T, D], in float32 on the CPU. The last is normed, unless the family wants it as
+        the layer says it. Nothing attends to pads at the end.
         """
         seen = self.look(chunk, policy)
         with self.placed(policy) as model:
@@ -79,14 +80,18 @@ class LanguageEncoder(TextEncoder):
         self, model: Any, chunk: Sequence[Token], seen: Sequence[Seen]
     ) -> tuple[Tensor, ...]:
         arranged = self.arranged(model, chunk, seen)
-        made = model(
+        with _norm_of(model, self.tokenizer.prompting.is_normed):
+            made = self._made(model, chunk, arranged)
+        states: tuple[Tensor, ...] = made.hidden_states
+        return states
+
+    def _made(self, model: Any, chunk: Sequence[Token], arranged: Arranged) -> Any:
+        return model(
             inputs_embeds=arranged.embeds,
             **{"attention_mask": self._mask(chunk, arranged.embeds)} | arranged.arguments,
             output_hidden_states=True,
             use_cache=False,
         )
-        states: tuple[Tensor, ...] = made.hidden_states
-        return states
 
     @contextmanager
     def placed(self, policy: Policy) -> Iterator[Any]:
@@ -146,6 +151,19 @@ class LanguageEncoder(TextEncoder):
     def outer_name(self, name: str) -> str:
         """As transformers' language models have it, whose text model is a part of them."""
         return f"model.{name}"
+
+
+@contextmanager
+def _norm_of(model: Any, is_used: bool) -> Iterator[None]:
+    """The last norm of a text model, or nothing in its place."""
+    if is_used:
+        yield
+        return
+    hook = model.norm.register_forward_hook(lambda module, arguments, output: arguments[0])
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _runs(chunk: Sequence[Token]) -> Iterator[Picture | list[Token]]:

@@ -8,7 +8,7 @@ from typing import Final
 from models.families.language import KINDS
 from models.families.language.qwen_pictures import IMAGE_FRAME
 from models.text.families import Combination, Use
-from models.text.joining import tokens_alone
+from models.text.joining import pooled_by_clip, tokens_alone
 from models.text.language.prompting import Prompting
 
 _QWEN_TURN: Final = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -49,7 +49,57 @@ FLUX2_KLEIN: Final = asking(
 QWEN_IMAGE: Final = asking(
     "qwen_image",
     "qwen2_5_vl",
-    Prompting(template=_QWEN_IMAGE + _QWEN_TURN, after="<|im_start|>user\n"),
+    Prompting(template=_QWEN_IMAGE + _QWEN_TURN, after=_QWEN_USER),
+)
+
+_OVIS: Final = (
+    "Describe the image by detailing the color, quantity, text, shape, size, texture, spatial "
+    "relationships of the objects and background: "
+)
+OVIS: Final = asking(
+    "ovis",
+    "qwen3",
+    Prompting(
+        template=_QWEN_TURN.replace("{}", f"{_OVIS}{{}}") + _NO_THOUGHTS,
+        after=f"<|im_start|>user\n{_OVIS.rstrip(': ')}",
+    ),
+)
+
+
+def _kandinsky5(name: str, instructions: str) -> Combination:
+    """What Qwen2.5-VL says of the prompt, and what CLIP-L pools of it."""
+    system = f"<|im_start|>system\nYou are a prompt engineer. {instructions}<|im_end|>\n"
+    turn = "<|im_start|>user\n{}<|im_end|>"
+    return Combination(
+        name=name,
+        uses={
+            "qwen2_5_vl": Use(
+                prefixes=("text_encoders.qwen2_5_vl.transformer.",),
+                prompting=Prompting(template=system + turn, after=_QWEN_USER),
+            ),
+            "l": Use(prefixes=("text_encoders.clip_l.transformer.",)),
+        },
+        join=pooled_by_clip,
+    )
+
+
+KANDINSKY5: Final = _kandinsky5(
+    "kandinsky5",
+    "Describe the video in detail.\n"
+    "Describe how the camera moves or shakes, describe the zoom and view angle, whether it follows "
+    "the objects.\n"
+    "Describe the location of the video, main characters or objects and their action.\n"
+    "Describe the dynamism of the video and presented actions.\n"
+    "Name the visual style of the video: whether it is a professional footage, user generated "
+    "content, some kind of animation, video game or scren content.\n"
+    "Describe the visual effects, postprocessing and transitions if they are presented in the "
+    "video.\n"
+    "Pay attention to the order of key actions shown in the scene.",
+)
+KANDINSKY5_IMAGE: Final = _kandinsky5(
+    "kandinsky5_image",
+    "Describe the image by detailing the color, shape, size, texture, quantity, text, spatial "
+    "relationships of the objects and background:",
 )
 
 # What loaders call a kind of model -> the families that are so called.
@@ -57,6 +107,9 @@ LANGUAGE_KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "lumina2": (LUMINA2, Z_IMAGE),
     "flux2": (FLUX2_KLEIN,),
     "qwen_image": (QWEN_IMAGE,),
+    "ovis": (OVIS,),
+    "kandinsky5": (KANDINSKY5,),
+    "kandinsky5_image": (KANDINSKY5_IMAGE,),
 }
 
 # Any language model alone, whatever the type: to write texts with, or for packs to encode with.

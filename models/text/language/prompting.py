@@ -22,6 +22,7 @@ class Prompting:
 
     template: str = "{}"  # the prompt takes the place of the braces
     layers: tuple[int, ...] = (-1,)
+    is_normed: bool = True  # whether the last layer's output goes through the norm after it
     after: str = ""  # the result begins after this part of the text
     minimum: int = 0  # tokens: fewer are followed by pads, to which nothing attends
 

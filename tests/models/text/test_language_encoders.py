@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,20 @@ import pytest
 import torch
 
 from models.errors import InvalidInput, LanguageTokenizerMissing
+from models.load import load_text
 from models.memory import Policy
 from models.text.chunks import Token
+from models.text.families import Combination
+from models.text.language import families
+from models.text.language.prompting import (
+    LanguageTokenizer,
+    Prompting,
+    chunk_format,
+    with_prompting,
+)
+from models.text.language.qwen_vocabulary import qwen_tokenizer
+from models.text.language.vocabulary import JsonVocabulary
+from tests.models.text import encoders
 from tests.models.text import language_models as tiny
 
 
@@ -115,3 +128,55 @@ def test_a_model_without_its_tokenizer_says_where_to_put_it(tmp_path: Path, poli
     path = tiny.write(tmp_path / "gemma.safetensors", tiny.tensors_of(tiny.gemma2()))
     with pytest.raises(LanguageTokenizerMissing, match=r"gemma\.tokenizer\.json"):
         tiny.loaded("lumina2", path, policy).encode_text("a cat")
+
+
+@pytest.mark.parametrize(
+    ("family", "count"),
+    [
+        (families.QWEN_IMAGE, 34),
+        (families.KANDINSKY5, 128),
+        (families.KANDINSKY5_IMAGE, 40),
+        (families.OVIS, 28),
+    ],
+    ids=lambda value: value.name if isinstance(value, Combination) else None,
+)
+def test_what_comes_before_the_prompt_is_as_long_as_in_diffusers(
+    family: Combination, count: int
+) -> None:
+    (prompting,) = [use.prompting for use in family.uses.values() if use.prompting is not None]
+    tokenizer = LanguageTokenizer(
+        encoder="qwen",
+        chunk_format=chunk_format(151643),
+        vocabulary=JsonVocabulary(qwen_tokenizer()),
+        prompting=prompting,
+    )
+    (chunk,) = tokenizer.tokenize("a cat")
+    assert tokenizer.begin(chunk) == count
+
+
+def test_kandinsky_takes_tokens_of_qwen_and_what_clip_pools(tmp_path: Path, policy: Policy) -> None:
+    qwen, clip = tiny.qwen2_5_vl(), encoders.clip(width=768, layers=2, projected=None)
+    paths = [
+        tiny.write(tmp_path / "qwen.safetensors", tiny.tensors_of(qwen)),
+        tiny.write(tmp_path / "clip_l.safetensors", encoders.tensors_of({"": clip})),
+    ]
+    handle = load_text("kandinsky5", paths, policy, tiny.NOWHERE)
+    chunks = handle.chunks("a cat")
+    cond, pooled = handle.encode_chunks(chunks)
+    ids = torch.tensor([[int(token.value) for token in chunks["qwen2_5_vl"][0]]])
+    expected = qwen(ids, output_hidden_states=True).hidden_states[-1][:, 128:]
+    torch.testing.assert_close(cond, expected, atol=1e-5, rtol=1e-4)
+    ids = torch.tensor([[int(token.value) for token in chunks["l"][0]]])
+    torch.testing.assert_close(pooled, clip(ids).pooler_output, atol=1e-4, rtol=1e-4)
+
+
+def test_the_last_layer_may_be_wanted_without_its_norm(tmp_path: Path, policy: Policy) -> None:
+    model = tiny.qwen3()
+    path = tiny.write(tmp_path / "qwen.safetensors", tiny.tensors_of(model))
+    encoder = tiny.encoder_of(tiny.loaded("ltxv", path, policy))
+    bare = replace(encoder, tokenizer=with_prompting(encoder.tokenizer, Prompting(is_normed=False)))
+    chunk = [Token(9707), Token(1879)]
+    normed, raw = encoder.states(chunk, policy)[-1], bare.states(chunk, policy)[-1]
+    assert not torch.allclose(normed, raw)
+    torch.testing.assert_close(model.model.norm(raw), normed, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(encoder.states(chunk, policy)[-1], normed)
