@@ -41,8 +41,13 @@ class ShaderProcess:
     def __init__(self) -> None:
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
         self._longest_side = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if there is one."""
+        return self._process.pid if self._process else None
 
     def draw(self, request: Draw, pixels: list[Any]) -> list[bytearray]:
         """RGBA float32 pixels of each target.
@@ -61,8 +66,8 @@ class ShaderProcess:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        process, connection = self._process, self._connection
-        self._process = self._connection = None
+        process, connection = self._process, self.connection
+        self._process = self.connection = None
         if connection is not None:
             connection.close()
         if process is not None:
@@ -71,10 +76,10 @@ class ShaderProcess:
 
     def _ready(self) -> Connection:
         """The connection to a process that waits: one that nobody asks for long has ended."""
-        if self._process is None or self._process.poll() is not None or self._connection is None:
+        if self._process is None or self._process.poll() is not None or self.connection is None:
             self.close()
-            self._connection = self._started()
-        return self._connection
+            self.connection = self._started()
+        return self.connection
 
     def _started(self) -> Connection:
         if find_spec("moderngl") is None:
@@ -89,7 +94,7 @@ class ShaderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        connection = self._connection = Connection(ours.detach())
+        connection = self.connection = Connection(ours.detach())
         try:
             answer = _answer(connection)
         except (EOFError, OSError):

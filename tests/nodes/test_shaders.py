@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -170,6 +175,24 @@ def test_a_monotone_curve_goes_through_its_points_and_never_turns() -> None:
     assert np.abs(table - straight).max() > 0.01
 
 
+def test_the_shaders_of_the_documentation_do_what_it_says(context: None) -> None:
+    page = Path(__file__).parents[2] / "docs" / "shaders.md"
+    (blur,) = re.findall(r"```glsl\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    image = torch.zeros(1, 7, 9, 3)
+    image[0, 3, 4] = 9
+    made, *_ = run(blur, image, floats={"u_float0": 1.0})
+    expected = torch.zeros(1, 7, 9, 3)
+    expected[0, 2:5, 3:6] = 1
+    torch.testing.assert_close(made, expected, atol=1e-3, rtol=0)
+
+
+def test_numbers_and_curves_are_linked_and_have_no_field_on_the_node() -> None:
+    optional = GLSLShader.INPUT_TYPES()["optional"]
+    for group in ("floats", "ints", "bools", "curves"):
+        (member,) = optional[group][1]["template"]["input"]["required"].values()
+        assert member[1]["forceInput"] is True
+
+
 def test_each_output_is_an_image_and_others_are_black(context: None) -> None:
     head = HEAD + "layout(location = 2) out vec4 third;\n"
     outputs = run(shader("fragColor0 = vec4(1.0); third = vec4(3.0);", head=head), picture(2))
@@ -300,6 +323,43 @@ def test_a_shader_that_runs_is_ended_with_its_prompt(opengl: None, tmp_path: Pat
         run(endless, picture(), size=(1024, 1024))
     with node_context(tmp_path):
         assert run(shader("fragColor0 = vec4(1.0);"), picture())[0].mean() == 1
+
+
+@pytest.fixture
+def own_process(opengl: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShaderProcess]:
+    """A process that a test may end."""
+    shaders = ShaderProcess()
+    monkeypatch.setattr("nodes.shaders.glsl.SHADERS", shaders)
+    yield shaders
+    shaders.close()
+
+
+def test_a_process_that_has_gone_because_nobody_asked_is_started_again(
+    own_process: ShaderProcess, context: None
+) -> None:
+    text = shader("fragColor0 = vec4(1.0);")
+    run(text, picture())
+    first = own_process.pid
+    assert first is not None and own_process.connection is not None
+    with socket.socket(fileno=os.dup(own_process.connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_WR)  # it reads the end, and goes as it does by itself
+    assert run(text, picture())[0].mean() == 1
+    assert own_process.pid != first
+
+
+def test_a_driver_that_crashes_fails_the_node_alone(
+    own_process: ShaderProcess, context: None
+) -> None:
+    text = shader("fragColor0 = vec4(1.0);")
+    run(text, picture())
+    assert own_process.pid is not None
+    crash = Timer(0.2, os.kill, (own_process.pid, signal.SIGSEGV))
+    crash.start()
+    endless = shader(ENDLESS, head=HEAD.replace("precision", "#pragma passes 1000\nprecision", 1))
+    with pytest.raises(ShaderFailed, match="by the signal SIGSEGV"):
+        run(endless, picture(), size=(1024, 1024))
+    crash.join()
+    assert run(text, picture())[0].mean() == 1
 
 
 def test_without_its_library_the_node_says_what_to_install(
