@@ -101,6 +101,7 @@ _MODULES: Final = (
     "depth_anything",
     "depth_maps",
     "triposplat",
+    "splats",
     "curves",
     "json_prompts",
     "saved_conditioning",

@@ -534,6 +534,16 @@ CLASSES: Final[Mapping[str, str]] = {
         "(image: IMAGE; mask: MASK; erode_radius: INT=1(0..16); "
         "size: INT=1024(256..4096 step 16)) -> image: IMAGE"
     ),
+    "RenderSplat": (
+        "(splat: SPLAT; width: INT=1024(64..2048 step 8); height: INT=1024(64..2048 step 8); "
+        "frames: INT=1(-240..240); splat_scale: FLOAT=1.0(0.1..5.0 step 0.05); "
+        "sharpen: FLOAT=2.0(1.0..8.0 step 0.5); "
+        "headlight_shading: FLOAT=0.0(0.0..3.0 step 0.05); "
+        "opacity_threshold: FLOAT=0.0(0.0..1.0 step 0.01); "
+        "render_style: {color/clay/depth/normal}=color; background: COLOR=#000000; "
+        "bg_image?: IMAGE; camera_info?: LOAD3D_CAMERA) -> image: IMAGE, mask: MASK"
+    ),
+    "SplatToFile3D": ("(splat: SPLAT; format: {ply/ksplat/spz}=ply) -> model_3d: FILE_3D"),
     "MarigoldV2PostProcess": "(image: IMAGE; prediction: {depth/normals/albedo}) -> IMAGE",
     "SeedVR2PostProcessing": (
         "(images: IMAGE; original_resized_images: IMAGE; "

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from torch import Tensor
 
-from nodes import shapes
+from nodes import gaussians, shapes
 from nodes.video_files import (
     VideoCodec,
     VideoComponents,
@@ -20,6 +20,7 @@ from nodes.video_joining import VideoFromList
 MESH = shapes.Mesh
 VOXEL = shapes.Voxel
 File3D = shapes.File3D
+SPLAT = gaussians.Splat
 
 ImageInput: TypeAlias = Tensor
 MaskInput: TypeAlias = Tensor
@@ -31,13 +32,6 @@ class AudioInput(TypedDict):
 
     waveform: Tensor
     sample_rate: int
-
-
-class SPLAT:
-    """Gaussians in space: a tensor for each property."""
-
-    def __init__(self, **properties: Any) -> None:
-        self.__dict__.update(properties)
 
 
 class Input:
