@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from nodes.decoded_media import Allowance
+from nodes.decoded_media import Allowance, MediaUnreadable, decoded, opened
 
 
 class Sound(TypedDict):
@@ -99,16 +99,14 @@ def _set_quality(stream: Any, format: str, quality: str) -> None:
 
 def read_sound(source: Path | io.BytesIO, name: str) -> Sound:
     """The first sound track of a sound or video file, at its own rate. Raises NoSound."""
-    import av
-
     try:
-        with av.open(str(source) if isinstance(source, Path) else source) as container:
+        with opened(source, name) as container:
             if not container.streams.audio:
                 raise NoSound(name)
             rate = int(container.streams.audio[0].rate)
             samples = decode_samples(container, name)
-    except av.FFmpegError as error:
-        raise NoSound(name, error.strerror or type(error).__name__) from error
+    except MediaUnreadable as error:
+        raise NoSound(name, error.reason) from error
     if samples is None:
         raise NoSound(name, "its sound track is empty")
     return {"waveform": samples[None], "sample_rate": rate}
@@ -117,20 +115,21 @@ def read_sound(source: Path | io.BytesIO, name: str) -> Sound:
 def decode_samples(container: Any, name: str, length: int | None = None) -> Tensor | None:
     """The samples [C, T] of an open container's first sound track; None without any.
 
-    Decoding ends after `length` samples, with those of the last packet. Raises MediaTooLarge.
+    Decoding ends after `length` samples, with those of the last packet. Raises MediaTooLarge and
+    MediaUnreadable.
     """
     import av
 
     resampler = av.AudioResampler(format="fltp")
     allowance = Allowance(name)
     pieces: list[Any] = []
-    decoded = 0
-    for frame in container.decode(audio=0):
+    count = 0
+    for frame in decoded(container, name, audio=0):
         for piece in resampler.resample(frame):
             pieces.append(piece.to_ndarray())
             allowance.take(pieces[-1].nbytes)
-            decoded += piece.samples
-        if length is not None and decoded >= length:
+            count += piece.samples
+        if length is not None and count >= length:
             break
     return torch.from_numpy(numpy.concatenate(pieces, axis=1)) if pieces else None
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from nodes.decoded_media import Allowance
+from nodes.decoded_media import Allowance, MediaUnreadable, decoded, opened, reading
 from nodes.film_colors import FilmColors, colors_of, pixels_of
 from nodes.film_copies import copy_film, join_films
 from nodes.film_forms import FilmForm, film_form
@@ -195,7 +195,8 @@ class VideoFromFile(VideoInput):
             if not form.keeps_pictures(container.streams.video[0]):
                 super().write(target, form, metadata)
             elif all(map(form.may_hold, container.streams.audio[:1])):
-                copy_film(container, target, form, metadata)
+                with reading(self._name):
+                    copy_film(container, target, form, metadata)
             else:
                 about = {**container.metadata, **(metadata or {})}
                 join_films([container], self.get_sound(), target, form, about)
@@ -213,13 +214,11 @@ class VideoFromFile(VideoInput):
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
-        """The file as PyAV opens it. Raises ValueError without pictures."""
-        import av
-
+        """The file as PyAV opens it. Raises ValueError without pictures, and MediaUnreadable."""
         source = self._file
         if isinstance(source, io.BytesIO):
             source = io.BytesIO(source.getvalue())  # others may read it at the same time
-        with av.open(str(source) if isinstance(source, Path) else source) as container:
+        with opened(source, self._name) as container:
             if not container.streams.video:
                 raise ValueError(f"'{self._name}' holds no video")
             yield container
@@ -298,6 +297,8 @@ class VideoFromFile(VideoInput):
                 if self._crop:
                     picture = self._crop.of(picture).clone()
                 allowance.take(picture.numel() * _BYTES_A_VALUE)
+                if pictures and picture.shape != pictures[0].shape:
+                    raise MediaUnreadable(self._name, "its pictures change their size")
                 pictures.append(picture)
         if not pictures:
             raise ValueError(f"'{self._name}' has no picture in the asked for part")
@@ -319,7 +320,7 @@ class VideoFromFile(VideoInput):
             place = int((zero + Fraction(self._start)) / stream.time_base)
             with suppress(av.FFmpegError):  # else from the beginning
                 container.seek(place, stream=stream)
-        for frame in container.decode(video=0):
+        for frame in decoded(container, self._name, video=0):
             time = (frame.time or 0.0) - float(zero) + _TOLERANCE
             if time >= self._end:
                 return

@@ -15,6 +15,7 @@ from torch import Tensor
 from nodes import video_files
 from nodes.audio_files import SaveAudio
 from nodes.context import Interrupted
+from nodes.decoded_media import MediaUnreadable
 from nodes.film_colors import pixels_of
 from nodes.sound_files import Sound
 from nodes.video import (
@@ -264,3 +265,21 @@ def test_a_late_part_is_found_without_decoding_what_is_before(
         part = VideoFromFile(twice).as_trimmed(6.0, 0.2).get_components()
     assert decoded == [True, False]
     torch.testing.assert_close(part.images, frames[:2], atol=0.03, rtol=0)
+
+
+def test_a_file_that_is_no_film_is_named_and_not_where_it_lies(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        (folders.input / "text.mp4").write_bytes(b"no film at all " * 100)
+        (read,) = LoadVideo().run("text.mp4")
+        with pytest.raises(MediaUnreadable, match=r"^'text\.mp4' cannot be read as a video"):
+            read.get_components()
+
+
+def test_labels_in_other_encodings_are_passed_over(tmp_path: Path) -> None:
+    with node_context(tmp_path) as folders:
+        (video,) = CreateVideo().run(film(), 8)
+        path = save(video, tmp_path, extra_pnginfo={"workflow": "label"})
+        content = path.read_bytes().replace(b'"label"', b'"l\xe4bel"')
+        (folders.input / "label.mp4").write_bytes(content)
+        (read,) = LoadVideo().run("label.mp4")
+        assert read.get_frame_count() == 6
