@@ -67,7 +67,7 @@ class Checkpoint:
 
     model: ModelHandle
     text: TextHandle | None
-    vae: VaeHandle | None
+    vae: VaeHandle | AudioVaeHandle | None
 
     def clone(self) -> Checkpoint:
         """Handles on the same weights."""
@@ -107,9 +107,9 @@ def checkpoint_of(
     network = _denoiser(weights, family, policy)
     text = family.build_text(weights, policy, folders)
     vae = family.build_vae(weights, policy.vae_dtype)
-    vae_handle = VaeHandle(network=vae, policy=policy) if vae else film_vae_of(weights, policy)
-    model = _model_handle(network, weights, family, policy, vae_handle)
-    return Checkpoint(model=model, text=text, vae=vae_handle)
+    seen = VaeHandle(network=vae, policy=policy) if vae else film_vae_of(weights, policy)
+    model = _model_handle(network, weights, family, policy, seen)
+    return Checkpoint(model=model, text=text, vae=seen or audio_vae_of(weights, policy))
 
 
 def load_configured_checkpoint(

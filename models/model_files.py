@@ -52,7 +52,9 @@ def vae_tensors(vae: VaeHandle | AudioVaeHandle) -> dict[str, Tensor]:
 
 
 def checkpoint_tensors(
-    model: ModelHandle, text: TextHandle | None = None, vae: VaeHandle | None = None
+    model: ModelHandle,
+    text: TextHandle | None = None,
+    vae: VaeHandle | AudioVaeHandle | None = None,
 ) -> dict[str, Tensor]:
     """The parts of a checkpoint under their prefixes."""
     tensors = {UNET_PREFIX + name: tensor for name, tensor in unet_tensors(model).items()}

@@ -73,5 +73,5 @@ def colour_chart(patch: int) -> Tensor:
 
 
 def latent_preview(latent: Tensor, colours: LatentColours | None) -> Image.Image | None:
-    """A preview of latents [B, C, h, w] in model space; None without colours."""
-    return None if colours is None else colours.picture(latent)
+    """A preview of latents [B, C, h, w] in model space; None without colours, and for sounds."""
+    return None if colours is None or latent.ndim < 4 else colours.picture(latent)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from models.handle import ModelHandle
 from models.load import load_checkpoint
-from models.vae import VaeHandle
 from models.vision import VisionHandle, vision_of
 from models.weights import open_weights
 from nodes.base import FileOptions, Node, inputs
+from nodes.missing_parts import AnyVae
 
 
 class ImageOnlyCheckpointLoader(Node):
@@ -19,7 +19,7 @@ class ImageOnlyCheckpointLoader(Node):
     REQUIRED = inputs(ckpt_name=(FileOptions("checkpoints"),))
     RETURN_TYPES = ("MODEL", "CLIP_VISION", "VAE")
 
-    def run(self, ckpt_name: str) -> tuple[ModelHandle, VisionHandle, VaeHandle | None]:
+    def run(self, ckpt_name: str) -> tuple[ModelHandle, VisionHandle, AnyVae | None]:
         """Raises an error that says so where the file holds no image encoder."""
         path = self.context.folders.full_path("checkpoints", ckpt_name)
         vision = vision_of(open_weights(path), self.context.policy)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from models.audio.vae import AudioVaeHandle
 from models.errors import InvalidInput
 from models.families.tiny_vae import TINY
 from models.handle import ModelHandle
@@ -13,8 +12,8 @@ from models.load import load_checkpoint, load_vae
 from models.lora import METADATA, apply_lora, load_lora
 from models.text.handle import TextHandle
 from models.tiny_vae import load_tiny_vae
-from models.vae import VaeHandle
 from nodes.base import FileOptions, Node, inputs
+from nodes.missing_parts import AnyVae
 from nodes.pixel_space import PixelSpaceVae
 from nodes.schema import SchemaNode
 from nodes.text_folders import text_folders
@@ -32,7 +31,7 @@ class CheckpointLoaderSimple(Node):
     REQUIRED = inputs(ckpt_name=(FileOptions("checkpoints"), {}))
     RETURN_TYPES = ("MODEL", "CLIP", "VAE")
 
-    def run(self, ckpt_name: str) -> tuple[ModelHandle, TextHandle | None, VaeHandle | None]:
+    def run(self, ckpt_name: str) -> tuple[ModelHandle, TextHandle | None, AnyVae | None]:
         """A part that the file lacks is None; nodes that need it say so."""
         folders = self.context.folders
         loaded = load_checkpoint(
@@ -56,7 +55,7 @@ class VAELoader(Node):
         """The choices, for packs that offer them as well."""
         return FileOptions("vaes", extra=(PIXEL_SPACE,)).names()
 
-    def run(self, vae_name: str) -> tuple[VaeHandle | AudioVaeHandle | PixelSpaceVae]:
+    def run(self, vae_name: str) -> tuple[AnyVae]:
         """`pixel_space` is no file: its latents are the pictures themselves.
 
         Nor are the names of tiny autoencoders: these have two files each in vae_approx.

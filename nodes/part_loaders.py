@@ -17,9 +17,9 @@ from models.load import (
 )
 from models.style import StyleModel, load_style_model
 from models.text.handle import TextHandle
-from models.vae import VaeHandle
 from models.vision import VisionHandle, VisionOutput, load_vision
 from nodes.base import FileOptions, Node, inputs
+from nodes.missing_parts import AnyVae
 from nodes.schema import SchemaNode
 from nodes.text_folders import text_folders
 
@@ -61,7 +61,7 @@ class CheckpointLoader(Node):
 
     def run(
         self, config_name: str, ckpt_name: str
-    ) -> tuple[ModelHandle, TextHandle | None, VaeHandle | None]:
+    ) -> tuple[ModelHandle, TextHandle | None, AnyVae | None]:
         """Of the configuration, what the checkpoint's shapes cannot tell is read."""
         folders = self.context.folders
         loaded = load_configured_checkpoint(
@@ -80,7 +80,7 @@ class DiffusersLoader(Node):
     REQUIRED = inputs(model_path=(FileOptions("pipelines"),))
     RETURN_TYPES = ("MODEL", "CLIP", "VAE")
 
-    def run(self, model_path: str) -> tuple[ModelHandle, TextHandle | None, VaeHandle | None]:
+    def run(self, model_path: str) -> tuple[ModelHandle, TextHandle | None, AnyVae | None]:
         """The part for safety is not read."""
         folders = self.context.folders
         index = folders.full_path("diffusers", f"{model_path}/model_index.json")
@@ -98,7 +98,7 @@ class unCLIPCheckpointLoader(Node):
 
     def run(
         self, ckpt_name: str
-    ) -> tuple[ModelHandle, TextHandle | None, VaeHandle | None, VisionHandle]:
+    ) -> tuple[ModelHandle, TextHandle | None, AnyVae | None, VisionHandle]:
         """Raises an error that says so where the file holds no image encoder."""
         folders = self.context.folders
         path = folders.full_path("checkpoints", ckpt_name)

@@ -107,7 +107,7 @@ def load_checkpoint_guess_config(
     model_options: dict[str, Any] | None = None,
     te_model_options: dict[str, Any] | None = None,
     **kwargs: Any,
-) -> tuple[ModelHandle | None, TextHandle | None, VaeHandle | None, None]:
+) -> tuple[ModelHandle | None, TextHandle | None, VaeHandle | AudioVaeHandle | None, None]:
     """(model, clip, vae, clip vision) of a checkpoint."""
     if output_clipvision:
         raise NotYetSupported("comfy.sd.load_checkpoint_guess_config", "clip vision")
@@ -131,7 +131,7 @@ def load_state_dict_guess_config(
     te_model_options: dict[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     **kwargs: Any,
-) -> tuple[ModelHandle | None, TextHandle | None, VaeHandle | None, None]:
+) -> tuple[ModelHandle | None, TextHandle | None, VaeHandle | AudioVaeHandle | None, None]:
     """(model, clip, vae, clip vision) of a checkpoint's tensors."""
     loaded = checkpoint_of(_in_memory(sd, metadata), policy(), folders_of(embedding_directory))
     return (

@@ -14,11 +14,12 @@ from models.protocol.model_sampling import (
     V_PREDICTION,
     X0,
     ModelSamplingContinuousEDM,
+    ModelSamplingContinuousV,
     ModelSamplingDiscrete,
     ModelSamplingDiscreteFlow,
     ModelSamplingFlux,
 )
-from models.sampling.continuous import EdmSchedule
+from models.sampling.continuous import AngleSchedule, EdmSchedule
 from models.sampling.prediction import (
     AdditiveFlow,
     Clean,
@@ -105,8 +106,10 @@ def sampling_object(schedule: Schedule) -> Any:
     elif isinstance(schedule, FlowSchedule):
         sampling = _made(ModelSamplingDiscreteFlow, prediction)()
         sampling.set_parameters(shift=schedule.shift, multiplier=schedule.multiplier)
-    elif isinstance(schedule, EdmSchedule):
-        sampling = _made(ModelSamplingContinuousEDM, prediction)()
+    elif isinstance(schedule, EdmSchedule | AngleSchedule):
+        is_angle = isinstance(schedule, AngleSchedule)
+        table = ModelSamplingContinuousV if is_angle else ModelSamplingContinuousEDM
+        sampling = _made(table, prediction)()
         data = getattr(schedule.prediction, "sigma_data", 1.0)
         sampling.set_parameters(schedule.sigma_min, schedule.sigma_max, data)
         sampling._schedule = schedule

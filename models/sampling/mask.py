@@ -12,7 +12,12 @@ from models.sampling.schedule import Schedule
 
 
 def fit_mask(mask: Tensor, x: Tensor) -> Tensor:
-    """A mask [..., H, W] of any size as weights [B, 1, ..., h, w] for the latent x [B, C, ...]."""
+    """A mask [..., H, W] of any size as weights [B, 1, ..., h, w] for the latent x [B, C, ...].
+
+    For the latent of a sound [B, C, T] the width of the mask is its time.
+    """
+    if x.ndim == 3:
+        return fit_mask(mask.mean(dim=-2, keepdim=True), x[:, :, None])[:, :, 0]
     flat = mask.reshape(-1, 1, *mask.shape[-2:]).to(x.device, torch.float32)
     if flat.shape[-2:] != x.shape[-2:]:
         flat = functional.interpolate(flat, size=x.shape[-2:], mode="bilinear")

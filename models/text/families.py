@@ -15,6 +15,7 @@ from models.text.joining import (
     apart,
     one_after_another,
     side_by_side,
+    tokens_alone,
 )
 from models.text.language.prompting import Prompting
 
@@ -143,4 +144,10 @@ FLUX: Final = Combination(
         "t5xxl": Use(prefixes=(*_apart("t5xxl"), "text_encoder_2."), minimum=256),
     },
     join=apart,
+)
+STABLE_AUDIO: Final = Combination(
+    name="stable_audio",
+    # Without pads: the model has zeros in their place, see models.protocol.stable_audio.
+    uses={"t5xxl": Use(prefixes=(*_apart("t5base"), "text_encoder."))},
+    join=tokens_alone,
 )

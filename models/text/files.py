@@ -16,7 +16,16 @@ from models.text.combinations import (
     text_of_files,
     vocabulary_of,
 )
-from models.text.families import FLUX, SD1, SD2, SD3, SDXL, SDXL_REFINER, Combination
+from models.text.families import (
+    FLUX,
+    SD1,
+    SD2,
+    SD3,
+    SDXL,
+    SDXL_REFINER,
+    STABLE_AUDIO,
+    Combination,
+)
 from models.text.handle import TextHandle
 from models.text.language.families import ALONE, LANGUAGE_KINDS
 from models.text.ltx2 import ltx2_text
@@ -28,6 +37,7 @@ KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "sdxl": (SDXL, SDXL_REFINER),
     "sd3": (SD3,),
     "flux": (FLUX,),
+    "stable_audio": (STABLE_AUDIO,),
     **LANGUAGE_KINDS,
 }
 

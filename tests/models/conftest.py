@@ -36,5 +36,5 @@ def text(tiny: Checkpoint) -> TextHandle:
 
 @pytest.fixture(scope="session")
 def vae(tiny: Checkpoint) -> VaeHandle:
-    assert tiny.vae is not None
+    assert isinstance(tiny.vae, VaeHandle)
     return tiny.vae

@@ -17,6 +17,7 @@ from models.errors import (
 from models.load import load_checkpoint, load_diffusers_folder, load_vae
 from models.memory import Policy, Precision, choose_policy
 from models.sampling.prediction import EPSILON, VELOCITY
+from models.vae import VaeHandle
 from tests.models.tiny import TinyModel, save, save_checkpoint
 
 VARIANTS = [
@@ -43,7 +44,7 @@ def test_the_configuration_follows_from_the_shapes(
     assert [kind.startswith("Cross") for kind in config.down_block_types] == [
         depth != 0 for depth in tiny.depths
     ]
-    assert loaded.vae is not None and loaded.text is not None
+    assert isinstance(loaded.vae, VaeHandle) and loaded.text is not None
     assert loaded.vae.network.module.config.block_out_channels == tiny.vae_channels
     assert loaded.vae.downscale == 2 ** (len(tiny.vae_channels) - 1)
     assert loaded.text.encoders["l"].network.module.config.num_hidden_layers == tiny.text_layers

@@ -12,6 +12,7 @@ import torch
 from models.errors import InvalidInput
 from models.load import Checkpoint
 from models.memory import choose_policy
+from models.vae import VaeHandle
 from nodes.audio_latents import EmptyMiniMaxMusic3LatentAudio, EmptyYuE2LatentAudio
 from nodes.dance_segments import WanDancerPadKeyframesList
 from nodes.json_prompts import Flux3LayoutPrompt
@@ -141,10 +142,10 @@ def test_every_picture_of_every_batch_is_a_reference_of_both_sides(tiny: Checkpo
         "image0": torch.rand(2, 64, 32, 3, generator=torch.Generator().manual_seed(1)),
         "image1": torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(2)),
     }
+    assert isinstance(tiny.vae, VaeHandle)
     positive, negative, empty = ReferenceMultiLatent().run(
         POSITIVE, KEEP, POSITIVE, tiny.vae, images
     )
-    assert tiny.vae is not None
     expected = [tiny.vae.encode(p[None]) for batch in images.values() for p in batch]
     for side in (positive, negative):
         found = side[0][1]["reference_latents"]

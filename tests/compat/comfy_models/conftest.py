@@ -23,7 +23,8 @@ def checkpoint_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def loaded(checkpoint_file: Path) -> Loaded:
     model, clip, vae, vision = sd.load_checkpoint_guess_config(str(checkpoint_file))
-    assert model is not None and clip is not None and vae is not None and vision is None
+    assert model is not None and clip is not None and vision is None
+    assert isinstance(vae, VaeHandle)
     return model, clip, vae
 
 

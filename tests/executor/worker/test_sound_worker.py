@@ -18,8 +18,10 @@ from models.memory import choose_policy
 from nodes.sound_files import encode_sound, read_sound, resample
 from tests.executor.worker.client import Client, worker
 from tests.executor.worker.harness import node
+from tests.models import tiny_stable_audio
 from tests.models.audio import tiny_sounds
 from tests.models.audio.test_encoder import wav2vec2
+from tests.models.text.encoders import with_t5_tokenizer
 from tests.models.tiny import TinyModel, save
 
 STEP = 2**-15  # of samples of 16 bits
@@ -29,10 +31,14 @@ STEP = 2**-15  # of samples of 16 bits
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base directory with models and an input sound."""
     base = tmp_path_factory.mktemp("base")
-    folders = ("models/vae", "models/checkpoints", "models/audio_encoders")
-    for name in (*folders, "input", "output", "temp"):
+    folders = ("vae", "checkpoints", "audio_encoders", "text_encoders")
+    for name in (*(f"models/{folder}" for folder in folders), "input", "output", "temp"):
         (base / name).mkdir(parents=True)
     models = base / "models"
+    with_t5_tokenizer(models)
+    music = tiny_stable_audio.pipeline()
+    save_file(tiny_stable_audio.checkpoint(music), models / "checkpoints/stable-audio.safetensors")
+    save_file(tiny_stable_audio.text_tensors(music), models / "text_encoders/t5-base.safetensors")
     save_file(
         tiny_sounds.of_stable_audio_tools(tiny_sounds.oobleck()), models / "vae/sounds.safetensors"
     )
@@ -143,3 +149,26 @@ def test_encoders_of_sounds_are_loaded_and_listen(client: Client) -> None:
     assert isinstance(last, Finished)
     assert last.succeeded, last.messages[-1]
     assert "'sample_count': 4800" in last.outputs["show"]["text"][0]  # 0.3 s at 16 kHz
+
+
+def test_a_prompt_becomes_a_sound_in_a_file(client: Client, base: Path) -> None:
+    prompt = {
+        "all": node("CheckpointLoaderSimple", ckpt_name="stable-audio.safetensors"),
+        "clip": node("CLIPLoader", clip_name="t5-base.safetensors", type="stable_audio"),
+        "positive": node("CLIPTextEncode", clip=["clip", 0], text="a (calm:1.3) piano"),
+        "negative": node("CLIPTextEncode", clip=["clip", 0], text=""),
+        "told": node("ConditioningStableAudio", positive=["positive", 0], negative=["negative", 0],
+                     seconds_start=0.0, seconds_total=1.0),
+        "empty": node("EmptyLatentAudio", seconds=1.0, batch_size=2),
+        "sample": node("KSampler", model=["all", 0], positive=["told", 0], negative=["told", 1],
+                       latent_image=["empty", 0], seed=1, steps=3, cfg=4.0,
+                       sampler_name="dpmpp_3m_sde", scheduler="exponential", denoise=1.0),
+        "decode": node("VAEDecodeAudio", samples=["sample", 0], vae=["all", 2]),
+        "save": node("SaveAudio", audio=["decode", 0], filename_prefix="music"),
+    }  # fmt: skip
+    finished = run(client, prompt)
+    assert finished.succeeded, finished.messages[-1]
+    names = [entry["filename"] for entry in finished.outputs["save"]["audio"]]
+    one, other = (read_sound(base / "output" / name, "made") for name in names)
+    assert one["waveform"].shape == other["waveform"].shape == (1, 2, 22 * 8)
+    assert one["waveform"].std() > STEP and not torch.equal(one["waveform"], other["waveform"])
