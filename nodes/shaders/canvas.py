@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -48,12 +49,12 @@ class Canvas:
         self._program: moderngl.Program | None = None
         self._blank = self._texture(Texture("", 1, 1, 1), bytes(4))
 
-    def draw(self, request: Draw, pixels: list[bytes]) -> list[bytes]:
-        """The pixels of each target. Raises CannotDraw."""
+    def draw(self, request: Draw, pixels: Sequence[memoryview]) -> None:
+        """Take the textures' pixels, and write those of the targets. Raises CannotDraw."""
         try:
             program = self._compiled(request.text)
             with ExitStack() as stack:
-                return self._run(program, request, pixels, stack)
+                self._run(program, request, pixels, stack)
         except moderngl.Error as error:
             raise CannotDraw(f"OpenGL cannot do that: {error}") from None
 
@@ -72,11 +73,15 @@ class Canvas:
         return self._program
 
     def _run(
-        self, program: moderngl.Program, request: Draw, pixels: list[bytes], stack: ExitStack
-    ) -> list[bytes]:
+        self,
+        program: moderngl.Program,
+        request: Draw,
+        pixels: Sequence[memoryview],
+        stack: ExitStack,
+    ) -> None:
         uniforms = _uniforms(program)
         given: dict[str, moderngl.Texture] = {}
-        for described, content in zip(request.textures, pixels, strict=True):
+        for described, content in zip(request.textures, pixels, strict=False):
             given[described.name] = texture = self._texture(described, content)
             stack.callback(texture.release)
         self._set(uniforms, request, given)
@@ -97,7 +102,8 @@ class Canvas:
             frame.use()
             frame.clear()
             vertices.render(vertices=3)
-        return [target.read() for target in targets]
+        for target, content in zip(targets, pixels[len(request.textures) :], strict=True):
+            target.read_into(content)
 
     def _set(
         self,
@@ -117,7 +123,7 @@ class Canvas:
             else:
                 uniform.value = request.values.get(name, 0)
 
-    def _texture(self, described: Texture, pixels: bytes) -> moderngl.Texture:
+    def _texture(self, described: Texture, pixels: bytes | memoryview) -> moderngl.Texture:
         size = described.width, described.height
         texture = self._context.texture(size, described.channels, pixels, dtype=_PRECISION)
         texture.swizzle = _CHANNELS[described.channels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from nodes.curves import STRAIGHT, Curve, curve_table
 from nodes.picture_limits import check_size
 from nodes.schema import DynamicNode, growing, opening
 from nodes.shaders.messages import Draw, Texture
-from nodes.shaders.process import SHADERS
+from nodes.shaders.process import SHADERS, Pixels
 from nodes.shaders.source import MOST_TARGETS, read_shader
 
 _SIDE: Final = ("INT", {"default": 512, "min": 1, "max": MAX_RESOLUTION})
@@ -106,9 +107,8 @@ class GLSLShader(DynamicNode):
                 values=values,
                 textures=[_described(name, rows) for name, rows in pixels.items()],
             )
-            for target, content in enumerate(SHADERS.draw(request, list(pixels.values()))):
+            for target, rows in enumerate(SHADERS.draw(request, list(pixels.values()))):
                 if target in drawn:
-                    rows = np.frombuffer(content, np.float32).reshape(height, width, 4)
                     drawn[target][index] = rows[::-1]
             self.context.report(index + 1, count)
         black = (count, height, width, 3)  # zeros of NumPy take no memory until they are written to
@@ -145,19 +145,19 @@ def _integers(given: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(value) for name, value in given.items()}
 
 
-def _rows(batch: Tensor, index: int) -> np.ndarray[Any, Any]:
+def _rows(batch: Tensor, index: int) -> Pixels:
     """One picture as rows from the lowest to the highest."""
     image = batch[index % len(batch), ..., :_MOST_CHANNELS].detach().to("cpu", torch.float32)
-    return image.flip(0).contiguous().numpy()
+    rows: Pixels = image.numpy()[::-1]
+    return rows
 
 
-def _described(name: str, rows: np.ndarray[Any, Any]) -> Texture:
+def _described(name: str, rows: Pixels) -> Texture:
     height, width, channels = rows.shape
     return Texture(name, width, height, channels)
 
 
-def _image(drawn: np.ndarray[Any, Any]) -> Tensor:
+def _image(drawn: Pixels) -> Tensor:
     """Pictures [N, H, W, 3], or 4 where a pixel is transparent; what is no number is 0."""
-    np.nan_to_num(drawn, copy=False, posinf=np.inf, neginf=-np.inf)
-    pixels = torch.from_numpy(drawn)
+    pixels = torch.from_numpy(drawn).nan_to_num_(nan=0.0, posinf=math.inf, neginf=-math.inf)
     return pixels if bool((pixels[..., 3] < _OPAQUE).any()) else pixels[..., :3].contiguous()

@@ -1,6 +1,7 @@
 """What the worker and the process that runs shaders say to each other.
 
-Pixels follow a message as they are: float32 rows, the lowest first, as OpenGL has them.
+A descriptor of memory for the pixels follows a request: those of its textures, then of its targets,
+float32 rows, the lowest first, as OpenGL has them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+RGBA: Final = 4  # channels
 START_LIMIT_S: Final = 60.0  # of the process: drivers read much from disk
 
 
 class Texture(msgspec.Struct, frozen=True):
-    """Pixels that follow the message, for a sampler."""
+    """Pixels for a sampler."""
 
     name: str  # of the uniform
     width: int
@@ -33,6 +35,12 @@ class Draw(msgspec.Struct, frozen=True, tag=True):
     values: dict[str, float | int | bool]  # uniforms
     textures: list[Texture]
 
+    @property
+    def counts(self) -> list[int]:
+        """The values of each texture and each target, which is RGBA."""
+        taken = [texture.width * texture.height * texture.channels for texture in self.textures]
+        return taken + [self.width * self.height * RGBA] * self.targets
+
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """OpenGL is there. The first answer of a process."""
@@ -42,7 +50,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Drawn(msgspec.Struct, frozen=True, tag=True):
-    """It is done: RGBA pixels of each target follow."""
+    """It is done: the pixels of the targets are there."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

@@ -8,23 +8,29 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from nodes.context import check_interrupted
-from nodes.shaders.messages import START_LIMIT_S, Answer, Draw, Failed, Ready
+from nodes.shaders.messages import RGBA, START_LIMIT_S, Answer, Draw, Failed, Ready
+from nodes.shaders.pixels import SharedPixels
+
+Pixels: TypeAlias = NDArray[np.float32]
 
 _PROGRAM: Final = "nodes.shaders.renderer"
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _POLL_S: Final = 0.05  # how often one who waits looks whether the prompt was interrupted
 _EXIT_S: Final = 5.0  # until a process that has closed its connection is gone
-_RGBA_BYTES: Final = 16
 
 
 class ShaderFailed(ValueError):
@@ -49,15 +55,15 @@ class ShaderProcess:
         """Of the process, if there is one."""
         return self._process.pid if self._process else None
 
-    def draw(self, request: Draw, pixels: list[Any]) -> list[bytearray]:
-        """RGBA float32 pixels of each target.
+    def draw(self, request: Draw, pictures: Sequence[Pixels]) -> list[Pixels]:
+        """The rows of each target, [H, W, 4], the lowest first; those of textures are given.
 
-        `pixels` are what has the buffers of the textures. Raises ShaderFailed, OpenGLMissing and
-        Interrupted; the process is ended where it may still be at it.
+        Raises ShaderFailed, OpenGLMissing and Interrupted; the process is ended where it may still
+        be at it.
         """
         with self._lock:
             try:
-                return self._asked(request, pixels)
+                return self._asked(request, pictures)
             except ShaderFailed:
                 raise  # and the process waits for the next request
             except BaseException:
@@ -109,23 +115,29 @@ class ShaderProcess:
         self._longest_side = answer.longest_side
         return connection
 
-    def _asked(self, request: Draw, pixels: list[Any]) -> list[bytearray]:
+    def _asked(self, request: Draw, pictures: Sequence[Pixels]) -> list[Pixels]:
         for may_be_idle in (True, False):
             connection = self._ready()
             self._check_sides(request)
+            shared = SharedPixels(request.counts)
             try:
+                views = [np.frombuffer(view, np.float32) for view in shared.views()]
+                for view, picture in zip(views, pictures, strict=False):
+                    view.reshape(picture.shape)[:] = picture
                 connection.send_bytes(msgspec.msgpack.encode(request))
-                for content in pixels:
-                    connection.send_bytes(content)
+                send_handle(connection, shared.descriptor, None)
                 answer = _answer(connection)
                 if isinstance(answer, Failed):
                     raise ShaderFailed(answer.reason)
-                return [_received(connection, request) for _ in range(request.targets)]
+                shape = (request.height, request.width, RGBA)
+                return [view.reshape(shape) for view in views[len(request.textures) :]]
             except (EOFError, OSError):
                 code = self._ended()
                 if code == 0 and may_be_idle:
                     continue  # nobody had asked for long: it has just gone
                 raise ShaderFailed(f"the shader {_end(code, request.limit_s)}") from None
+            finally:
+                shared.close()
         raise AssertionError("unreachable")
 
     def _check_sides(self, request: Draw) -> None:
@@ -161,12 +173,6 @@ def _answer(connection: Connection) -> Answer:
         check_interrupted()
     answer: Answer = msgspec.msgpack.decode(connection.recv_bytes(), type=Answer)
     return answer
-
-
-def _received(connection: Connection, request: Draw) -> bytearray:
-    buffer = bytearray(request.width * request.height * _RGBA_BYTES)
-    connection.recv_bytes_into(buffer)
-    return buffer
 
 
 SHADERS: Final = ShaderProcess()  # the one of this worker

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from typing import Any, Final
 
 import moderngl
@@ -16,6 +17,7 @@ import msgspec
 
 from nodes.shaders.canvas import CannotDraw, Canvas
 from nodes.shaders.messages import START_LIMIT_S, Answer, Draw, Drawn, Failed, Ready
+from nodes.shaders.pixels import SharedPixels
 
 _IDLE_S: Final = 120.0  # nobody asks any more: the memory is for others
 _MOST_DEVICES: Final = 16
@@ -77,15 +79,15 @@ def serve(connection: Connection) -> None:
 
 
 def _draw(connection: Connection, canvas: Canvas, request: Draw) -> None:
-    pixels = [connection.recv_bytes() for _ in request.textures]
+    pixels = SharedPixels(request.counts, recv_handle(connection))
     try:
-        drawn = canvas.draw(request, pixels)
+        canvas.draw(request, list(pixels.views()))
     except CannotDraw as error:
         _say(connection, Failed(str(error)))
-        return
-    _say(connection, Drawn())
-    for target in drawn:
-        connection.send_bytes(target)
+    else:
+        _say(connection, Drawn())
+    finally:
+        pixels.close()
 
 
 def _say(connection: Connection, answer: Answer) -> None:
