@@ -19,6 +19,7 @@ from nodes.geometry.distance_fields import DistanceField
 from nodes.geometry.normals import unit
 
 _TOWARDS_MIDDLE: Final = 0.01  # of a plane, so that what planes do not tell is in the middle
+_SLACK: Final = 0.5  # how far beyond its cell a vertex may be: at its border edges lose their form
 
 # Two corners of the field and the axis on which they lie -> the places where a surface cuts the
 # edges [C, 3], its normals there, and the triangles [C] to which it belongs.
@@ -66,7 +67,7 @@ def contour(
     middles = _means(numbers, points, len(cells))
     vertices = _meeting(numbers, points, normals, middles) if by_planes else middles
     corners = field.places(cells)
-    vertices = np.clip(vertices, corners, corners + 1)
+    vertices = np.clip(vertices, corners - _SLACK, corners + 1 + _SLACK)
     quads = np.where(inside[starts][:, None], numbers, numbers[:, ::-1])
     outwards = np.where(inside[starts][:, None], 1.0, -1.0) * np.eye(3)[axes]
     faces = _halves(vertices, quads, normals * np.sign(dots(normals, outwards))[:, None])

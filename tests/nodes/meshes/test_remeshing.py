@@ -89,9 +89,9 @@ def test_planes_make_sharp_edges_and_middles_round_ones() -> None:
     solid = turned(cube())
     sharp, round_ = (anew(solid, kind="surface", by_planes=planes) for planes in (True, False))
     corners = [cKDTree(made[0]).query(solid[0])[0].mean() for made in (sharp, round_)]
-    assert corners[0] < 0.6 * corners[1]
+    assert corners[0] < 0.3 * corners[1]
     off = np.abs(np.abs(sharp[0] @ np.linalg.lstsq(solid[0], cube()[0])[0]).max(axis=1) - 1)
-    assert np.quantile(off, 0.99) < 0.01
+    assert off.max() < 0.01  # a tenth of a cell
     assert volume(sharp) == pytest.approx(8, rel=0.002)
     assert volume(round_) < 7.99
 
