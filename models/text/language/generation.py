@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from models.devices import HOME
 from models.errors import InvalidInput
 from models.memory import Policy
 from models.out_of_memory import NetworkRelief, first_that_fits
@@ -69,6 +71,7 @@ def _written(
     policy: Policy,
     on_token: OnToken,
 ) -> list[int]:
+    _widen(encoder, policy)
     seen = encoder.look(prompt, policy)
     known = [int(t.value) for t in prompt if t.picture is None and isinstance(t.value, int)]
     chooser = Chooser(known, writing.sampling)
@@ -92,6 +95,21 @@ def _written(
             position = length + len(written) - 1 - arranged.ahead
             arguments = {"position_ids": torch.tensor([[position]], device=embeds.device)}
     return written
+
+
+def _widen(encoder: LanguageEncoder, policy: Policy) -> None:
+    """Have the CPU compute with weights that need no decoding, where half of its memory suffices.
+
+    Encoding reads each weight once for all tokens of a prompt, and writing once for every token.
+    """
+    memory = policy.residents.memory(HOME)
+    networks = [network for network in (encoder.network, encoder.head) if network is not None]
+    wide = sum(math.prod(n.shape(name)) * n.dtype.itemsize for n in networks for name in n.names())
+    if policy.text_device != HOME or memory is None or wide > memory.total() // 2:
+        return
+    for network in networks:
+        if network.storage.keep_halves:
+            network.keep_as(replace(network.storage, keep_halves=False))
 
 
 def _cache(model: Any) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from models.devices import StatedMemory
 from models.errors import InvalidInput
-from models.memory import Policy
+from models.memory import Policy, choose_policy
+from models.residents import Residents
 from models.text.chunks import Token
 from models.text.language.choosing import Sampling
 from models.text.language.encoder import LanguageEncoder
@@ -120,3 +123,18 @@ def test_weights_in_eight_bits_with_scales_write_as_their_products(
     found = write(encoder, tokens(PROMPT), Writing(most=6), policy)
     assert found == expected[0, len(PROMPT) :].tolist()
     assert encoder.network.size() < 20_000_000  # the table of tokens takes a byte a number
+
+
+@pytest.mark.parametrize(("memory", "is_kept"), [(10**9, False), (10**6, True)])
+def test_halves_are_widened_where_memory_suffices(
+    memory: int, is_kept: bool, tmp_path: Path
+) -> None:
+    tensors = {name: t.bfloat16() for name, t in tiny.tensors_of(tiny.qwen3()).items()}
+    path = tiny.write(tmp_path / "half.safetensors", tensors)
+    policy = choose_policy(cpu=True)
+    policy = replace(policy, residents=Residents(StatedMemory(memory, "cpu")))
+    encoder = tiny.encoder_of(tiny.loaded("ltxv", path, policy))
+    assert encoder.network.storage.keep_halves
+    first = write(encoder, tokens(PROMPT), Writing(most=4), policy)
+    assert encoder.network.storage.keep_halves is is_kept
+    assert write(encoder, tokens(PROMPT), Writing(most=4), policy) == first
