@@ -76,6 +76,10 @@ class TextEncoder:
     ) -> tuple[Tensor, Tensor | None]:
         """(hidden [R, T, D], pooled [R, P] or None) of R rows of T tokens."""
 
+    def further_tensors(self) -> dict[str, Tensor]:
+        """What files of this encoder hold besides the weights of its network."""
+        return {}
+
     @abstractmethod
     def outer_name(self, name: str) -> str:
         """The name that a weight of the network has in files of this encoder."""

@@ -59,16 +59,16 @@ def text_of_type(
             return joined
     found = [(key, file) for weights in files for key, file in encoders_in(weights)]
     alone = [ALONE[key] for key, _ in found if key in ALONE]
-    if kind not in KINDS and not alone:
-        raise InvalidInput(
-            f"text encoders of the type '{kind}' are not supported; these are: {', '.join(KINDS)}"
-        )
     for combination in (*KINDS.get(kind, ()), *alone):
         chosen = _chosen(combination, found)
         if chosen is not None:
             handle = text_of_files(combination, chosen, policy, folders)
             if handle is not None:
                 return handle
+    if kind not in KINDS:
+        raise InvalidInput(
+            f"text encoders of the type '{kind}' are not supported; these are: {', '.join(KINDS)}"
+        )
     raise InvalidInput(
         f"a model of the type '{kind}' has no such text encoders: "
         f"{', '.join(key or 'a CLIP of an unknown size' for key, _ in found)}. It takes "

@@ -17,10 +17,11 @@ from models.text.handle import TextHandle
 def encoder_tensors(encoder: TextEncoder) -> dict[str, Tensor]:
     """The weights of a text encoder with its patches, as a file of its own names them."""
     network = encoder.network
-    return {
+    weights = {
         encoder.outer_name(name): network.merged(name, encoder.patches.get(name, ()))
         for name in network.names()
     }
+    return weights | encoder.further_tensors()
 
 
 def text_tensors(text: TextHandle) -> dict[str, Tensor]:

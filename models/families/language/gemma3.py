@@ -140,8 +140,19 @@ def _arrange(model: Any, embeds: Tensor, spans: Sequence[Span]) -> Arranged:
     return Arranged(embeds=embeds, arguments={"attention_mask": masks})
 
 
+def _outer_name(name: str) -> str:
+    if name.startswith("projector."):
+        return name.replace("projector.", "multi_modal_projector.", 1)
+    return "vision_model." + name.removeprefix("vision.").removeprefix("vision_model.")
+
+
 EYES: Final = Eyes(
-    build=_build_vision, look=_look, mark=_MARK, introduce=_introduce, arrange=_arrange
+    build=_build_vision,
+    look=_look,
+    mark=_MARK,
+    introduce=_introduce,
+    arrange=_arrange,
+    outer_name=_outer_name,
 )
 GEMMA3: Final = LanguageKind(
     name="gemma3", recognise=_recognise, config=_config, network=_network, eyes=EYES

@@ -102,6 +102,7 @@ EYES: Final = Eyes(
     mark=qwen_pictures.IMAGE_MARK,
     introduce=_introduce,
     arrange=qwen_pictures.arrange,
+    outer_name=qwen_pictures.outer_name,
 )
 QWEN2_5_VL: Final = LanguageKind(
     name="qwen2_5_vl",

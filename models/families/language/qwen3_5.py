@@ -110,6 +110,7 @@ QWEN3_5: Final = LanguageKind(
         mark=qwen_pictures.IMAGE_MARK,
         introduce=qwen3_vl.EYES.introduce,
         arrange=qwen_pictures.arrange,
+        outer_name=qwen_pictures.outer_name,
     ),
     is_tied=is_tied,
 )

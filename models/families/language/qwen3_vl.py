@@ -114,6 +114,7 @@ EYES: Final = Eyes(
     mark=qwen_pictures.IMAGE_MARK,
     introduce=_introduce,
     arrange=qwen_pictures.arrange,
+    outer_name=qwen_pictures.outer_name,
 )
 QWEN3_VL: Final = LanguageKind(
     name="qwen3_vl",

@@ -96,6 +96,11 @@ def _patches(pictures: Tensor, patch: int) -> tuple[Tensor, tuple[int, int, int]
     return ordered.reshape(times * rows * columns, -1), (times, rows, columns)
 
 
+def outer_name(name: str) -> str:
+    """As files have vision models of Qwen."""
+    return f"visual.{name}"
+
+
 def look(vision: Any, patches: Tensor, grid: tuple[int, int, int]) -> Any:
     """What a vision model makes of patches, and of its first layers where it tells that, too."""
     weight = vision.patch_embed.proj.weight

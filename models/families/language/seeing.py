@@ -57,6 +57,7 @@ class Eyes:
     mark: str  # what stands for a picture in prompts
     # What a picture is introduced by, with the mark in it; films may be several pictures.
     introduce: Callable[[Picture], Sequence[tuple[str, Picture]]]
+    outer_name: Callable[[str], str]  # of a weight of that network, in files
     # (text model, embedded tokens [1, T, D], pictures in them) -> all that the model takes.
     arrange: Callable[[Any, Tensor, Sequence[Span]], Arranged]
 

@@ -30,6 +30,7 @@ class LanguageEncoder(TextEncoder):
     head: Network[Any] | None = None  # to scores of tokens; None: the table of tokens does that
     vision: Network[Any] | None = None
     can_write: bool = True  # whether its file holds all that scores tokens
+    inside: Tensor | None = None  # the tokenizer's file that its file carries
 
     def encode(
         self,
@@ -147,6 +148,18 @@ class LanguageEncoder(TextEncoder):
         mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         mask[:, embeds.shape[1] - pads :] = False
         return mask
+
+    def further_tensors(self) -> dict[str, Tensor]:
+        """The last layer, the vision model and the tokenizer, where its file has them."""
+        found: dict[str, Tensor] = {}
+        if self.head is not None:
+            found["lm_head.weight"] = self.head.stored("weight")
+        if self.vision is not None and self.kind.eyes is not None:
+            outer = self.kind.eyes.outer_name
+            found |= {outer(name): self.vision.stored(name) for name in self.vision.names()}
+        if self.inside is not None:
+            found["spiece_model"] = self.inside
+        return found
 
     def outer_name(self, name: str) -> str:
         """As transformers' language models have it, whose text model is a part of them."""

@@ -28,12 +28,25 @@ QWEN_EDIT: Final = _QWEN_EDIT + _QWEN_TURN
 QWEN_EDIT_ONE: Final = _QWEN_EDIT + _QWEN_TURN.replace("{}", IMAGE_FRAME + "{}")
 
 
+# What checkpoints with all parts call the models of a kind.
+_IN_CHECKPOINTS: Final = {
+    "qwen2_5_vl": ("qwen25_7b", "qwen25_3b"),
+    "qwen3": ("qwen3_4b", "qwen3_8b", "qwen3_2b", "qwen3_06b"),
+    "gemma2": ("gemma2_2b",),
+    "gemma3": ("gemma3_12b", "gemma3_4b"),
+}
+
+
+def _prefixes(kind: str) -> tuple[str, ...]:
+    names = _IN_CHECKPOINTS.get(kind, (kind,))
+    return tuple(f"text_encoders.{name}.transformer." for name in names)
+
+
 def asking(name: str, kind: str, prompting: Prompting) -> Combination:
     """A family whose only text encoder is a language model of a kind."""
-    prefix = f"text_encoders.{kind}.transformer."
     return Combination(
         name=name,
-        uses={kind: Use(prefixes=(prefix,), prompting=prompting)},
+        uses={kind: Use(prefixes=_prefixes(kind), prompting=prompting)},
         join=tokens_alone,
     )
 
@@ -74,7 +87,7 @@ def _kandinsky5(name: str, instructions: str) -> Combination:
         name=name,
         uses={
             "qwen2_5_vl": Use(
-                prefixes=("text_encoders.qwen2_5_vl.transformer.",),
+                prefixes=_prefixes("qwen2_5_vl"),
                 prompting=Prompting(template=system + turn, after=_QWEN_USER),
             ),
             "l": Use(prefixes=("text_encoders.clip_l.transformer.",)),

@@ -53,6 +53,7 @@ def language_encoder(
         kind=kind,
         head=fetch("head", lambda: build_head(layout, dtype, storage)),
         vision=fetch("vision", build_vision),
+        inside=layout.vocabulary,
         can_write=layout.head is not None or kind.is_tied(layout),
     )
 

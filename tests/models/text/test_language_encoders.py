@@ -13,6 +13,7 @@ import torch
 from models.errors import InvalidInput, LanguageTokenizerMissing
 from models.load import load_text
 from models.memory import Policy
+from models.network import Network
 from models.text.chunks import Token
 from models.text.families import Combination
 from models.text.language import families
@@ -24,6 +25,7 @@ from models.text.language.prompting import (
 )
 from models.text.language.qwen_vocabulary import qwen_tokenizer
 from models.text.language.vocabulary import JsonVocabulary
+from models.text.saving import encoder_tensors
 from tests.models.text import encoders
 from tests.models.text import language_models as tiny
 
@@ -180,3 +182,33 @@ def test_the_last_layer_may_be_wanted_without_its_norm(tmp_path: Path, policy: P
     assert not torch.allclose(normed, raw)
     torch.testing.assert_close(model.model.norm(raw), normed, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(encoder.states(chunk, policy)[-1], normed)
+
+
+@pytest.mark.parametrize("make", [tiny.qwen2_5_vl, tiny.gemma3_that_sees, tiny.qwen3_vl])
+def test_a_saved_language_model_is_whole(
+    make: Callable[[], Any], tmp_path: Path, policy: Policy
+) -> None:
+    tensors = tiny.tensors_of(make()) | {"spiece_model": tiny.gemma_pieces(tmp_path / "pieces")}
+    path = tiny.write(tmp_path / "model.safetensors", tensors)
+    encoder = tiny.encoder_of(tiny.loaded("ltxv", path, policy))
+    saved = tiny.write(tmp_path / "saved.safetensors", encoder_tensors(encoder))
+    again = tiny.encoder_of(tiny.loaded("ltxv", saved, policy))
+    assert again.kind is encoder.kind
+    assert again.inside is not None
+    first, second = (
+        {name: one for part in (e.network, e.head, e.vision) if part for name, one in parts(part)}
+        for e in (encoder, again)
+    )
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def parts(network: Network[Any]) -> list[tuple[str, torch.Tensor]]:
+    """The weights of a network, by their names."""
+    return [(name, network.stored(name)) for name in network.names()]
+
+
+def test_kinds_of_models_that_are_not_built_are_named(tmp_path: Path, policy: Policy) -> None:
+    path = tiny.write(tmp_path / "qwen.safetensors", tiny.tensors_of(tiny.qwen3()))
+    with pytest.raises(InvalidInput, match="'ace' are not supported"):
+        load_text("ace", [path, path], policy, tiny.NOWHERE)
