@@ -27,6 +27,8 @@ _LINEAR: Final = 9729
 _LINEAR_MIPMAP_LINEAR: Final = 9987
 _COMPRESSION: Final = 4  # of pictures: a third of the time of the usual 6, about as small
 
+_UNLIT: Final = "KHR_materials_unlit"
+
 # What a vertex has, by the name that glTF has for it.
 _ATTRIBUTES: Final[Mapping[str, str]] = {
     "POSITION": "vertices",
@@ -54,6 +56,9 @@ def write_glb(surface: Surface, file: BinaryIO, metadata: Metadata) -> None:
         "mode": _TRIANGLES,
     }
     material = _material(surface, parts)
+    if surface.unlit is not None and surface.unlit.any():
+        material["extensions"] = {_UNLIT: {}}
+        parts.description["extensionsUsed"] = [_UNLIT]
     if material:
         primitive["material"] = 0
         parts.description["materials"] = [material]
@@ -82,7 +87,7 @@ class _Parts:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.length = 0
-        self.description: dict[str, list[dict[str, Any]]] = {"bufferViews": [], "accessors": []}
+        self.description: dict[str, list[Any]] = {"bufferViews": [], "accessors": []}
 
     def add_values(self, values: Tensor, *, bounds: bool) -> int:
         """Values of vertices [N, C]; returns the number of the accessor."""

@@ -42,10 +42,11 @@ class Surface:
     texture: Tensor | None = None  # [H, W, 3 or 4] base colour, sRGB
     orm_texture: Tensor | None = None  # [H, W, 3] occlusion, roughness, metallic
     normal_map: Tensor | None = None  # [H, W, 3] in the space of tangents, +Y up
+    unlit: Tensor | None = None  # [1] bool: whether colours are shown as they are, without light
 
 
 _PER_VERTEX = {"uvs": (2,), "normals": (3,), "tangents": (4,), "colors": (3, 4)}
-_PICTURES = ("texture", "orm_texture", "normal_map")
+_OF_WHOLES = ("texture", "orm_texture", "normal_map", "unlit")
 
 
 def surfaces_of(mesh: Any) -> list[Surface]:
@@ -70,10 +71,10 @@ def _surfaces(mesh: Any) -> Iterator[Surface]:
                     f"surface {index} of a mesh has {len(vertices)} vertices, and {name} "
                     f"of shape {list(known[name].shape)}"
                 )
-        for name in _PICTURES:
-            pictures = getattr(mesh, name, None)
-            if pictures is not None and len(pictures):
-                known[name] = pictures[min(index, len(pictures) - 1)]
+        for name in _OF_WHOLES:
+            values = getattr(mesh, name, None)
+            if values is not None and len(values):
+                known[name] = values[min(index, len(values) - 1)]
         if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
             raise InvalidInput(f"surface {index} of a mesh has faces with vertices it has not")
         yield Surface(vertices=vertices, faces=faces, **known)

@@ -14,13 +14,14 @@ from models.errors import InvalidInput
 from nodes.base import inputs
 from nodes.gaussians import Gaussians, gaussians_of, rotation_matrices
 from nodes.schema import SchemaNode
-from nodes.shapes import File3D
+from nodes.shapes import File3D, Mesh, mesh_of
 from nodes.tensors.batches import repeat_to
 from nodes.tensors.colors import rgb_of
 from nodes.tensors.pictures import in_color, scaled
 from nodes.tensors.spherical_harmonics import colors_from
 from nodes.tensors.splat_files import WRITERS
 from nodes.tensors.splat_rendering import composite, project
+from nodes.tensors.splat_surfaces import surface_of
 from nodes.tensors.view_cameras import ViewCamera, camera_before, camera_of
 
 _MODULE: Final = "comfy_extras.nodes_gaussian_splat"
@@ -73,11 +74,7 @@ class RenderSplat(SchemaNode):
         colours and cameras that are none.
         """
         context = self.context
-        gaussians = gaussians_of(splat)
-        kept = gaussians.opacities >= opacity_threshold
-        if not kept.any():
-            raise InvalidInput(f"no Gaussian has an opacity of {opacity_threshold:g} or more")
-        gaussians = gaussians.where(kept).to(context.policy.device)
+        gaussians = _seen(gaussians_of(splat), opacity_threshold).to(context.policy.device)
         if camera_info is None:
             camera = camera_before(gaussians.positions, width / height)
         else:
@@ -179,3 +176,56 @@ class SplatToFile3D(SchemaNode):
     def run(self, splat: Any, format: str) -> tuple[File3D]:
         """KSPLAT is without compression, SPZ is of version 2."""
         return (File3D(WRITERS[format](gaussians_of(splat)), format),)
+
+
+class SplatToMesh(SchemaNode):
+    """Makes a surface of Gaussians."""
+
+    DISPLAY_NAME = "Splat to Mesh"
+    RELATIVE_PYTHON_MODULE = _MODULE
+    CATEGORY = "3d"
+    REQUIRED = inputs(
+        splat=("SPLAT",),
+        resolution=("INT", {"default": 384, "min": 64, "max": 768, "step": 16}),
+        kernel=("INT", {"default": 5, "min": 1, "max": 8}),
+        smooth=("INT", {"default": 0, "min": 0, "max": 60}),
+        level=("FLOAT", {"default": 0.4, "min": 0.0, "max": 2.0, "step": 0.01}),
+        min_component=("INT", {"default": 500, "min": 0, "max": 100000, "step": 50}),
+        min_opacity=("FLOAT", {"default": 0.02, "min": 0.0, "max": 1.0, "step": 0.01}),
+        color_sharpen=("FLOAT", {"default": 2.0, "min": 1.0, "max": 8.0, "step": 0.5}),
+    )
+    RETURN_TYPES = ("MESH",)
+    RETURN_NAMES = ("mesh",)
+
+    def run(
+        self,
+        splat: Any,
+        resolution: int,
+        kernel: int,
+        smooth: int,
+        level: float,
+        min_component: int,
+        min_opacity: float,
+        color_sharpen: float,
+    ) -> tuple[Mesh]:
+        """Vertices have colours, which no light changes. Raises InvalidInput for an empty one."""
+        gaussians = _seen(gaussians_of(splat), min_opacity).to(torch.device("cpu"))
+        surface = surface_of(
+            gaussians,
+            resolution=resolution,
+            kernel=kernel,
+            smoothing=smooth,
+            level=level,
+            least=min_component,
+            sharpness=color_sharpen,
+            step=self.context.report,
+        )
+        return (mesh_of([surface]),)
+
+
+def _seen(gaussians: Gaussians, least: float) -> Gaussians:
+    """Those that are opaque enough. Raises InvalidInput where none is."""
+    kept = gaussians.opacities >= least
+    if not kept.any():
+        raise InvalidInput(f"no Gaussian has an opacity of {least:g} or more")
+    return gaussians.where(kept)

@@ -543,6 +543,13 @@ CLASSES: Final[Mapping[str, str]] = {
         "render_style: {color/clay/depth/normal}=color; background: COLOR=#000000; "
         "bg_image?: IMAGE; camera_info?: LOAD3D_CAMERA) -> image: IMAGE, mask: MASK"
     ),
+    "SplatToMesh": (
+        "(splat: SPLAT; resolution: INT=384(64..768 step 16); kernel: INT=5(1..8); "
+        "smooth: INT=0(0..60); level: FLOAT=0.4(0.0..2.0 step 0.01); "
+        "min_component: INT=500(0..100000 step 50); "
+        "min_opacity: FLOAT=0.02(0.0..1.0 step 0.01); "
+        "color_sharpen: FLOAT=2.0(1.0..8.0 step 0.5)) -> mesh: MESH"
+    ),
     "SplatToFile3D": ("(splat: SPLAT; format: {ply/ksplat/spz}=ply) -> model_3d: FILE_3D"),
     "MarigoldV2PostProcess": "(image: IMAGE; prediction: {depth/normals/albedo}) -> IMAGE",
     "SeedVR2PostProcessing": (
