@@ -32,3 +32,13 @@ class JointLatent:
 
     def __getitem__(self, place: Any) -> NoReturn:
         raise JointLatentUsed
+
+
+def film_of(samples: Any) -> Any:
+    """The samples of a latent; those of the film where it holds a film and its sound."""
+    return samples.parts[0] if isinstance(samples, JointLatent) else samples
+
+
+def sound_of(samples: Any) -> Any:
+    """The samples of a latent; those of the sound where it holds a film and its sound."""
+    return samples.parts[-1] if isinstance(samples, JointLatent) else samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from models.audio.vae import AudioVaeHandle
-from models.joint_latent import JointLatent
+from models.joint_latent import sound_of
 from nodes.base import inputs
 from nodes.missing_parts import AnyVae, need_audio_vae
 from nodes.schema import SchemaNode
@@ -28,7 +28,7 @@ class VAEDecodeAudio(_SoundNode):
     def run(self, samples: Latent, vae: AnyVae | None) -> tuple[Sound]:
         """As loud as the VAE makes them. Of a film with its sound, the sound is taken."""
         decoder = need_audio_vae(vae)
-        return (_sound(decoder, samples, decoder.decode_sound(sound_part(samples))),)
+        return (_sound(decoder, samples, decoder.decode_sound(sound_of(samples["samples"]))),)
 
 
 class VAEDecodeAudioTiled(_SoundNode):
@@ -48,7 +48,7 @@ class VAEDecodeAudioTiled(_SoundNode):
     ) -> tuple[Sound]:
         """Sizes are frames of the latent. At most half of a piece overlaps with the next."""
         decoder = need_audio_vae(vae)
-        waveform = decoder.decode_sound_in_pieces(sound_part(samples), tile_size, overlap)
+        waveform = decoder.decode_sound_in_pieces(sound_of(samples["samples"]), tile_size, overlap)
         return (_sound(decoder, samples, waveform),)
 
 
@@ -68,12 +68,6 @@ def encoded(vae: AudioVaeHandle, audio: Sound) -> Latent:
     """The latent of sounds of any rate."""
     waveform = resample(audio["waveform"], audio["sample_rate"], vae.audio_sample_rate)
     return {"samples": vae.encode_sound(waveform), "type": "audio"}
-
-
-def sound_part(latent: Latent) -> Any:
-    """The samples of a latent; those of the sound where it holds a film as well."""
-    samples = latent["samples"]
-    return samples.parts[-1] if isinstance(samples, JointLatent) else samples
 
 
 def _sound(vae: AudioVaeHandle, latent: Latent, waveform: Any) -> Sound:

@@ -8,7 +8,8 @@ import torch
 
 from models.audio.load import load_audio_vae
 from models.audio.vae import AudioVaeHandle
-from nodes.audio_vae import encoded, sound_part
+from models.joint_latent import sound_of
+from nodes.audio_vae import encoded
 from nodes.base import Declared, FileOptions, inputs
 from nodes.missing_parts import AnyVae, need_audio_vae
 from nodes.schema import SchemaNode
@@ -66,7 +67,7 @@ class LTXVAudioVAEDecode(_LtxNode):
     def run(self, samples: Latent, audio_vae: AnyVae | None) -> tuple[Sound]:
         """At the vocoder's rate. Of a film with its sound, the sound is taken."""
         decoder = need_audio_vae(audio_vae)
-        waveform = decoder.decode_sound(sound_part(samples))
+        waveform = decoder.decode_sound(sound_of(samples["samples"]))
         return ({"waveform": waveform, "sample_rate": decoder.codec.output_rate},)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.joint_latent import film_of
 from models.vae import VaeHandle
 from nodes.base import Node, inputs
 from nodes.missing_parts import AnyVae, need_vae
@@ -24,8 +25,8 @@ class VAEDecode(Node):
     RETURN_TYPES = ("IMAGE",)
 
     def run(self, vae: AnyVae | None, samples: Mapping[str, Any]) -> tuple[Tensor]:
-        """[B, H, W, 3] in 0..1."""
-        return (need_vae(vae).decode(samples["samples"]),)
+        """[B, H, W, 3] in 0..1. Of a film with its sound, the film is taken."""
+        return (need_vae(vae).decode(film_of(samples["samples"])),)
 
 
 class VAEEncode(Node):
@@ -126,13 +127,13 @@ class VAEDecodeTiled(Node):
         temporal_size: int = 64,
         temporal_overlap: int = 8,
     ) -> tuple[Tensor]:
-        """Sizes are in pixels; those in time are for videos."""
-        decoder = need_vae(vae)
+        """Sizes are in pixels; those in time are for videos. Of a film with its sound: the film."""
+        decoder, latent = need_vae(vae), film_of(samples["samples"])
         if isinstance(decoder, PixelSpaceVae):
-            return (decoder.decode(samples["samples"]),)
+            return (decoder.decode(latent),)
         side = tile_size // decoder.downscale
         pictures = decoder.decode_tiled(
-            samples["samples"],
+            latent,
             tile_x=side,
             tile_y=side,
             overlap=_overlap(tile_size, overlap) // decoder.downscale,

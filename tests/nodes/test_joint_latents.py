@@ -9,9 +9,14 @@ import pytest
 import torch
 
 from models.errors import InvalidInput
+from models.load import Checkpoint
 from nodes.joint_latents import LTXVConcatAVLatent, LTXVSeparateAVLatent
 from nodes.latents import LatentFlip
+from nodes.vae import VAEDecode, VAEDecodeTiled
 from nodes.video_latents import TrimVideoLatent
+from tests.models.conftest import policy, tiny, tiny_file
+
+__all__ = ["policy", "tiny", "tiny_file"]
 
 
 def _film(**more: Any) -> dict[str, Any]:
@@ -54,3 +59,12 @@ def test_latents_are_put_together_once_and_taken_apart_once() -> None:
         LTXVConcatAVLatent().run(joint, _sound())
     with pytest.raises(InvalidInput, match="does not hold a film and its sound"):
         LTXVSeparateAVLatent().run(_film())
+
+
+def test_decoders_of_pictures_take_the_film(tiny: Checkpoint) -> None:
+    pictures = torch.randn(1, 4, 9, 9, generator=torch.Generator().manual_seed(1))
+    (joint,) = LTXVConcatAVLatent().run({"samples": pictures}, _sound())
+    alone = {"samples": pictures}
+    assert torch.equal(VAEDecode().run(tiny.vae, joint)[0], VAEDecode().run(tiny.vae, alone)[0])
+    tiled, expected = (VAEDecodeTiled().run(tiny.vae, latent, 64, 16) for latent in (joint, alone))
+    assert torch.equal(tiled[0], expected[0])
