@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import ClassVar, Final
 
 from nodes.base import inputs
 from nodes.schema import SchemaNode
+from nodes.text_patterns import BadPattern, Pattern
 
 _TEXT: Final = ("STRING", {"multiline": True})
 _LINE: Final = ("STRING", {"default": "", "multiline": False})
@@ -137,21 +138,6 @@ class StringCompare(_StringNode):
         return (_COMPARISONS[mode](string_a, string_b),)
 
 
-class BadPattern(ValueError):
-    """A regular expression, or what is to stand in its place, cannot be read."""
-
-    def __init__(self, kind: str, text: str, reason: Exception) -> None:
-        super().__init__(f"the {kind} {text[:200]!r} cannot be read: {reason}")
-
-
-def _flags(case_insensitive: bool, multiline: bool, dotall: bool) -> re.RegexFlag:
-    return (
-        (re.IGNORECASE if case_insensitive else re.NOFLAG)
-        | (re.MULTILINE if multiline else re.NOFLAG)
-        | (re.DOTALL if dotall else re.NOFLAG)
-    )
-
-
 class RegexMatch(_StringNode):
     """Says whether a pattern is found in a text."""
 
@@ -172,10 +158,12 @@ class RegexMatch(_StringNode):
     ) -> tuple[bool]:
         """A pattern that cannot be read matches nothing."""
         try:
-            flags = _flags(case_insensitive, multiline, dotall)
-            return (re.search(regex_pattern, string, flags) is not None,)
-        except re.error:
+            pattern = Pattern(
+                regex_pattern, ignore_case=case_insensitive, multiline=multiline, dotall=dotall
+            )
+        except BadPattern:
             return (False,)
+        return (any(True for _ in pattern.found(string)),)
 
 
 class RegexExtract(_StringNode):
@@ -204,12 +192,14 @@ class RegexExtract(_StringNode):
     ) -> tuple[str]:
         """Several matches are one a line; nothing found, or no readable pattern: an empty text."""
         try:
-            pattern = re.compile(regex_pattern, _flags(case_insensitive, multiline, dotall))
-        except re.error:
+            pattern = Pattern(
+                regex_pattern, ignore_case=case_insensitive, multiline=multiline, dotall=dotall
+            )
+        except BadPattern:
             return ("",)
-        found = list(pattern.finditer(string))
+        found = pattern.found(string)
         if mode.startswith("First"):
-            found = found[:1]
+            found = islice(found, 1)
         if mode == "First Match":
             group = 0
         elif mode == "All Matches":
@@ -244,12 +234,7 @@ class RegexReplace(_StringNode):
         count: int = 0,
     ) -> tuple[str]:
         """At most `count` times, 0: always. Raises BadPattern."""
-        flags = _flags(case_insensitive, multiline, dotall)
-        try:
-            pattern = re.compile(regex_pattern, flags)
-        except re.error as error:
-            raise BadPattern("pattern", regex_pattern, error) from error
-        try:
-            return (pattern.sub(replace, string, count=count),)
-        except (re.error, IndexError) as error:
-            raise BadPattern("replacement", replace, error) from error
+        pattern = Pattern(
+            regex_pattern, ignore_case=case_insensitive, multiline=multiline, dotall=dotall
+        )
+        return (pattern.replaced(replace, string, count),)
