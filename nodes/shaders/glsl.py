@@ -83,9 +83,11 @@ class GLSLShader(DynamicNode):
         three channels. Values are not cut off. Raises ValueError for what the shader, the numbers
         or the sizes have wrong, RuntimeError without OpenGL.
         """
+        if not all(map(len, images.values())):
+            raise ValueError("a batch without a picture cannot be drawn")
         source = read_shader(fragment_shader)
         width, height = _size(size_mode, images)
-        count = max((len(image) for image in images.values()), default=1)
+        count = max(map(len, images.values()), default=1)
         drawn_count = count * len(source.targets)
         check_size(self.context.settings, width, height, drawn_count, channels=4)
         values = {**_floats(floats or {}), **_integers(ints or {}), **_truths(bools or {})}

@@ -91,6 +91,7 @@ class ShaderProcess:
         if find_spec("moderngl") is None:
             raise OpenGLMissing("shaders need the library moderngl: pip install moderngl")
         ours, theirs = socket.socketpair()
+        connection = self.connection = Connection(ours.detach())
         with theirs:
             path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
@@ -100,7 +101,6 @@ class ShaderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        connection = self.connection = Connection(ours.detach())
         try:
             answer = _answer(connection)
         except (EOFError, OSError):

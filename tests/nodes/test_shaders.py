@@ -234,6 +234,11 @@ def test_shorter_batches_start_again(context: None) -> None:
     assert made[:, 0, 0, :2].tolist() == [[0, 0], [1, 1], [0, 2]]
 
 
+def test_a_batch_without_a_picture_is_refused(context: None) -> None:
+    with pytest.raises(ValueError, match="a batch without a picture"):
+        run(shader("fragColor0 = vec4(1.0);"), picture(), picture()[:0])
+
+
 def test_what_is_no_number_becomes_zero(context: None) -> None:
     made, *_ = run(shader("fragColor0 = vec4(sqrt(u_float0 - 1.0), 1.0, 0.0, 1.0);"), picture())
     assert made[0, 0, 0].tolist() == [0, 1, 0]

@@ -105,6 +105,22 @@ def test_a_video_with_sound_is_made_uploaded_and_taken_apart(pair: ServerProcess
     uploaded = client.upload("/upload/image", "film.mp4", client.view(video)).json()["name"]
     listed = client.get("/object_info/LoadVideo").json()["LoadVideo"]["input"]["required"]["file"]
     assert uploaded in listed[1]["options"]
+    coding = {
+        "format.codec": "av1",
+        "format.codec.encoding": "re-encode",
+        "format.codec.encoding.crf": 40,
+    }
+    again = {
+        "1": node(
+            "LoadVideo", file=uploaded, edit={"trim": {"start_time": 0.125, "duration": 0.25}}
+        ),
+        "2": node("SaveVideo", video=["1", 0], filename_prefix="v/y", format="mkv", **coding),
+    }
+    (recoded,) = client.run(again)["outputs"]["2"]["images"]
+    with av.open(io.BytesIO(client.view(recoded)), "r") as container:
+        assert container.format.name.startswith("matroska")
+        assert container.streams.video[0].codec_context.codec.canonical_name == "av1"
+        assert len(list(container.decode(video=0))) == 2
     reading = {
         "1": node("LoadVideo", file=uploaded),
         "2": node("GetVideoComponents", video=["1", 0]),
