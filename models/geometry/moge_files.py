@@ -36,7 +36,7 @@ def open_moge(path: Path, policy: Policy) -> Network[FirstMoGe | SecondMoGe]:
     """The network of a file. Raises ModelFileError, also for other versions of MoGe."""
     weights, stated = _opened(path)
     dtype = policy.denoiser_dtype(weights.main_dtype())
-    if "head.projects.0.weight" in weights.tensors:
+    if "head.output_block.0.0.weight" in weights.tensors:
         first = first_shape(weights, stated)
         return assemble(lambda: FirstMoGe(first), weights.tensors, dtype, path)
     if "encoder.output_projections.0.weight" in weights.tensors:
