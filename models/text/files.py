@@ -83,9 +83,8 @@ def encoders_in(weights: Weights) -> Iterator[tuple[str, EncoderFile]]:
     """
     parts = list(_parts(weights))
     if not parts:
-        raise PartMissing(
-            weights.path, "text encoder that is known", "Known are CLIP, T5 and language models."
-        )
+        known = f"Known are CLIP, T5 and language models of the kinds {', '.join(ALONE)}."
+        raise PartMissing(weights.path, "text encoder that is known", known)
     for number, (key, part) in enumerate(parts, start=1):
         name = "text_encoder" if number == 1 else f"text_encoder_{number}"
         yield key, EncoderFile(weights=part, part=name, vocabulary=vocabulary_of(weights))

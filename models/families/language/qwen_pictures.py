@@ -104,8 +104,8 @@ def outer_name(name: str) -> str:
 def look(vision: Any, patches: Tensor, grid: tuple[int, int, int]) -> Any:
     """What a vision model makes of patches, and of its first layers where it tells that, too."""
     weight = vision.patch_embed.proj.weight
-    grids = torch.tensor([grid], device=patches.device)
-    return vision(patches.to(dtype=weight.dtype), grid_thw=grids)
+    grids = torch.tensor([grid], device=weight.device)
+    return vision(patches.to(weight.device, weight.dtype), grid_thw=grids)
 
 
 def merged(grid: tuple[int, int, int]) -> tuple[int, int, int]:

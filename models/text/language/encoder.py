@@ -48,23 +48,27 @@ class LanguageEncoder(TextEncoder):
         layers = self.tokenizer.prompting.layers if layer is None else (layer,)
         found = []
         for chunk in chunks:
-            states = self.states(chunk, policy)
-            if not all(-len(states) <= number < len(states) for number in layers):
-                raise InvalidInput(f"the text encoder has {len(states) - 1} layers, not {layers}")
-            hidden = torch.cat([states[number] for number in layers], dim=-1)
+            hidden = torch.cat(self.states(chunk, policy, layers), dim=-1)
             found.append(hidden[:, self.tokenizer.begin(chunk) :])
         return torch.cat(found, dim=1), None
 
-    def states(self, chunk: Sequence[Token], policy: Policy) -> list[Tensor]:
-        """The table's rows of tokens, then what each layer makes of them.
+    def states(
+        self, chunk: Sequence[Token], policy: Policy, layers: Sequence[int] | None = None
+    ) -> list[Tensor]:
+        """What layers make of a chunk: the table's rows of tokens (0), then all or those wanted.
 
         Each is [1, T, D], in float32 on the CPU. The last is normed, unless the family wants it as
-        the layer says it. Nothing attends to pads at the end.
+        the layer says it. Nothing attends to pads at the end. Raises InvalidInput for a layer that
+        the model lacks.
         """
         seen = self.look(chunk, policy)
         with self.placed(policy) as model:
+            count = len(model.layers)
+            wanted = range(count + 1) if layers is None else layers
+            if not all(-count - 1 <= number <= count for number in wanted):
+                raise InvalidInput(f"the text encoder has {count} layers, not {tuple(wanted)}")
             states = self._states(model, chunk, seen)
-            return [state.to("cpu", torch.float32) for state in states]
+            return [states[number].to("cpu", torch.float32) for number in wanted]
 
     def run(
         self,

@@ -32,6 +32,18 @@ from models.text.language.speech import SPEECHES, without_thoughts
             "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
         ),
         (
+            "qwen3_5",
+            None,
+            True,
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n",
+        ),
+        (
+            "qwen3_5",
+            None,
+            False,
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+        ),
+        (
             "qwen3_vl",
             None,
             True,
