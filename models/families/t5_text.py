@@ -1,19 +1,18 @@
-"""T5 encoders in the layout of transformers: configuration from shapes."""
+"""T5 and UMT5 encoders in the layout of transformers: configuration from shapes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from models.errors import UnsupportedLayout
 from models.network import Network, assemble
 from models.stored.holding import AS_COMPUTED, Storage
 from models.weights import Weights
 
 if TYPE_CHECKING:
-    from transformers import T5Config, T5EncoderModel
+    from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 MARK = "encoder.block.0.layer.0.SelfAttention.q.weight"
 TABLE = "shared.weight"
@@ -61,18 +60,20 @@ def _from_gguf(name: str) -> str:
     return f"encoder.block.{block}.{_GGUF[inner]}.{kind}" if inner in _GGUF else name
 
 
-def t5_config(text: Weights) -> T5Config:
-    """The configuration of a T5 encoder (see `t5_of`); raises UnsupportedLayout for UMT5."""
-    from transformers import T5Config
+def is_umt5(text: Weights) -> bool:
+    """Whether each layer has relative positions of its own: UMT5 (Chung et al. 2023)."""
+    return _BIAS.format(1) in text.tensors
 
-    if _BIAS.format(1) in text.tensors:
-        raise UnsupportedLayout(
-            text.path, "each of its layers has relative positions of its own, as in UMT5"
-        )
+
+def t5_config(text: Weights) -> T5Config | UMT5Config:
+    """The configuration of a T5 or UMT5 encoder (see `t5_of`)."""
+    from transformers import T5Config, UMT5Config
+
     is_gated = _INWARDS.format("_0") in text.tensors
     vocabulary, width = text.shape(TABLE)
     buckets, heads = text.shape(_BIAS.format(0))
-    return T5Config(
+    kind = UMT5Config if is_umt5(text) else T5Config
+    return kind(
         vocab_size=vocabulary,
         d_model=width,
         d_kv=text.shape(MARK)[0] // heads,
@@ -87,7 +88,7 @@ def t5_config(text: Weights) -> T5Config:
 
 def build_t5_text(
     weights: Weights, dtype: torch.dtype, storage: Storage = AS_COMPUTED
-) -> Network[T5EncoderModel] | None:
+) -> Network[T5EncoderModel | UMT5EncoderModel] | None:
     """The encoder, from weights without the prefix of its part; None if there is none.
 
     A decoder that is in the file, too, is not read.
@@ -95,12 +96,13 @@ def build_t5_text(
     text = t5_of(weights)
     if not text.tensors:
         return None
-    from transformers import T5EncoderModel
+    from transformers import T5EncoderModel, UMT5EncoderModel
 
     config = t5_config(text)
+    kind: Any = UMT5EncoderModel if is_umt5(text) else T5EncoderModel
 
-    def without_second_table() -> T5EncoderModel:
-        model = T5EncoderModel(config)
+    def without_second_table() -> Any:
+        model = kind(config)
         del model.encoder.embed_tokens
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,18 +26,24 @@ from models.text.families import (
     SD3,
     SDXL,
     SDXL_REFINER,
+    WAN,
     Combination,
     Use,
 )
 from models.text.handle import TextHandle
 from models.text.language.families import QWEN_IMAGE
 from models.text.language.loading import language_encoder
-from models.text.t5 import T5Encoder
-from models.text.t5_vocabulary import T5Vocabulary
+from models.text.t5 import T5Encoder, Umt5Encoder
+from models.text.t5_vocabulary import HUB, PLACES, UMT5_HUB, UMT5_PLACES, T5Vocabulary
 from models.text.tokenizer import PromptTokenizer
 from models.weights import Weights
 
 _LAYERS_OF_H: Final = 24
+# Encoders of T5's kind, and where their vocabularies are.
+_T5: Final[Mapping[str, tuple[type[T5Encoder], Sequence[str], tuple[str, str]]]] = {
+    "t5xxl": (T5Encoder, PLACES, HUB),
+    "umt5xxl": (Umt5Encoder, UMT5_PLACES, UMT5_HUB),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +96,13 @@ def text_of_files(
 def _maker(key: str, use: Use) -> Callable[..., TextEncoder | None]:
     if use.prompting is not None:
         return _language_encoder
-    return _t5_encoder if key == "t5xxl" else _clip_encoder
+    return _t5_encoder if key in _T5 else _clip_encoder
 
 
 def vocabulary_of(weights: Weights) -> Tensor | None:
     """The SentencePiece model that some files carry for T5."""
-    names = (f"{prefix}spiece_model" for prefix in ("", "text_encoders.t5xxl.", "t5xxl."))
+    prefixes = ("", *(f"{start}{key}." for key in _T5 for start in ("text_encoders.", "")))
+    names = (f"{prefix}spiece_model" for prefix in prefixes)
     return next((weights.tensors[name] for name in names if name in weights.tensors), None)
 
 
@@ -140,13 +147,21 @@ def _t5_encoder(
     )
     if network is None:
         return None
-    return T5Encoder(
+    kind, places, hub = _T5[key]
+    vocabulary = T5Vocabulary(
+        folders.tokenizers,
+        model=file.vocabulary,
+        asks_hub=folders.asks_hub,
+        places=places,
+        hub=hub,
+    )
+    return kind(
         number=number,
         network=network,
         tokenizer=PromptTokenizer(
             encoder=key,
             chunk_format=replace(FORMATS[key], minimum=use.minimum),
-            ids=T5Vocabulary(folders.tokenizers, model=file.vocabulary, asks_hub=folders.asks_hub),
+            ids=vocabulary,
             embedding_folders=folders.embeddings,
         ),
     )
@@ -184,4 +199,5 @@ sdxl_text = partial(text_of_checkpoint, SDXL)
 sdxl_refiner_text = partial(text_of_checkpoint, SDXL_REFINER)
 sd3_text = partial(text_of_checkpoint, SD3)
 flux_text = partial(text_of_checkpoint, FLUX)
+wan_text = partial(text_of_checkpoint, WAN)
 qwen_image_text = partial(text_of_checkpoint, QWEN_IMAGE)

@@ -19,7 +19,9 @@ from models.text.joining import (
 )
 from models.text.language.prompting import Prompting
 
-FORMATS: Final[Mapping[str, ChunkFormat]] = {"l": CLIP_L, "g": CLIP_G, "h": CLIP_G, "t5xxl": T5}
+FORMATS: Final[Mapping[str, ChunkFormat]] = {
+    "l": CLIP_L, "g": CLIP_G, "h": CLIP_G, "t5xxl": T5, "umt5xxl": T5,
+}  # fmt: skip
 
 # The activation of each CLIP encoder, which shapes cannot tell.
 ACTS: Final[Mapping[str, str]] = {"l": "quick_gelu", "g": "gelu", "h": "gelu"}
@@ -149,5 +151,10 @@ STABLE_AUDIO: Final = Combination(
     name="stable_audio",
     # Without pads: the model has zeros in their place, see models.protocol.stable_audio.
     uses={"t5xxl": Use(prefixes=(*_apart("t5base"), "text_encoder."))},
+    join=tokens_alone,
+)
+WAN: Final = Combination(
+    name="wan",
+    uses={"umt5xxl": Use(prefixes=(*_apart("umt5xxl"), "text_encoder."), minimum=512)},
     join=tokens_alone,
 )

@@ -8,7 +8,7 @@ from typing import Final
 from models.errors import InvalidInput, PartMissing
 from models.families.clip_text import TOKENS, clip_of
 from models.families.language import language_of
-from models.families.t5_text import t5_of
+from models.families.t5_text import is_umt5, t5_of
 from models.memory import Policy
 from models.text.combinations import (
     EncoderFile,
@@ -24,6 +24,7 @@ from models.text.families import (
     SDXL,
     SDXL_REFINER,
     STABLE_AUDIO,
+    WAN,
     Combination,
 )
 from models.text.handle import TextHandle
@@ -38,6 +39,7 @@ KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "sd3": (SD3,),
     "flux": (FLUX,),
     "stable_audio": (STABLE_AUDIO,),
+    "wan": (WAN,),
     **LANGUAGE_KINDS,
 }
 
@@ -77,7 +79,7 @@ def text_of_type(
 
 
 def encoders_in(weights: Weights) -> Iterator[tuple[str, EncoderFile]]:
-    """The encoders of a file: "l", "g", "h", "t5xxl", or "" for a CLIP of an unknown width.
+    """The encoders of a file: "l", "g", "t5xxl", "umt5xxl", ...; "" for a CLIP of unknown width.
 
     Raises PartMissing if there are none.
     """
@@ -113,8 +115,9 @@ def _key_of(weights: Weights) -> str | None:
     language = language_of(weights)
     if language is not None:
         return language[0].name
-    if t5_of(weights).tensors:
-        return "t5xxl"
+    t5 = t5_of(weights)
+    if t5.tensors:
+        return "umt5xxl" if is_umt5(t5) else "t5xxl"
     clip = clip_of(weights)
     return _BY_WIDTH.get(clip.shape(TOKENS)[1], _UNKNOWN) if clip.tensors else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.text.chunks import Token
 from models.text.clip import embed_tokens, fitting_tokens
@@ -47,3 +48,34 @@ def encode_t5(model: Any, rows: Sequence[Sequence[Token]], *, pad: int) -> Tenso
         hidden, bias, *_ = block(hidden, None, bias)
     normed: Tensor = model.encoder.final_layer_norm(hidden)
     return normed
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Umt5Encoder(T5Encoder):
+    """A UMT5 encoder, as Wan takes it: zeros stand for pads, to which nothing attends."""
+
+    def run(
+        self,
+        model: Any,
+        rows: Sequence[Sequence[Token]],
+        layer: int | None,
+        is_projected: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Each row for itself up to its end, as in diffusers' WanPipeline."""
+        pad = self.tokenizer.chunk_format.pad
+        table = model.shared
+        found = []
+        for row in rows:
+            fitting = fitting_tokens(row, table.embedding_dim, pad)
+            hidden = embed_tokens(fitting[: _length(fitting, pad)], table)[None]
+            said = model.encoder(inputs_embeds=hidden).last_hidden_state[0]
+            found.append(functional.pad(said, (0, 0, 0, len(row) - len(said))))
+        return torch.stack(found), None
+
+
+def _length(row: Sequence[Token], pad: int) -> int:
+    """How many tokens there are before the pads at the end."""
+    length = len(row)
+    while length > 1 and isinstance(row[length - 1].value, int) and row[length - 1].value == pad:
+        length -= 1
+    return length

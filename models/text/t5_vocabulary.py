@@ -20,6 +20,8 @@ FILES: Final = ("tokenizer.json", "spiece.model")
 # Folders in a folder of tokenizers in which these files may lie; the first is what we advise.
 PLACES: Final = ("t5xxl", "t5", "t5-v1_1-xxl", "google/t5-v1_1-xxl", "t5-base")
 HUB: Final = ("google-t5/t5-base", "tokenizer.json")  # all T5 of its time share one vocabulary
+UMT5_PLACES: Final = ("umt5xxl", "umt5-xxl", "google/umt5-xxl", "umt5-base")
+UMT5_HUB: Final = ("google/umt5-xxl", "tokenizer.json")
 
 Ids = Callable[[str], Sequence[int]]
 
@@ -31,6 +33,8 @@ class T5Vocabulary:
     folders: tuple[Path, ...] = ()
     model: Tensor | None = None  # bytes of a SentencePiece model, as some checkpoints carry it
     asks_hub: bool = True
+    places: Sequence[str] = PLACES
+    hub: tuple[str, str] = HUB
 
     def __call__(self, text: str) -> Sequence[int]:
         """The ids; raises TokenizerMissing if there is no tokenizer."""
@@ -40,15 +44,17 @@ class T5Vocabulary:
     def _ids(self) -> Ids:
         if self.model is not None:
             return from_sentencepiece(self.model.numpy().tobytes())
-        path = find_tokenizer(self.folders) or (from_hub() if self.asks_hub else None)
+        path = find_tokenizer(self.folders, self.places)
+        if path is None and self.asks_hub:
+            path = from_hub(self.hub)
         if path is None:
-            raise TokenizerMissing([folder / PLACES[0] for folder in self.folders], FILES)
+            raise TokenizerMissing([folder / self.places[0] for folder in self.folders], FILES)
         return from_file(path)
 
 
-def find_tokenizer(folders: Sequence[Path]) -> Path | None:
+def find_tokenizer(folders: Sequence[Path], places: Sequence[str] = PLACES) -> Path | None:
     """The file of the T5 tokenizer in folders of tokenizers."""
-    candidates = (folder / place / file for folder in folders for place in PLACES for file in FILES)
+    candidates = (folder / place / file for folder in folders for place in places for file in FILES)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -89,11 +95,11 @@ def from_sentencepiece(model: bytes) -> Ids:
     return ids
 
 
-def from_hub() -> Path | None:
+def from_hub(file: tuple[str, str] = HUB) -> Path | None:
     """The tokenizer's file from the model hub or from what was fetched before; None offline."""
     from huggingface_hub import hf_hub_download
 
-    repository, name = HUB
+    repository, name = file
     try:
         return Path(hf_hub_download(repository, name, etag_timeout=5))
     except Exception as error:  # of the network or the hub, of many types

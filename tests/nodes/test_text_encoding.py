@@ -103,8 +103,8 @@ def test_files_that_are_loaded_again_share_their_weights(folders: Folders) -> No
 
 
 def test_types_that_are_not_built_say_so(folders: Folders) -> None:
-    with pytest.raises(InvalidInput, match="'wan' are not supported; these are"):
-        CLIPLoader().run("t5.safetensors", "wan")
+    with pytest.raises(InvalidInput, match="'mochi' are not supported; these are"):
+        CLIPLoader().run("t5.safetensors", "mochi")
     with pytest.raises(InvalidInput, match="'hidream' are not supported"):
         QuadrupleCLIPLoader().run(*["l.safetensors"] * 4)
 

@@ -91,6 +91,22 @@ def t5(width: int = 256, layers: int = 2, seed: int = 3) -> Any:
     return randomised(T5EncoderModel(config), seed)
 
 
+def umt5(width: int = 48, layers: int = 2, seed: int = 4) -> Any:
+    """A UMT5 encoder of transformers, with T5's vocabulary."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    config = UMT5Config(
+        vocab_size=32128,
+        d_model=width,
+        d_kv=16,
+        d_ff=2 * width,
+        num_layers=layers,
+        num_heads=4,
+        feed_forward_proj="gated-gelu",
+    )
+    return randomised(UMT5EncoderModel(config), seed)
+
+
 def weights_of(*modules: Any, **prefixed: Any) -> Weights:
     """The weights of a module, or of several below prefixes, as those of an opened file."""
     parts = {"": modules[0]} if modules else {k.replace("__", "."): v for k, v in prefixed.items()}
@@ -116,9 +132,9 @@ def handle(
     return made
 
 
-def with_t5_tokenizer(folder: Path) -> TextFolders:
+def with_t5_tokenizer(folder: Path, name: str = "t5xxl") -> TextFolders:
     """Folders in which the T5 tokenizer lies."""
-    place = folder / "tokenizers" / "t5xxl"
+    place = folder / "tokenizers" / name
     place.mkdir(parents=True)
     (place / "tokenizer.json").symlink_to(T5_TOKENIZER)
     return TextFolders(tokenizers=(folder / "tokenizers",))

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-from models.errors import InvalidInput, PartMissing, UnsupportedLayout
+from models.errors import InvalidInput, PartMissing
 from models.families.diffusers_names import join_parts
 from models.families.open_clip import to_open_clip, to_transformers
-from models.families.t5_text import t5_config
 from models.memory import Policy
 from models.safetensors_writer import write_tensors
 from models.text.combinations import TextFolders, sd2_text, sd3_text, sdxl_refiner_text, sdxl_text
@@ -123,12 +121,13 @@ def test_what_does_not_go_together_is_refused(policy: Policy) -> None:
         )
 
 
-def test_relatives_of_t5_are_refused() -> None:
-    tensors: dict[str, Tensor] = dict(weights_of(encoders.t5()).tensors)
-    bias = "encoder.block.{}.layer.0.SelfAttention.relative_attention_bias.weight"
-    tensors[bias.format(1)] = tensors[bias.format(0)]
-    with pytest.raises(UnsupportedLayout, match="UMT5"):
-        t5_config(Weights(path=Path("x"), tensors=tensors))
+def test_umt5_is_told_from_t5(policy: Policy) -> None:
+    found = weights_of(encoders.umt5())
+    assert [key for key, _ in encoders_in(found)] == ["umt5xxl"]
+    with pytest.raises(InvalidInput, match="no such text encoders: umt5xxl"):
+        text_of_type("sd3", [found], policy, NOWHERE)
+    with pytest.raises(InvalidInput, match=r"no such text encoders: t5xxl\. It takes umt5xxl"):
+        text_of_type("wan", [weights_of(encoders.t5())], policy, NOWHERE)
 
 
 def test_half_precision_stays_in_the_file_and_computes_in_float32(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.memory import Policy
-from models.text.families import FLUX, SD2, SD3, SDXL, SDXL_REFINER
+from models.text.families import FLUX, SD2, SD3, SDXL, SDXL_REFINER, WAN
 from tests.models.text import encoders
 from tests.models.text.encoders import clip_tokenizer_with, handle, t5_tokenizer, with_t5_tokenizer
 
@@ -108,3 +108,20 @@ def test_flux(prompt: str, policy: Policy, tmp_path: Path) -> None:
     ((cond, options),) = text.encode_text(prompt)
     torch.testing.assert_close(cond, wanted, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(options["pooled_output"], pooled, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_wan(prompt: str, policy: Policy, tmp_path: Path) -> None:
+    from diffusers import WanPipeline
+
+    umt5 = encoders.umt5()
+    pipeline = WanPipeline(t5_tokenizer(), umt5, None, None)
+    wanted, _ = pipeline.encode_prompt(
+        prompt, do_classifier_free_guidance=False, max_sequence_length=512
+    )
+    text = handle(WAN, policy, with_t5_tokenizer(tmp_path, "umt5xxl"), umt5xxl=umt5)
+    ((cond, options),) = text.encode_text(prompt)
+    torch.testing.assert_close(cond, wanted, atol=1e-5, rtol=1e-5)
+    assert options["pooled_output"] is None
+    ((weighted, _),) = text.encode_text(f"({prompt or 'a'}:1.5) end")
+    assert weighted.shape == cond.shape
