@@ -37,7 +37,7 @@ class Surface:
     faces: Tensor  # [M, 3] integers, which name vertices
     uvs: Tensor | None = None  # [N, 2] places in pictures: 0, 0 is their upper left corner
     normals: Tensor | None = None  # [N, 3] of length one
-    tangents: Tensor | None = None  # [N, 4] along u, length one; last the sign of v (glTF)
+    tangents: Tensor | None = None  # [N, 4] along u, length one; last the sign of the bitangent
     colors: Tensor | None = None  # [N, 3 or 4] in 0..1, linear
     texture: Tensor | None = None  # [H, W, 3 or 4] base colour, sRGB
     orm_texture: Tensor | None = None  # [H, W, 3] occlusion, roughness, metallic

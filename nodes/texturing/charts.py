@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from nodes.geometry.arrays import Indices, Reals
+from nodes.geometry.arrays import Indices, Reals, dots
 from nodes.geometry.normals import unit
 from nodes.geometry.topology import face_pairs, groups, numbered_edges
 
-WIDEST_CONE: Final = np.radians(44)  # half of it: no face of a chart leans more from its axis
+WIDEST_CONE: Final = np.radians(
+    44
+)  # half of it: what is smooth leans no more from its chart's axis
+STEEPEST: Final = np.radians(75)  # and no single face does
+_SMOOTHINGS: Final = 4  # of normals, so that a rough surface does not come apart
+_CREASE: Final = np.cos(np.radians(60))  # of an angle over which normals are not smoothed
 _FLAT: Final = 1e-7  # area of faces that look nowhere, beside the square of their longest side
 _ROUNDNESS: Final = 0.1  # what a chart's outline counts, beside how much it bends
 
@@ -48,11 +53,40 @@ def segment(
     Charts bend little, and are about round. Faces are merged as in M. Garland et al.,
     "Hierarchical face clustering on polygonal surfaces", 2001, but all pairs at once of which each
     is the other's best neighbour (parallel edge collapse on the dual graph). The normals of a
-    chart stay in a cone of this half angle around its axis, so that it can be laid flat with
-    little distortion. `check` is called again and again.
+    chart, smoothed between creases, stay in a cone of the half angle `widest` around its axis, so
+    that it can be laid flat with little distortion; faces that lean more than STEEPEST have charts
+    of their own. `check` is called again and again.
     """
-    charts = _single_faces(vertices, faces)
-    numbers: Indices = np.arange(len(faces))
+    singles = _single_faces(vertices, faces)
+    numbers, axes = _clustered(replace(singles, axes=_smoothed(singles)), check, widest)
+    upright = (singles.axes * axes[numbers]).sum(axis=1)
+    steep = np.flatnonzero((upright < np.cos(STEEPEST)) & (singles.cones == 0))
+    if len(steep):
+        apart, more = _clustered(_single_faces(vertices, faces[steep]), check, widest)
+        numbers[steep] = len(axes) + apart
+        axes = np.concatenate([axes, more])
+    kept, numbers = np.unique(numbers, return_inverse=True)
+    return numbers, axes[kept]
+
+
+def _smoothed(charts: _Charts) -> Reals:
+    """The axes of single faces, mixed with those of their neighbours."""
+    first, second = charts.pairs.T
+    axes = charts.axes
+    for _ in range(_SMOOTHINGS):
+        near = dots(axes[first], axes[second]) > _CREASE
+        ends = np.concatenate([first[near], second[near]])
+        others = np.concatenate([second[near], first[near]])
+        weighted = axes * charts.areas[:, None]
+        around = [np.bincount(ends, weighted[others, i], len(axes)) for i in range(3)]
+        total: Reals = weighted + np.stack(around, axis=1)
+        axes = np.where((charts.areas > 0)[:, None], unit(total), axes)
+    return axes
+
+
+def _clustered(charts: _Charts, check: Callable[[], None], widest: float) -> tuple[Indices, Reals]:
+    """The chart of each face after all merging, and the axes of charts."""
+    numbers: Indices = np.arange(len(charts.areas))
     while True:
         check()
         into = _merges(charts, widest)

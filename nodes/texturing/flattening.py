@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from nodes.geometry.arrays import Flags, Indices, Reals
+from nodes.geometry.arrays import Flags, Indices, Reals, dots, ragged
 from nodes.texturing.charts import connected_charts
 from nodes.texturing.frames import across
 from nodes.texturing.texels import covered
@@ -36,14 +36,22 @@ def flatten(
 
     A chart that covers itself is cut in two at its middle along the axis, until none does.
     """
-    for _ in range(_ROUNDS):
+    numbers = np.empty(len(faces), np.int64)
+    rest, all_axes = np.arange(len(faces)), [axes[:0]]
+    for round_number in range(_ROUNDS + 1):
         check()
-        flat = _projected(vertices, faces, charts, axes)
-        twice = np.flatnonzero(_covers_itself(flat, charts, len(axes)))
-        if not len(twice):
+        flat = _projected(vertices, faces[rest], charts, axes)
+        twice = _covers_itself(flat, charts, len(axes)) & (round_number < _ROUNDS)
+        fine = ~twice[charts]
+        numbers[rest[fine]] = charts[fine] + sum(map(len, all_axes))
+        all_axes.append(axes)
+        if fine.all():
             break
-        charts, axes = _cut(vertices, faces, charts, axes, twice)
-    return _apart(flat, charts, len(axes))
+        rest = rest[~fine]
+        charts, axes = _cut(vertices, faces[rest], charts[~fine], axes)
+    kept, numbers = np.unique(numbers, return_inverse=True)
+    axes = np.concatenate(all_axes)[kept]
+    return _apart(_projected(vertices, faces, numbers, axes), numbers, len(axes))
 
 
 def _projected(vertices: Reals, faces: Indices, charts: Indices, axes: Reals) -> FlatCharts:
@@ -92,20 +100,16 @@ def _covers_itself(flat: FlatCharts, charts: Indices, count: int) -> Flags:
     return covers
 
 
-def _cut(
-    vertices: Reals, faces: Indices, charts: Indices, axes: Reals, twice: Indices
-) -> tuple[Indices, Reals]:
-    """The charts with these cut in two by height along the axis, and parts that are apart then."""
-    charts = charts.copy()
-    upper = len(axes)
-    for chart in twice:
-        members = np.flatnonzero(charts == chart)
-        heights = vertices[faces[members]].mean(axis=1) @ axes[chart]
-        above = np.argsort(heights, kind="stable")[len(members) // 2 :]
-        charts[members[above]] = upper
-        upper += 1
-    axes = np.concatenate([axes, axes[twice]])
-    keys, corners = np.unique(charts[:, None] * len(vertices) + faces, return_inverse=True)
+def _cut(vertices: Reals, faces: Indices, charts: Indices, axes: Reals) -> tuple[Indices, Reals]:
+    """Each chart cut in two by height along its axis, and into parts that are apart then."""
+    heights = dots(vertices[faces].mean(axis=1), axes[charts])
+    order = np.lexsort((heights, charts))  # chart by chart, from below
+    _, starts, sizes = np.unique(charts[order], return_index=True, return_counts=True)
+    cut, place = ragged(np.zeros_like(starts), sizes)
+    above = np.empty(len(faces), np.int64)
+    above[order] = place >= sizes[cut] // 2
+    halves = charts * 2 + above
+    keys, corners = np.unique(halves[:, None] * len(vertices) + faces, return_inverse=True)
     parts = connected_charts(corners.reshape(-1, 3), len(keys))
     _, first = np.unique(parts, return_index=True)
     return parts, axes[charts[first]]

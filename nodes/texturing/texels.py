@@ -129,16 +129,17 @@ class Texels:
 
 
 def texels_of(shown: NDArray[np.int32], uvs: Reals, faces: Indices, count: int) -> Iterator[Texels]:
-    """All texels that show a face, so many at once.
+    """All texels that show a face, so many at once at most.
 
     Those in the margin have the place on the edge of their face that is about nearest.
     """
     size = shown.shape[0]
     flat = shown.reshape(-1)
-    places = np.flatnonzero(flat != NO_FACE)
     scaled = uvs * size - 0.5
-    for start in range(0, len(places), count):
-        chosen = places[start : start + count]
+    for start in range(0, len(flat), count):
+        chosen = np.flatnonzero(flat[start : start + count] != NO_FACE) + start
+        if not len(chosen):
+            continue
         owners = flat[chosen].astype(np.int64)
         centres = np.stack([chosen % size, chosen // size], axis=1).astype(np.float64)
         weights = _barycentric(scaled[faces[owners]], centres)

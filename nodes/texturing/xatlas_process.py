@@ -21,6 +21,7 @@ _PR_SET_PDEATHSIG = 1
 _TRIES = 4  # of packing
 _FIRST_SHARE = 0.75  # of the side that is asked for: what xatlas makes of it is larger
 _ROOM = 0.98
+_LARGEST = 2048  # side in which charts are placed: xatlas looks at each texel
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     question, answer = map(Path, sys.argv[1:])
     sent = np.load(question)
-    resolution, padding = int(sent["resolution"]), int(sent["padding"])
+    resolution, padding = _bounded(int(sent["resolution"]), int(sent["padding"]))
     faces = sent["faces"].astype(np.uint32)
     if "uvs" in sent:
         made = packed(sent["uvs"], faces, resolution, padding)
@@ -38,6 +39,13 @@ def main() -> None:
     whole = answer.with_suffix(".part.npz")
     np.savez(whole, allow_pickle=False, **made)
     whole.rename(answer)
+
+
+def _bounded(resolution: int, padding: int) -> tuple[int, int]:
+    """A side that packing takes no minutes for, and a padding that is no smaller in the picture."""
+    if resolution <= _LARGEST:
+        return resolution, padding
+    return _LARGEST, -(-padding * _LARGEST // resolution)
 
 
 def packed(
@@ -55,7 +63,7 @@ def packed(
         side = max(atlas.width, atlas.height)
         if side <= resolution or not resolution:
             break
-        asked *= _ROOM * resolution / side
+        asked = max(asked * _ROOM * resolution / side, 1)  # 0 would leave it to xatlas
     return _result(atlas)
 
 
