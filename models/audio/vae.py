@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from models.out_of_memory import NetworkRelief, whole_or_in_tiles
 from models.protocol.audio_vae import AudioVaeProtocol
 from models.tiles import scale_in_pieces
 
-PIECE, OVERLAP = 512, 64  # frames of latents, where nobody says how many
+PIECE: Final = 512  # frames of latents, where nobody says how many
+OVERLAP: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ def build_ltx2_audio_vae(
 
     Raises PartMissing if there is no vocoder.
     """
-    vae = weights.below(PREFIX)
+    vae = weights if _FIRST in weights.tensors else weights.below(PREFIX)
     if _FIRST not in vae.tensors or vae.tensors[_FIRST].ndim != 4:
         return None
     vocoder = vocoder_of(weights)

@@ -54,6 +54,8 @@ _FUSED: Final = {"to_qkv": ("to_q", "to_k", "to_v"), "to_kv": ("to_k", "to_v")}
 class StableAudioNetwork(nn.Module):
     """The transformer, and one network each for the seconds of the start and of the whole."""
 
+    _supports_group_offloading = True  # layers are only called: see models.offload
+
     def __init__(
         self, transformer: StableAudioDiTModel, start: nn.Module, total: nn.Module
     ) -> None:

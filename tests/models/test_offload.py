@@ -16,7 +16,7 @@ from models.memory import Policy, Precision, choose_policy
 from models.offload import can_stream, stop_streaming, stream_weights, weight_bytes
 from models.text.families import SD3
 from models.weights import Weights, open_weights
-from tests.models import tiny_flux, tiny_sd3
+from tests.models import tiny_flux, tiny_sd3, tiny_stable_audio
 from tests.models.text.encoders import handle, t5, with_t5_tokenizer
 from tests.models.tiny_flux import TinyFlux
 
@@ -35,7 +35,19 @@ def sd3(folder: Path) -> Case:
     return open_weights(path), tiny_sd3.inputs()
 
 
-@pytest.mark.parametrize("make", [flux, sd3])
+def stable_audio(folder: Path) -> Case:
+    tensors = tiny_stable_audio.checkpoint(tiny_stable_audio.pipeline())
+    generator = torch.Generator().manual_seed(5)
+    inputs = {
+        "x": torch.randn(2, 64, 9, generator=generator),
+        "timesteps": torch.tensor([0.9, 0.3]),
+        "context": torch.randn(2, 128, tiny_stable_audio.WIDTH, generator=generator),
+        "seconds": torch.tensor([[0.0, 0.1], [0.02, 0.5]]),
+    }
+    return Weights(path=folder, tensors=tensors), inputs
+
+
+@pytest.mark.parametrize("make", [flux, sd3, stable_audio])
 @pytest.mark.parametrize("unet", [None, "fp8_e4m3fn"])
 @pytest.mark.parametrize("share", [0.0, 0.6])
 @torch.inference_mode()  # as in a worker

@@ -71,11 +71,13 @@ def test_sounds_become_the_latents_of_their_spectra(
     assert torch.allclose(found.transpose(1, 2).flatten(2), packed, atol=1e-4)
 
 
+@pytest.mark.parametrize("prefix", ["audio_vae.", ""])
 def test_it_is_loaded_like_other_vaes_and_saved(
-    network: AutoencoderKLLTX2Audio, tmp_path: Path, policy: Policy
+    network: AutoencoderKLLTX2Audio, prefix: str, tmp_path: Path, policy: Policy
 ) -> None:
     file = tensors(network, tiny_sounds.vocoder_of_two())
     del file["vae.decoder.conv_in.conv.weight"]
+    file = {name.replace("audio_vae.", prefix): tensor for name, tensor in file.items()}
     save_file(file, tmp_path / "v.safetensors")
     vae = load_vae(tmp_path / "v.safetensors", policy)
     assert isinstance(vae, AudioVaeHandle)
