@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 Reals: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
-
-_AT_ONCE: Final = 1 << 16  # rows whose numbers fit into the processor's cache
 
 # Told how much of the work is done, 0..1; may raise to end it.
 Step: TypeAlias = Callable[[float], None]
@@ -32,18 +30,6 @@ def dots(one: Reals, other: Reals) -> Reals:
     """The dot products of rows [N, C]."""
     products: Reals = np.einsum("ij,ij->i", one, other)
     return products
-
-
-def in_parts(
-    function: Callable[..., tuple[NDArray[Any], ...]], *rows: NDArray[Any]
-) -> tuple[NDArray[Any], ...]:
-    """What a function makes of arrays of as many rows, a part at a time, so that it takes little
-    memory, and that in the processor's cache."""
-    found = [
-        function(*(row[start : start + _AT_ONCE] for row in rows))
-        for start in range(0, max(len(rows[0]), 1), _AT_ONCE)
-    ]
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 
 def part_of(step: Step, start: float, end: float) -> Step:

@@ -42,6 +42,34 @@ def closest_points(points: Reals, corners: Reals) -> tuple[Reals, Reals]:
     return np.maximum(away, 0), weights
 
 
+def squared_distances(points: Reals, shapes: Reals) -> Reals:
+    """As `closest_points` without the place [K], of triangles that are given as `shapes_of`."""
+    ap, ab, ac = points - shapes[:, :3], shapes[:, 3:6], shapes[:, 6:9]
+    bb, bc, cc, scale = shapes[:, 9], shapes[:, 10], shapes[:, 11], shapes[:, 12]
+    pb, pc, pp = dots(ap, ab), dots(ap, ac), dots(ap, ap)
+    v, w = (cc * pb - bc * pc) * scale, (bb * pc - bc * pb) * scale
+    inside = (v > 0) & (w > 0) & (v + w < 1)
+    t = _share(pb, bb)
+    least = t * (t * bb - 2 * pb)
+    t = _share(pc, cc)
+    least = np.minimum(least, t * (t * cc - 2 * pc))
+    side = bb - 2 * bc + cc
+    t = _share(bb - bc + pc - pb, side)
+    least = np.minimum(least, bb - 2 * pb + t * (t * side - 2 * (bb - bc + pc - pb)))
+    least = np.where(inside, -v * pb - w * pc, least)
+    return np.maximum(pp + least, 0)
+
+
+def shapes_of(corners: Reals) -> Reals:
+    """Triangles [M, 3, 3] as their first corner, two sides, the products of these, and the
+    reciprocal of their determinant [M, 13]."""
+    ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    bb, bc, cc = dots(ab, ab), dots(ab, ac), dots(ac, ac)
+    determinant = bb * cc - bc * bc
+    scale = np.where(determinant > 1e-24, 1 / np.maximum(determinant, 1e-24), 0.0)
+    return np.concatenate([corners[:, 0], ab, ac, np.stack([bb, bc, cc, scale], axis=1)], axis=1)
+
+
 def _share(product: Reals, square: Reals) -> Reals:
     """Where along a side a point is nearest: 0..1."""
     return np.clip(product / np.where(square > 0, square, 1.0), 0, 1)

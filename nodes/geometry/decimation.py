@@ -21,9 +21,9 @@ from nodes.geometry.quadrics import (
     on_segments,
     vertex_quadrics,
 )
+from nodes.geometry.threads import in_parts
 from nodes.geometry.topology import compacted, edges_of, numbered_edges, same_places, whole_faces
 
-_AT_ONCE: Final = 1 << 16  # edges whose numbers fit into the processor's cache
 _LENGTH_WEIGHT: Final = 1e-8  # of the length of edges: in the plane short ones go first
 _PARTS: Final = 16  # into which the edges of a round fall by their cost
 _LEAST_SHARE: Final = 0.05  # of all edges, which are looked at in a round
@@ -141,10 +141,7 @@ def _costs(state: _State, ends: Indices, irregular: Flags) -> tuple[Reals, Reals
     """What the collapse of each edge costs [E], and where it goes [E, 3]."""
     pinned = state.locked.copy()
     pinned[ends[irregular]] = True
-    costs, targets = np.empty(len(ends)), np.empty((len(ends), 3))
-    for start in range(0, len(ends), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        costs[part], targets[part] = _cost(state, ends[part], pinned[ends[part]])
+    costs, targets = in_parts(lambda part: _cost(state, part, pinned[part]), ends)
     return costs, targets
 
 

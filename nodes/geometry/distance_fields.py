@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from nodes.geometry.arrays import Indices, Reals, Step
-from nodes.geometry.closest_points import closest_points
+from nodes.geometry.closest_points import shapes_of, squared_distances
 from nodes.geometry.normals import face_crosses, unit
+from nodes.geometry.threads import spread
 
-_PAIRS_AT_ONCE: Final = 1 << 20  # of triangles and corners
+_PAIRS_AT_ONCE: Final = 1 << 17  # of triangles and corners
 _KEPT_APART: Final = 1 << 23  # distances before those of the same corner are brought together
 _BLOCK: Final = 16  # cells: triangles are looked at block by block, so that corners come again
 
@@ -59,9 +59,10 @@ def distance_field(
     triangles = _Triangles.of(vertices, faces[order], reach)
     held: list[tuple[Indices, Reals, Indices]] = []
     apart = 0
-    for share, pairs in triangles.pairs(sizes):
-        step(share)
-        held.append(nearest_of([triangles.distances(*pairs, sizes)]))
+    starts = range(0, triangles.columns, triangles.at_once)
+    for number, found in enumerate(spread(lambda start: triangles.near(start, sizes), starts)):
+        step(number / len(starts))
+        held.append(found)
         apart += len(held[-1][0])
         if apart > _KEPT_APART:
             held = [nearest_of(held)]
@@ -90,13 +91,14 @@ def nearest_of(parts: list[tuple[Indices, Reals, Indices]]) -> tuple[Indices, Re
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Triangles:
-    corners: Reals  # [M, 3, 3]
+    shapes: Reals  # [M, 13]
     normals: Reals  # [M, 3]
     centres: Reals  # [M, 3]
     radii: Reals  # [M] of spheres about the centres
     axes: Indices  # [M, 3] the two across which columns stand, and that along which they go
     starts: Indices  # [M, 2] of the columns
     counts: Indices  # [M, 2]
+    ends: Indices  # [M] how many columns there are up to each
     reach: float
 
     @classmethod
@@ -109,35 +111,45 @@ class _Triangles:
         low = np.take_along_axis(corners.min(axis=1), axes[:, :2], 1) - reach
         high = np.take_along_axis(corners.max(axis=1), axes[:, :2], 1) + reach
         starts = np.ceil(low).astype(np.int64)
+        counts = np.floor(high).astype(np.int64) - starts + 1
         return cls(
-            corners=corners,
+            shapes=shapes_of(corners),
             normals=normals,
             centres=centres,
             radii=np.linalg.norm(corners - centres[:, None], axis=2).max(axis=1),
             axes=axes,
             starts=starts,
-            counts=np.floor(high).astype(np.int64) - starts + 1,
+            counts=counts,
+            ends=np.cumsum(counts[:, 0] * counts[:, 1]),
             reach=reach,
         )
 
-    def pairs(self, sizes: tuple[int, int, int]) -> Iterator[tuple[float, tuple[Indices, Reals]]]:
-        """Triangles and corners that may be near to each other, part by part."""
-        steepest = self.reach * 3**0.5  # along a column, from the plane of its triangle
-        depth = int(np.floor(2 * steepest)) + 1
-        ends = np.cumsum(self.counts[:, 0] * self.counts[:, 1])
-        total, most = int(ends[-1]), max(1, _PAIRS_AT_ONCE // depth)
-        for start in range(0, total, most):
-            columns = np.arange(start, min(start + most, total))
-            numbers = np.searchsorted(ends, columns, side="right")
-            within = columns - (ends - self.counts[:, 0] * self.counts[:, 1])[numbers]
-            across = self.counts[numbers, 1]
-            first = self.starts[numbers, 0] + within // across
-            second = self.starts[numbers, 1] + within % across
-            yield start / total, self._along(numbers, first, second, depth)
+    @property
+    def columns(self) -> int:
+        """How many columns there are, those of all triangles."""
+        return int(self.ends[-1])
 
-    def _along(
-        self, numbers: Indices, first: Indices, second: Indices, depth: int
-    ) -> tuple[Indices, Reals]:
+    @property
+    def depth(self) -> int:
+        """How many corners of a column may be near to the plane of its triangle."""
+        return int(np.floor(2 * self.reach * 3**0.5)) + 1
+
+    @property
+    def at_once(self) -> int:
+        """How many columns are looked at together."""
+        return max(1, _PAIRS_AT_ONCE // self.depth)
+
+    def near(self, start: int, sizes: tuple[int, int, int]) -> tuple[Indices, Reals, Indices]:
+        """The distances of corners in some columns, from the first of these on."""
+        columns = np.arange(start, min(start + self.at_once, self.columns))
+        numbers = np.searchsorted(self.ends, columns, side="right")
+        within = columns - (self.ends - self.counts[:, 0] * self.counts[:, 1])[numbers]
+        across = self.counts[numbers, 1]
+        first = self.starts[numbers, 0] + within // across
+        second = self.starts[numbers, 1] + within % across
+        return nearest_of([self._distances(*self._along(numbers, first, second), sizes)])
+
+    def _along(self, numbers: Indices, first: Indices, second: Indices) -> tuple[Indices, Reals]:
         """The corners of columns that are near to the planes and middles of their triangles."""
         axes, normals = self.axes[numbers], self.normals[numbers]
         n = np.take_along_axis(normals, axes, 1)
@@ -147,7 +159,7 @@ class _Triangles:
         lowest = np.ceil(middle - self.reach / np.abs(n[:, 2]))
         radii = self.radii[numbers] + self.reach
         found_numbers, found_places = [], []
-        for level in range(depth):
+        for level in range(self.depth):
             third = lowest + level
             flat = np.abs(across + n[:, 2] * (third - c[:, 2])) <= self.reach
             away = (first - c[:, 0]) ** 2 + (second - c[:, 1]) ** 2 + (third - c[:, 2]) ** 2
@@ -163,11 +175,11 @@ class _Triangles:
             found_places.append(places)
         return np.concatenate(found_numbers), np.concatenate(found_places)
 
-    def distances(
+    def _distances(
         self, numbers: Indices, places: Reals, sizes: tuple[int, int, int]
     ) -> tuple[Indices, Reals, Indices]:
         """Keys, squared distances and triangles of the pairs that are near to each other."""
-        squares, _ = closest_points(places, self.corners[numbers])
+        squares = squared_distances(places, self.shapes[numbers])
         near = np.flatnonzero(squares <= self.reach**2)
         x, y, z = places[near].astype(np.int64).T
         return (x * sizes[1] + y) * sizes[2] + z, squares[near], numbers[near]

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from nodes.geometry.arrays import Flags, Indices, Reals, Step, dots, in_parts, part_of
+from nodes.geometry.arrays import Flags, Indices, Reals, Step, dots, part_of
 from nodes.geometry.closest_points import at_weights, closest_points, nearer_of
 from nodes.geometry.clusters import clustered
 from nodes.geometry.distance_fields import DistanceField, distance_field, nearest_of
@@ -17,6 +17,7 @@ from nodes.geometry.normals import face_crosses, unit
 from nodes.geometry.parts import without_enclosed, without_inverted, without_small
 from nodes.geometry.signs import Sides
 from nodes.geometry.smoothing import taubin
+from nodes.geometry.threads import in_parts
 from nodes.geometry.topology import compacted, same_places, whole_faces
 
 _FLAT: Final = 1e-9  # the height of a triangle to its longest side
