@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from nodes.encoder_threads import encode_frame
 from nodes.film_colors import FilmColors
 from nodes.saved_images import Metadata, exif
+from nodes.video_encoding import picture_rate
 
 _HIDDEN: Final = 1  # flag of an item that is not shown
 _EXIF_MARK: Final = b"Exif\0\0"  # what Pillow begins EXIF data with, before the TIFF header
@@ -45,7 +45,7 @@ def write_deep_avif(
     file = io.BytesIO()
     options = {"loop": str(loops)} if len(images) > 1 else {}
     with av.open(file, "w", format="avif", options=options) as container:
-        stream: Any = container.add_stream("libsvtav1", rate=Fraction(round(fps * 1000), 1000))
+        stream: Any = container.add_stream("libsvtav1", rate=picture_rate("av1", fps))
         stream.width, stream.height, stream.pix_fmt = width, height, colors.pixel_format
         stream.bit_rate, stream.options = 0, {"crf": str(crf)}
         colors.mark(stream.codec_context)

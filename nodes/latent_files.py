@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from models.errors import InvalidInput
 from nodes.base import FileOptions, Node, inputs
 from nodes.named_files import check_named, digest
 from nodes.saved_files import save_files, target_for
@@ -69,7 +71,12 @@ class LoadLatent(Node):
         return check_named(latent, "latent")
 
     def run(self, latent: str) -> tuple[dict[str, Any]]:
-        """Raises SafetensorError for a file that is none, KeyError for one without a latent."""
-        tensors = load_file(self.context.folders.annotated_path(latent))
+        """Raises InvalidInput for a file that is none, or without a latent."""
+        try:
+            tensors = load_file(self.context.folders.annotated_path(latent))
+        except SafetensorError as error:
+            raise InvalidInput(f"'{latent[:200]}' cannot be read as a latent: {error}") from None
+        if _TENSOR not in tensors:
+            raise InvalidInput(f"'{latent[:200]}' holds no latent")
         samples = tensors[_TENSOR].float()
         return ({"samples": samples if _VERSION in tensors else samples / _OLD_SCALE},)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from models.errors import InvalidInput
 from nodes.base import Declared, FileOptions, Inputs, Node
 
 
@@ -81,7 +82,13 @@ class DynamicNode(SchemaNode):
         """The work, with the inputs of a graph."""
         hidden = {name: flat[name] for name, _ in self.HIDDEN if name in flat}
         declared = as_schema({**self.REQUIRED, **self.OPTIONAL})
-        return self.run(**hidden, **_nested(declared, flat))
+        given = _nested(declared, flat)
+        for name in self.REQUIRED:
+            kind, options = declared[name]
+            if name not in given and kind == "COMFY_DYNAMICCOMBO_V3":
+                known = ", ".join(str(option["key"]) for option in options["options"])
+                raise InvalidInput(f"'{name}' is none of its choices: {known}")
+        return self.run(**hidden, **given)
 
 
 def growing(

@@ -44,7 +44,9 @@ def _first_object(text: str) -> Mapping[str, Any]:
         try:
             found: Mapping[str, Any] = decoder.raw_decode(text, start)[0]
             return found
-        except (ValueError, RecursionError):
+        except RecursionError:  # the same would be tried from each of the thousands inside
+            return {}
+        except ValueError:
             start = text.find("{", start + 1)
     return {}
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from models.errors import InvalidInput
 from nodes.context import current_context, is_in_call
 from nodes.encoder_threads import encode_frame
 from nodes.film_colors import FilmColors
@@ -22,6 +23,7 @@ _KEEP_METADATA: Final = {"movflags": "use_metadata_tags"}  # keys of our own too
 _ENCODERS: Final = {"h264": "h264", "av1": "libsvtav1", "aac": "aac", "opus": "libopus"}
 
 # codec -> encoder, form of pixels
+_AV1_RATE: Final = 240  # pictures a second: the limit of SVT-AV1
 _WEBM: Final = {"vp9": ("libvpx-vp9", "yuv420p"), "av1": ("libsvtav1", "yuv420p10le")}
 
 
@@ -43,7 +45,9 @@ def encode_video(
         raise ValueError("a video takes at least one image of at least 2 x 2 pixels")
     form, colors = form or FilmForm(), colors or FilmColors()
     with film_file(target, form, metadata or {}) as container:
-        stream: Any = container.add_stream(_ENCODERS[form.codec], rate=_rate(frame_rate))
+        stream: Any = container.add_stream(
+            _ENCODERS[form.codec], rate=picture_rate(form.codec, frame_rate)
+        )
         stream.bit_rate = 0  # the quality decides alone
         stream.options = {"crf": _loss(form)}
         stream.width, stream.height, stream.pix_fmt = width, height, colors.pixel_format
@@ -111,7 +115,7 @@ def encode_webm(
     encoder, pixels = _WEBM[codec]
     with av.open(_av_target(target), "w", format="webm") as container:
         _add_metadata(container, metadata)
-        stream: Any = container.add_stream(encoder, rate=_rate(fps))
+        stream: Any = container.add_stream(encoder, rate=picture_rate(codec, fps))
         stream.width, stream.height = images.shape[2], images.shape[1]
         stream.pix_fmt = pixels
         stream.bit_rate = 0  # the quality decides alone
@@ -135,7 +139,10 @@ def _add_metadata(container: Any, metadata: Mapping[str, Any]) -> None:
         )
 
 
-def _rate(fps: Fraction | float) -> Fraction:
+def picture_rate(codec: str, fps: Fraction | float) -> Fraction:
+    """Pictures a second, to a thousandth. Raises InvalidInput for more than an encoder takes."""
+    if codec == "av1" and fps > _AV1_RATE:
+        raise InvalidInput(f"AV1 is coded for {_AV1_RATE} pictures a second at most, not {fps:g}")
     return Fraction(round(fps * 1000), 1000)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.errors import InvalidInput
 from nodes import compositing, post_processing
+from nodes.advanced_saving import SaveImageAdvanced
 from nodes.audio import AudioConcat, AudioMerge, JoinAudioChannels
 from nodes.bounding_boxes import DrawBBoxes
 from nodes.colors import ColorTransfer
@@ -27,6 +28,7 @@ from nodes.custom_sampling.schedulers import (
 from nodes.custom_sampling.sigmas import SetFirstSigma
 from nodes.image_regions import ImageCropToMask
 from nodes.images import ImageBatch, ImageScale
+from nodes.latent_files import LoadLatent
 from nodes.latent_math import LatentCutToBatch, ReplaceVideoLatentFrames
 from nodes.latents import LatentComposite, LatentUpscale
 from nodes.logic import ComfyAndNode, ComfyNotNode, ComfyOrNode
@@ -34,6 +36,8 @@ from nodes.masks import LatentCompositeMasked
 from nodes.saved_files import NameTooLong
 from nodes.saving import SaveImage
 from nodes.sound_files import Sound
+from nodes.structured_text import JsonExtractString
+from nodes.video import SaveWEBM
 from nodes.video_pictures import SeedVR2PostProcessing
 from tests.nodes.context import node_context
 
@@ -192,3 +196,26 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, prefix: str) ->
     with node_context(tmp_path), pytest.raises(NameTooLong, match="too long"):
         SaveImage().run(noise(1, 2, 2, 3), prefix)
     assert not any((tmp_path / "output").iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100, (2).to_bytes(8, "little") + b"{}"])
+def test_a_file_that_is_no_latent_is_named(tmp_path: Path, content: bytes) -> None:
+    with node_context(tmp_path) as folders:
+        (folders.input / "x.latent").write_bytes(content)
+        with pytest.raises(InvalidInput, match=r"^'x\.latent'"):
+            LoadLatent().run("x.latent")
+
+
+def test_a_choice_that_is_none_is_named_with_those_that_are(tmp_path: Path) -> None:
+    with node_context(tmp_path), pytest.raises(InvalidInput, match=r"'format' .* png, exr, avif"):
+        SaveImageAdvanced().run_flat(images=noise(1, 2, 2, 3), filename_prefix="x")
+
+
+def test_more_pictures_a_second_than_av1_has_are_refused(tmp_path: Path) -> None:
+    with node_context(tmp_path), pytest.raises(InvalidInput, match="240 pictures a second"):
+        SaveWEBM().run(noise(2, 64, 64, 3), "w", "av1", 1000.0, 30.0)
+
+
+def test_deep_json_is_given_up_at_once() -> None:
+    assert JsonExtractString().run('{"a":' * 100_000, "a") == ("",)
+    assert JsonExtractString().run('{ {"a": 1}', "a") == ("1",)
