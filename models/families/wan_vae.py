@@ -1,5 +1,7 @@
 """Wan's autoencoders of films, 2.1 and 2.2, which Qwen-Image and others have as well.
 
+That of Qwen-Image 2.1 is made for pictures alone: its convolutions are flat.
+
 Files come with the names of their authors or of diffusers; the configuration is seen from shapes
 (Wan et al. 2025, arXiv:2503.20314).
 """
@@ -33,6 +35,7 @@ _LAYERS: Final = {
     "shortcut": "conv_shortcut",
 }
 _RGB: Final = 3
+_FLAT: Final = 4  # dimensions of the weights of flat convolutions
 _LAYERS_OF_21: Final = 2  # blocks of a resolution, to which diffusers' converter is bound
 
 
@@ -47,24 +50,28 @@ def build_wan_vae(weights: Weights, dtype: torch.dtype) -> tuple[Network[Any], F
         names = {name: name for name in vae.tensors}
     else:
         return None
-    from diffusers import AutoencoderKLWan
+    from diffusers import AutoencoderKLQwenImage21, AutoencoderKLWan
 
     tensors = {theirs: vae.tensors[ours] for theirs, ours in names.items()}
     config = wan_config(replace(vae, tensors=tensors))
-    network = assemble(
-        lambda: AutoencoderKLWan(**config), tensors, dtype, weights.path, originals=names
+    is_of_pictures = tensors["encoder.conv_in.weight"].ndim == _FLAT
+    kind = AutoencoderKLQwenImage21 if is_of_pictures else AutoencoderKLWan
+    network: Network[Any] = assemble(
+        lambda: kind(**config), tensors, dtype, weights.path, originals=names
     )
     layout = FilmLayout(
         scale=config["scale_factor_spatial"],
         frames=config["scale_factor_temporal"],
         channels=config["z_dim"],
+        colours=config["in_channels"] // (config["patch_size"] or 1) ** 2,
+        is_of_pictures=is_of_pictures,
     )
     return network, layout
 
 
 def wan_config(vae: Weights) -> dict[str, Any]:
     """Arguments of AutoencoderKLWan for tensors with diffusers' names."""
-    base, channels = vae.shape("encoder.conv_in.weight", 5)[:2]
+    base, channels = vae.shape("encoder.conv_in.weight")[:2]
     levels = _nested_levels(vae) or _flat_levels(vae)
     is_residual = bool(_nested_levels(vae))
     widths = [width for width, _, _ in levels]
@@ -75,14 +82,14 @@ def wan_config(vae: Weights) -> dict[str, Any]:
     patch = isqrt(channels // _RGB) if channels > _RGB + 1 else 1
     return {
         "base_dim": base,
-        "decoder_base_dim": vae.shape("decoder.conv_in.weight", 5)[0] // multiples[-1],
-        "z_dim": vae.shape("post_quant_conv.weight", 5)[0],
+        "decoder_base_dim": vae.shape("decoder.conv_in.weight")[0] // multiples[-1],
+        "z_dim": vae.shape("post_quant_conv.weight")[0],
         "dim_mult": multiples,
         "num_res_blocks": levels[0][1],
         "temperal_downsample": steps,
         "is_residual": is_residual,
         "in_channels": channels,
-        "out_channels": vae.shape("decoder.conv_out.weight", 5)[0],
+        "out_channels": vae.shape("decoder.conv_out.weight")[0],
         "patch_size": patch if patch > 1 else None,
         "scale_factor_temporal": 2 ** sum(steps),
         "scale_factor_spatial": patch * 2 ** len(steps),
@@ -97,7 +104,7 @@ def _nested_levels(vae: Weights) -> list[tuple[int, int, bool]]:
         blocks = vae.count(f"{block}.resnets.{{}}.")
         if not blocks:
             return levels
-        width = vae.shape(f"{block}.resnets.0.conv1.weight", 5)[0]
+        width = vae.shape(f"{block}.resnets.0.conv1.weight")[0]
         levels.append((width, blocks, f"{block}.downsampler.time_conv.weight" in vae.tensors))
     return levels
 
@@ -108,7 +115,7 @@ def _flat_levels(vae: Weights) -> list[tuple[int, int, bool]]:
     for place in range(vae.count("encoder.down_blocks.{}.")):
         block = f"encoder.down_blocks.{place}"
         if f"{block}.conv1.weight" in vae.tensors:
-            width, blocks = vae.shape(f"{block}.conv1.weight", 5)[0], blocks + 1
+            width, blocks = vae.shape(f"{block}.conv1.weight")[0], blocks + 1
         else:
             levels.append((width, blocks, f"{block}.time_conv.weight" in vae.tensors))
             blocks = 0

@@ -16,6 +16,8 @@ class FilmLayout:
     scale: int  # pixels of an element along each side
     frames: int  # that a latent frame stands for, after the first, which stands for one
     channels: int
+    colours: int = 3  # channels of a picture: 4 with transparency
+    is_of_pictures: bool = False  # whether each picture of several is a film of its own
     is_normalised: bool = False
 
     def latent_frames(self, length: int) -> int:

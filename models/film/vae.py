@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.errors import InvalidInput
 from models.film.layout import FilmLayout
@@ -69,11 +70,21 @@ class FilmVaeHandle(VaeHandle):
         """
         if pixels.ndim != 4 or pixels.shape[-1] < 3:
             raise InvalidInput(f"a film must be [T, H, W, 3], not {tuple(pixels.shape)}")
-        whole = pixels[: self.layout.whole_frames(len(pixels))]
-        film = self.crop(whole)[..., :3].movedim(-1, 0)[None] * 2 - 1  # 1 c t h w
+        colours = self.layout.colours
+        opaque = functional.pad(
+            pixels[..., :colours], (0, max(0, colours - pixels.shape[-1])), value=1.0
+        )
+        whole = (
+            opaque
+            if self.layout.is_of_pictures
+            else opaque[: self.layout.whole_frames(len(pixels))]
+        )
+        film = self.crop(whole).movedim(-1, 0)[None] * 2 - 1  # 1 c t h w
+        films = film.unbind(2) if self.layout.is_of_pictures else ()
+        parts = [part[:, :, None] for part in films] or [film]
         with self.policy.using(self.network, self.policy.vae_device) as vae:
-            latent = self._encoded(vae, film).to("cpu", torch.float32)
-        return self.normalised(latent).contiguous()
+            latents = [self._encoded(vae, part).to("cpu", torch.float32) for part in parts]
+        return self.normalised(torch.cat(latents)).contiguous()
 
     def raw(self, latent: Tensor) -> Tensor:
         """A latent of the network, of one of sockets [B, C, t, h, w]."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from models.protocol import qwen_statistics
 from models.protocol.wan_statistics import DEVIATION_21, DEVIATION_22, MEAN_21, MEAN_22
 
 if TYPE_CHECKING:
@@ -228,6 +229,16 @@ class Wan22(Wan21):
     spacial_downscale_ratio = 16
     latents_mean = torch.tensor(MEAN_22).view(1, -1, 1, 1, 1)
     latents_std = torch.tensor(DEVIATION_22).view(1, -1, 1, 1, 1)
+
+
+class QwenImage21(Standardised):
+    """Qwen-Image 2.1."""
+
+    latent_channels = 64
+    latent_dimensions = 3
+    spacial_downscale_ratio = 16
+    latents_mean = torch.tensor(qwen_statistics.MEAN).view(1, -1, 1, 1, 1)
+    latents_std = torch.tensor(qwen_statistics.DEVIATION).view(1, -1, 1, 1, 1)
 
 
 class HunyuanImage21(LatentFormat):

@@ -253,6 +253,10 @@ def fit_channels(model: Any, latent: Tensor) -> Tensor:
 
 # How many pixels, or samples of a sound, an element of an empty latent stands for.
 RATIOS: Final = ("downscale_ratio_spacial", "downscale_ratio_temporal")
+_USUAL: Final = (
+    4,
+    8,
+)  # channels of the latents of EmptyLatentImage, which say no ratio, and theirs
 
 
 def fit_sides(model: Any, latent: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,8 +266,11 @@ def fit_sides(model: Any, latent: Mapping[str, Any]) -> dict[str, Any]:
     """
     fit = {name: value for name, value in latent.items() if name not in RATIOS}
     samples: Tensor = latent["samples"]
+    space = model.get_model_object("latent_format")
     ratio = latent.get(RATIOS[0])
-    own = getattr(model.get_model_object("latent_format"), "spacial_downscale_ratio", ratio)
+    if ratio is None and samples.shape[1] == _USUAL[0] != space.latent_channels:
+        ratio = _USUAL[1]
+    own = getattr(space, "spacial_downscale_ratio", ratio)
     if ratio is not None and ratio != own and not samples.count_nonzero():
         sides = (max(1, round(side * ratio / own)) for side in samples.shape[-2:])
         fit["samples"] = samples.new_zeros(*samples.shape[:-2], *sides)

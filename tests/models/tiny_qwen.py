@@ -33,6 +33,27 @@ def transformer(**changes: Any) -> Any:
         }
         | changes
     ).eval()
+    return _with_noise(module)
+
+
+def transformer21(**changes: Any) -> Any:
+    """One of Qwen-Image 2.1 of two blocks; the same weights each time."""
+    from diffusers import QwenImage21Transformer2DModel
+
+    module = QwenImage21Transformer2DModel(
+        **{
+            "num_layers": 2,
+            "attention_head_dim": HEAD,
+            "num_attention_heads": 2,
+            "context_in_dim": PROMPT,
+            "axes_dims_rope": (4, 14, 14),
+        }
+        | changes
+    ).eval()
+    return _with_noise(module)
+
+
+def _with_noise(module: Any) -> Any:
     chance = torch.Generator().manual_seed(1)
     for parameter in module.parameters():
         parameter.data.normal_(0, 0.2, generator=chance)
@@ -44,9 +65,9 @@ def tensors(module: Any, prefix: str = "") -> dict[str, Tensor]:
     return {prefix + name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def handle(module: Any) -> ModelHandle:
-    """A MODEL of its weights that computes on the CPU."""
-    weights = Weights(path=Path("tiny.safetensors"), tensors=tensors(module))
+def handle(module: Any, found: dict[str, Tensor] | None = None) -> ModelHandle:
+    """A MODEL of its weights, or of what a file has of them, that computes on the CPU."""
+    weights = Weights(path=Path("tiny.safetensors"), tensors=found or tensors(module))
     return unet_of(weights, choose_policy(cpu=True))
 
 

@@ -354,6 +354,12 @@ CLASSES: Final[Mapping[str, str]] = {
         "-> GUIDER"
     ),
     "ModelNoiseScale": ("(model: MODEL; noise_scale: FLOAT=1.0(0.0..64.0 step 0.01)) -> MODEL"),
+    "TextEncodeQwenImage21": (
+        "(clip: CLIP; prompt: STRING; negative_prompt: STRING; "
+        "resolution: INT=1024(0..4096 step 32); vae?: VAE; "
+        "images?: autogrow image_1...image_16 min 0 [image: IMAGE]) "
+        "-> positive: CONDITIONING, negative: CONDITIONING, latent: LATENT"
+    ),
     "ReferenceMultiLatent": (
         "(positive: CONDITIONING; resolution: dyn{keep resolution/"
         "resize[megapixels: FLOAT=1.0(0.01..16.0 step 0.01)]}; negative?: CONDITIONING; "

@@ -24,6 +24,7 @@ _QWEN_EDIT: Final = (
     "modify the image. Generate a new image that meets the user's requirements while maintaining "
     "consistency with the original input where appropriate.<|im_end|>\n"
 )
+_QWEN_IMAGE21: Final = "<|im_start|>system\nComprehend and analyze the provided prompt.<|im_end|>\n"
 QWEN_EDIT: Final = _QWEN_EDIT + _QWEN_TURN
 QWEN_EDIT_ONE: Final = _QWEN_EDIT + _QWEN_TURN.replace("{}", IMAGE_FRAME + "{}")
 
@@ -115,11 +116,18 @@ KANDINSKY5_IMAGE: Final = _kandinsky5(
     "relationships of the objects and background:",
 )
 
+# Its layers are taken before the norm that ends them.
+QWEN_IMAGE21: Final = asking(
+    "qwen_image_2_1",
+    "qwen3_vl",
+    Prompting(template=_QWEN_IMAGE21 + _QWEN_TURN, after="<|im_end|>\n", is_normed=False),
+)
+
 # What loaders call a kind of model -> the families that are so called.
 LANGUAGE_KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "lumina2": (LUMINA2, Z_IMAGE),
     "flux2": (FLUX2_KLEIN,),
-    "qwen_image": (QWEN_IMAGE,),
+    "qwen_image": (QWEN_IMAGE, QWEN_IMAGE21),
     "ovis": (OVIS,),
     "kandinsky5": (KANDINSKY5,),
     "kandinsky5_image": (KANDINSKY5_IMAGE,),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diffusers import AutoencoderKLQwenImage21
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
@@ -33,6 +34,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(tiny_qwen.tensors(network), models / "diffusion_models" / "qwen.safetensors")
     text = language_models.tensors_of(language_models.qwen2_5_vl())
     language_models.write(models / "text_encoders" / "qwen.safetensors", text)
+    newer = tiny_qwen.transformer21(context_in_dim=64)
+    save_file(tiny_qwen.tensors(newer), models / "diffusion_models" / "qwen21.safetensors")
+    text = language_models.tensors_of(language_models.qwen3_vl())
+    language_models.write(models / "text_encoders" / "qwen3_vl.safetensors", text)
+    pictures = AutoencoderKLQwenImage21(
+        base_dim=4, decoder_base_dim=8, dim_mult=[1, 1, 1, 1, 1], num_res_blocks=1
+    )
+    save_file(tiny_qwen.tensors(pictures), models / "vae" / "qwen21.safetensors")
     vae = {name: tensor.clone() for name, tensor in tiny_wan("2.1").state_dict().items()}
     save_file(original_names(vae), models / "vae" / "qwen.safetensors")
     Image.new("RGB", (96, 64), (200, 30, 30)).save(base / "input" / "red.png")
@@ -125,3 +134,27 @@ def test_an_adapter_is_trained(client: Client, base: Path) -> None:
     }  # fmt: skip
     trained = drawn(client, base, graph(**training))
     assert not np.array_equal(trained, drawn(client, base, graph()))
+
+
+def test_qwen_image_2_1_draws_and_edits(client: Client, base: Path) -> None:
+    loaders = {
+        "model": node("UNETLoader", unet_name="qwen21.safetensors", weight_dtype="default"),
+        "clip": node(
+            "CLIPLoader", clip_name="qwen3_vl.safetensors", type="qwen_image", device="default"
+        ),
+        "vae": node("VAELoader", vae_name="qwen21.safetensors"),
+        "red": node("LoadImage", image="red.png"),
+    }
+    asked = {"clip": ["clip", 0], "prompt": "a fox", "negative_prompt": "", "resolution": 256}
+    edited = {**asked, "vae": ["vae", 0], "images.image_1": ["red", 0]}
+    pictures = []
+    for inputs in (asked, edited):
+        encode = node("TextEncodeQwenImage21", **inputs)
+        prompt = graph(**loaders, encode=encode)
+        prompt["sample"]["inputs"] |= {
+            "positive": ["encode", 0], "negative": ["encode", 1], "latent_image": ["latent", 0],
+        }  # fmt: skip
+        prompt["latent"] = node("EmptyLatentImage", width=96, height=64, batch_size=1)
+        pictures.append(drawn(client, base, prompt))
+    assert [picture.shape for picture in pictures] == [(64, 96, 4)] * 2
+    assert not np.array_equal(pictures[0], pictures[1])
