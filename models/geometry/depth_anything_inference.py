@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from models.errors import InvalidInput
 from models.geometry.depth_anything import DepthAnything, Seen
-from models.geometry.depth_anything_files import open_depth_anything
+from models.geometry.depth_anything_files import Opened, open_depth_anything
+from models.geometry.depth_head import Maps
+from models.geometry.metric_depth import in_metres
 from models.geometry.ray_poses import camera_of
 from models.geometry.reference_views import Strategy
 from models.geometry.shapes import DepthMaps
@@ -33,11 +35,23 @@ class DepthAnythingHandle:
 
     network: Network[DepthAnything]
     policy: Policy
+    metric: Network[DepthAnything] | None = None  # of nested networks: it says depth in metres
 
     def see(self, pixels: Tensor, strategy: Strategy = "first", *, with_rays: bool = False) -> Seen:
         """What the network says of pictures [V, 3, H, W] in 0..1 of one scene, on the CPU."""
-        device, dtype = self.policy.device, self.network.dtype
-        with self.policy.using(self.network, device) as model:
+        return self._see(self.network, pixels, strategy, with_rays)
+
+    def see_metric(self, pixels: Tensor) -> list[Maps]:
+        """What the other of nested networks says of each picture."""
+        assert self.metric is not None
+        parts = pixels.split(1)  # type: ignore[no-untyped-call]
+        return [self._see(self.metric, part, "first", False).maps for part in parts]
+
+    def _see(
+        self, network: Network[DepthAnything], pixels: Tensor, strategy: Strategy, with_rays: bool
+    ) -> Seen:
+        device, dtype = self.policy.device, network.dtype
+        with self.policy.using(network, device) as model:
             said = model(standardised(pixels).to(device, dtype), strategy, with_rays=with_rays)
         maps = said.maps._make(None if m is None else m.cpu() for m in said.maps)
         return Seen(maps, None if said.cameras is None else said.cameras.cpu())
@@ -50,10 +64,12 @@ def load_depth_anything(
     return policy.library.fetch(
         ("depth anything", policy, dtype),
         (path,),
-        lambda: DepthAnythingHandle(
-            network=open_depth_anything(path, policy, dtype), policy=policy
-        ),
+        lambda: _handle(open_depth_anything(path, policy, dtype), policy),
     )
+
+
+def _handle(opened: Opened, policy: Policy) -> DepthAnythingHandle:
+    return DepthAnythingHandle(network=opened.network, policy=policy, metric=opened.metric)
 
 
 def depth_maps(
@@ -71,7 +87,12 @@ def depth_maps(
     pixels = fitted(image, resolution, bound)
     found = []
     for i in range(len(pixels)):
-        found.append(model.see(pixels[i : i + 1]))
+        part = pixels[i : i + 1]
+        seen = model.see(part)
+        if model.metric is not None and seen.cameras is not None:
+            pose, focal, _ = _told(seen.cameras)
+            seen, _ = in_metres(seen, model.see_metric(part), pose, focal)
+        found.append(seen)
         progress(i + 1, len(pixels))
     return _maps(image, found)
 
@@ -98,7 +119,6 @@ def scene_maps(
         )
     pixels = fitted(image, resolution, bound)
     seen = model.see(pixels, strategy, with_rays=method == "ray_pose")
-    maps = _maps(image, [seen])
     if seen.maps.rays is None or seen.maps.ray_confidence is None:
         assert seen.cameras is not None
         pose, focal, centre = _told(seen.cameras)
@@ -107,6 +127,9 @@ def scene_maps(
         pose, focal, centre = (
             torch.stack(part) for part in zip(*(camera_of(r, c) for r, c in rays), strict=True)
         )
+    if model.metric is not None:
+        seen, pose = in_metres(seen, model.see_metric(pixels), pose, focal)
+    maps = _maps(image, [seen])
     maps["extrinsics"] = _inverse(pose)
     half = torch.tensor([image.shape[2] / 2, image.shape[1] / 2])
     intrinsics = torch.eye(3).repeat(len(pose), 1, 1)

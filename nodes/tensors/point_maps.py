@@ -78,10 +78,12 @@ def surface_of(points: Tensor, known: Tensor, *, stride: int, jump: float, aroun
     corners = distance[faces]
     near, far = corners.amin(dim=1), corners.amax(dim=1)
     faces = faces[valid.flatten()[faces].all(dim=1) & (far - near <= jump * near)]
-    used, numbers = torch.unique(faces, return_inverse=True)
+    used = torch.zeros(len(flat), dtype=torch.bool)
+    used[faces] = True
+    numbers = used.cumsum(0) - 1
     uvs = torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1).reshape(-1, 2)
     turned = flat[used] * flat.new_tensor([1.0, -1.0, -1.0])
-    return Surface(vertices=turned, faces=numbers.reshape(-1, 3), uvs=uvs[used])
+    return Surface(vertices=turned, faces=numbers[faces], uvs=uvs[used])
 
 
 def _triangles(rows: int, columns: int) -> Tensor:

@@ -28,6 +28,8 @@ from models.geometry.depth_anything_inference import (
     load_depth_anything,
     scene_maps,
 )
+from models.geometry.depth_head import Maps
+from models.geometry.metric_depth import in_metres
 from models.geometry.reference_views import Strategy
 from models.memory import Policy
 from models.weights import Weights
@@ -47,6 +49,21 @@ def tiny_file(folder: Path, kind: str, prefix: str = "model.") -> Path:
     path = folder / f"{kind}.safetensors"
     tensors = {prefix + name: value for name, value in weights(SHAPES[kind]).items()}
     stated = json.dumps({"geometry": {"out_layers": TAKEN[kind]}})
+    save_file(tensors, path, metadata={"darkroom.config": stated})
+    return path
+
+
+def nested_file(folder: Path, **missing: str) -> Path:
+    """A file of both networks, one nested in the other, without what begins so."""
+    path = folder / "nested.safetensors"
+    parts = {"anyview": ("model.da3.", "many"), "metric": ("model.da3_metric.", "mono")}
+    tensors = {
+        prefix + name: value
+        for prefix, kind in parts.values()
+        for name, value in weights(SHAPES[kind]).items()
+        if not name.startswith(missing.get(kind, "none"))
+    }
+    stated = json.dumps({part: {"out_layers": TAKEN[kind]} for part, (_, kind) in parts.items()})
     save_file(tensors, path, metadata={"darkroom.config": stated})
     return path
 
@@ -162,6 +179,50 @@ def test_a_network_for_scenes_sees_one_picture_as_well(many: DepthAnythingHandle
     assert maps["confidence"].shape == (2, 70, 98)
 
 
+@pytest.fixture
+def nested(tmp_path: Path, policy: Policy) -> DepthAnythingHandle:
+    return load_depth_anything(nested_file(tmp_path), policy)
+
+
+def test_nested_networks_say_metres_as_the_authors_code_does(nested: DepthAnythingHandle) -> None:
+    maps = scene_maps(
+        nested,
+        picture(4, 70, 98).movedim(1, -1),
+        resolution=98,
+        bound="upper_bound_resize",
+        strategy="saddle_balanced",
+        method="cam_dec",
+    )
+    expected = {name: OUTPUTS[f"nested.{name}"] for name in ("depth", "extrinsics", "sky")}
+    torch.testing.assert_close(_part(maps["depth"]), expected["depth"], atol=1, rtol=1e-3)
+    torch.testing.assert_close(maps["extrinsics"], expected["extrinsics"], atol=1, rtol=1e-3)
+    torch.testing.assert_close(_part(maps["sky"]), expected["sky"], atol=1e-4, rtol=1e-4)
+
+
+def test_nested_networks_see_single_pictures_in_metres(
+    nested: DepthAnythingHandle, many: DepthAnythingHandle
+) -> None:
+    image = picture(2, 70, 98).movedim(1, -1)
+    metres = depth_maps(nested, image, resolution=98, bound="upper_bound_resize")
+    relative = depth_maps(many, image, resolution=98, bound="upper_bound_resize")
+    factors = (metres["depth"] / relative["depth"]).flatten(1)
+    torch.testing.assert_close(factors, factors[:, :1].expand_as(factors), rtol=1e-3, atol=0)
+    assert metres["sky"].shape == (2, 70, 98)
+
+
+def test_pictures_of_nothing_but_sky_have_no_scale(nested: DepthAnythingHandle) -> None:
+    seen = nested.see(picture(2, 70, 98))
+    sky = [Maps(torch.ones(1, 70, 98), sky=torch.ones(1, 70, 98)) for _ in range(2)]
+    with pytest.raises(InvalidInput, match="nothing but sky"):
+        in_metres(seen, sky, torch.zeros(2, 3, 4), torch.ones(2, 2))
+
+
+def test_nested_networks_that_are_not_whole_are_refused(tmp_path: Path, policy: Policy) -> None:
+    for missing in ({"many": "cam_dec."}, {"mono": "head.scratch.sky"}):
+        with pytest.raises(UnsupportedLayout, match="nothing of cameras, or of the sky"):
+            load_depth_anything(nested_file(tmp_path, **missing), policy)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "resolution", "longer", "wanted"),
     [
@@ -234,9 +295,6 @@ def test_files_that_are_something_else_are_refused(tmp_path: Path, policy: Polic
     path = tmp_path / "other.safetensors"
     save_file({"refiner.weight": torch.ones(3)}, path)
     with pytest.raises(UnknownModelFamily, match="Depth Anything 3"):
-        load_depth_anything(path, policy)
-    save_file({"model.da3.head.weight": torch.ones(3)}, path)
-    with pytest.raises(UnsupportedLayout, match="nested"):
         load_depth_anything(path, policy)
     mixed = weights(SHAPES["many"])
     without = {k: v for k, v in mixed.items() if "q_norm" not in k}
