@@ -21,6 +21,7 @@ class SoundCodec:
     hop: int  # samples that one frame of a latent stands for
     latent_channels: int
     bands: tuple[int, ...] = ()  # what latents have behind their frames
+    hears_all: bool = False  # whether a latent depends on all of the sound before it
 
     @property
     def output_rate(self) -> int:

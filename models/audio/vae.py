@@ -19,6 +19,7 @@ from models.tiles import scale_in_pieces
 
 PIECE: Final = 512  # frames of latents, where nobody says how many
 OVERLAP: Final = 64
+LONG: Final = 60.0  # seconds; more would take tens of gigabytes as a whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +33,13 @@ class AudioVaeHandle(AudioVaeProtocol):
     def decode_sound(self, latents: Tensor) -> Tensor:
         """Latents [B, C, frames, *bands] to sounds [B, channels, T], float32, on the CPU.
 
-        Their rate is the codec's `output_rate`. They are as loud as the network makes them. What
-        does not fit into the device's memory as a whole is decoded in pieces.
+        Their rate is the codec's `output_rate`. They are as loud as the network makes them. Long
+        ones are decoded in pieces, and those that do not fit into the device's memory as a whole.
         """
-        return self._or_in_pieces(self.decode_sound_whole, self.decode_sound_in_pieces, latents)
+        self._check_latents(latents)
+        seconds = latents.shape[2] * self.codec.hop / self.codec.sample_rate
+        whole, pieces = self.decode_sound_whole, self.decode_sound_in_pieces
+        return self._or_in_pieces(pieces if seconds > LONG else whole, pieces, latents)
 
     def decode_sound_whole(self, latents: Tensor) -> Tensor:
         """`decode_sound` without pieces; raises torch.OutOfMemoryError."""
@@ -58,10 +62,13 @@ class AudioVaeHandle(AudioVaeProtocol):
     def encode_sound(self, sounds: Tensor) -> Tensor:
         """Sounds [B, C, T] of the codec's `sample_rate` to latents, float32, on the CPU.
 
-        See SoundCodec.as_taken for other numbers of channels and for the last frame. What does not
-        fit into the device's memory as a whole is encoded in pieces.
+        See SoundCodec.as_taken for other numbers of channels and for the last frame. Long ones are
+        encoded in pieces, unless the network hears all of a sound at once, and those that do not
+        fit into the device's memory as a whole.
         """
-        return self._or_in_pieces(self.encode_sound_whole, self.encode_sound_in_pieces, sounds)
+        is_long = sounds.shape[-1] > LONG * self.codec.sample_rate and not self.codec.hears_all
+        whole, pieces = self.encode_sound_whole, self.encode_sound_in_pieces
+        return self._or_in_pieces(pieces if is_long else whole, pieces, sounds)
 
     def encode_sound_whole(self, sounds: Tensor) -> Tensor:
         """`encode_sound` without pieces; raises torch.OutOfMemoryError."""

@@ -59,6 +59,7 @@ def build_minimax_h3_audio_vae(
         channels=_SIDES,
         hop=math.prod(config["encoder_rates"]),
         latent_channels=_SIDES * config["latent_channels"],
+        hears_all=True,
     )
     return network, codec
 

@@ -186,6 +186,34 @@ def test_what_does_not_fit_into_memory_is_done_in_pieces(
     assert "in tiles" in caplog.text
 
 
+def test_long_sounds_are_done_in_pieces_at_once(
+    vae: AudioVaeHandle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    latents, sounds = noise(1, 4, 700), noise(1, 2, 700 * 32)
+    expected = vae.decode_sound(latents), vae.encode_sound(sounds)
+    codec, seen = type(vae.codec), []
+
+    def watched(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def run(self: Any, network: Any, data: Tensor) -> Tensor:
+            seen.append(data.shape[-1])
+            return function(self, network, data)
+
+        return run
+
+    monkeypatch.setattr(codec, "decode", watched(codec.decode))
+    monkeypatch.setattr(codec, "encode", watched(codec.encode))
+    monkeypatch.setattr("models.audio.vae.LONG", 0.5)  # seconds; it lasts 0.508
+    found = vae.decode_sound(latents), vae.encode_sound(sounds)
+    assert seen == [512, 512, 512 * 32, 512 * 32]
+    for made, wanted in zip(found, expected, strict=True):
+        assert torch.allclose(made, wanted, atol=1e-3 * wanted.std().item())
+    seen.clear()
+    attentive = replace(vae, codec=replace(vae.codec, hears_all=True))
+    assert torch.equal(attentive.encode_sound(sounds), expected[1])
+    assert seen == [700 * 32]
+    assert "memory ran out" not in caplog.text
+
+
 def test_packs_see_samples_where_they_see_pixels_of_others(vae: AudioVaeHandle) -> None:
     shown: Any = vae
     sounds = noise(1, 2, 640)
