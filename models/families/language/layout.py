@@ -20,6 +20,7 @@ _VISION: Final = (
     "model.vision_tower.", "vision_tower.", "vision_model.",
 )  # fmt: skip
 _PROJECTOR: Final = ("model.multi_modal_projector.", "multi_modal_projector.")
+_VOCABULARIES: Final = ("spiece_model", "tekken_model", "tokenizer_json")
 _INSIDE: Final = ".transformer."  # `text_encoders.<name>.transformer.` in whole checkpoints
 
 
@@ -84,5 +85,5 @@ def _only_text(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _vocabulary(tensors: Mapping[str, Tensor]) -> Tensor | None:
-    names: Iterable[str] = (name for name in tensors if name.endswith(("spiece_model", "_json")))
+    names: Iterable[str] = (name for name in tensors if name.endswith(_VOCABULARIES))
     return next((tensors[name] for name in names if tensors[name].ndim == 1), None)

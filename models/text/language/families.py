@@ -10,6 +10,7 @@ from models.families.language.qwen_pictures import IMAGE_FRAME
 from models.text.families import Combination, Use
 from models.text.joining import pooled_by_clip, tokens_alone
 from models.text.language.prompting import Prompting
+from models.text.language.speech import SPEECHES
 
 _QWEN_TURN: Final = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 _NO_THOUGHTS: Final = "<think>\n\n</think>\n\n"
@@ -135,8 +136,6 @@ LANGUAGE_KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
 
 # Any language model alone, whatever the type: to write texts with, or for packs to encode with.
 ALONE: Final[Mapping[str, Combination]] = {
-    kind.name: asking(
-        "language", kind.name, Prompting(template="<bos>{}" if "gemma" in kind.name else "{}")
-    )
+    kind.name: asking("language", kind.name, Prompting(template=SPEECHES[kind.name].start + "{}"))
     for kind in KINDS
 }

@@ -57,6 +57,13 @@ _GEMMA: Final = Speech(
     ends=("<end_of_turn>", "<eos>"),
 )
 
+_MISTRAL: Final = Speech(
+    turn="[INST]{}[/INST]",
+    system="[SYSTEM_PROMPT]{}[/SYSTEM_PROMPT]",
+    start="<s>",
+    ends=("</s>",),
+)
+
 SPEECHES: Final[Mapping[str, Speech]] = {
     "qwen2_5_vl": Speech(**_QWEN, ends=_QWEN_ENDS, default_system="You are a helpful assistant."),
     "qwen3": Speech(**_QWEN, ends=_QWEN_ENDS, unthinking="<think>\n\n</think>\n\n"),
@@ -66,6 +73,8 @@ SPEECHES: Final[Mapping[str, Speech]] = {
     ),
     "gemma2": _GEMMA,
     "gemma3": _GEMMA,
+    "mistral3": _MISTRAL,
+    "ministral3": _MISTRAL,
 }
 
 _THOUGHTS: Final = re.compile(r"\s*(?:<think>)?(.*?)</think>(.*)", re.DOTALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -12,11 +13,13 @@ from torch import Tensor
 from models.errors import CheckpointUnreadable, LanguageTokenizerMissing
 from models.text.language.qwen_vocabulary import qwen_tokenizer
 from models.text.language.sentencepieces import SentencePieces
+from models.text.language.tekken import is_tekken, tekken_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILE: Final = "tokenizer.json"  # of the `tokenizers` library, as models are published with
+TEKKEN: Final = "tekken.json"  # as Mistral's models are published with
 
 
 class Vocabulary(Protocol):
@@ -84,14 +87,19 @@ def vocabulary_for(
     `inside` are the bytes of a tokenizer's file in the model file, `size` is how many tokens the
     model knows. Raises LanguageTokenizerMissing, CheckpointUnreadable.
     """
-    named = (model.with_suffix(f".{FILE}"), model.with_suffix("") / FILE)
+    files = (FILE, TEKKEN)
+    named = [
+        path
+        for file in files
+        for path in (model.with_suffix(f".{file}"), model.with_suffix("") / file)
+    ]
     for path in named:
         if path.is_file():
             return from_json_file(path)
     if inside is not None:
         return from_bytes(model, inside.numpy().tobytes())
-    shared = [folder / kind / FILE for folder in folders]
-    for path in (*shared, model.parent / FILE):
+    shared = [folder / kind / file for folder in folders for file in files]
+    for path in (*shared, *(model.parent / file for file in files)):
         if path.is_file():
             return from_json_file(path)
     if kind in ("qwen2_5_vl", "qwen3", "qwen3_vl") and size <= _MOST_OF_QWEN:
@@ -125,6 +133,9 @@ def _parsed(path: Path, text: str) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
+        document = json.loads(text)
+        if is_tekken(document):
+            return tekken_tokenizer(document)
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises no narrower type
         raise CheckpointUnreadable(path, f"it is no tokenizer ({error})") from error

@@ -129,6 +129,37 @@ def qwen3_5(seed: int = 7) -> Any:
     return _tied(Qwen3_5ForConditionalGeneration(config), seed)
 
 
+_MISTRAL: Final[dict[str, Any]] = _SMALL | {
+    "vocab_size": 131_072,
+    "head_dim": 128,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "num_hidden_layers": 2,
+    "rms_norm_eps": 1e-5,
+}
+
+
+def mistral3(seed: int = 8) -> Any:
+    """Mistral Small 3, which is known by the width inside of its layers."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(
+        **_MISTRAL | {"intermediate_size": 32_768, "sliding_window": None},
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000_000.0},
+        tie_word_embeddings=False,
+    )
+    return randomised(MistralForCausalLM(config), seed)
+
+
+def ministral3(seed: int = 9) -> Any:
+    """Ministral 3, as small ones are: its last layer is the table of tokens."""
+    from transformers import Ministral3Config, Ministral3ForCausalLM
+
+    return _tied(
+        Ministral3ForCausalLM(Ministral3Config(**_MISTRAL, tie_word_embeddings=True)), seed
+    )
+
+
 def gemma3_that_sees(seed: int = 6) -> Any:
     """Gemma 3 with a vision model, for 256 tokens a picture."""
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration

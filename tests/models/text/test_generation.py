@@ -33,7 +33,16 @@ def tokens(ids: list[int]) -> list[Token]:
 
 
 @pytest.mark.parametrize(
-    "make", [tiny.qwen3, tiny.qwen3_5, tiny.qwen2_5_vl, tiny.gemma2, tiny.gemma3]
+    "make",
+    [
+        tiny.qwen3,
+        tiny.qwen3_5,
+        tiny.qwen2_5_vl,
+        tiny.gemma2,
+        tiny.gemma3,
+        tiny.mistral3,
+        tiny.ministral3,
+    ],
 )
 def test_the_best_tokens_are_those_of_transformers(
     make: Callable[[], Any], tmp_path: Path, policy: Policy

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from models.errors import CheckpointUnreadable, LanguageTokenizerMissing
-from models.text.language.qwen_vocabulary import qwen_tokenizer
+from models.text.language.qwen_vocabulary import merges, qwen_tokenizer
 from models.text.language.vocabulary import JsonVocabulary, from_bytes, vocabulary_for
 from tests.models.text import language_models as tiny
 
@@ -107,3 +110,55 @@ def test_a_damaged_tokenizer_is_said(tmp_path: Path) -> None:
     broken = torch.tensor([1, 2, 3], dtype=torch.uint8)
     with pytest.raises(CheckpointUnreadable, match="malformed"):
         vocabulary_for("gemma3", tmp_path / "gemma.safetensors", broken, 262_208, ())
+
+
+def tekken(count: int = 3000) -> dict[str, Any]:
+    """A vocabulary as Mistral publishes it: of Qwen's first tokens, after ten marks."""
+    tokens = [bytes([code]) for code in [*range(33, 127), *range(161, 173), *range(174, 256)]]
+    tokens += [bytes([code]) for code in range(256) if bytes([code]) not in tokens]
+    for left, right in merges()[: count - 256]:
+        tokens.append(tokens[left] + tokens[right])
+    vocab = [
+        {"rank": rank, "token_bytes": base64.b64encode(token).decode()}
+        for rank, token in enumerate(tokens)
+    ]
+    pattern = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
+    marks = ("<unk>", "<s>", "</s>", "[INST]", "[/INST]")
+    return {
+        "config": {
+            "pattern": pattern,
+            "default_vocab_size": count + 10,
+            "default_num_special_tokens": 10,
+        },
+        "vocab": vocab,
+        "special_tokens": [{"rank": rank, "token_str": mark} for rank, mark in enumerate(marks)],
+    }
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_tekken_merges_as_its_ranks_say(text: str, tmp_path: Path) -> None:
+    (tmp_path / "tekken.json").write_text(json.dumps(tekken()))
+    vocabulary = vocabulary_for("mistral3", tmp_path / "m.safetensors", None, 131_072, ())
+    ids = vocabulary.ids(text)
+    assert vocabulary.text(ids) == text
+    pieces = [base64.b64decode(tekken()["vocab"][number - 10]["token_bytes"]) for number in ids]
+    assert b"".join(pieces) == text.encode()
+
+
+def test_tekken_gives_the_ids_of_merges(tmp_path: Path) -> None:
+    content = json.dumps(tekken()).encode()
+    vocabulary = from_bytes(tmp_path / "m.safetensors", content)
+    qwen = JsonVocabulary(qwen_tokenizer())
+    for word in (" world", " the", "ing", "ation", " function", " public", " about"):
+        (number,) = qwen.ids(word)
+        assert vocabulary.ids(word) == [number + 10]
+    ids = vocabulary.ids("<s>[INST]the[/INST]</s>")
+    assert [*ids[:2], *ids[-2:]] == [1, 3, 4, 2]
+    assert vocabulary.text(ids) == "the"
+
+
+@pytest.mark.parametrize("broken", [{"config": {}}, {"vocab": [{"rank": 0}]}])
+def test_a_malformed_tekken_is_said(broken: dict[str, Any], tmp_path: Path) -> None:
+    content = json.dumps(tekken() | broken).encode()
+    with pytest.raises(CheckpointUnreadable, match="no tokenizer"):
+        from_bytes(tmp_path / "m.safetensors", content)

@@ -31,6 +31,13 @@ from models.text.language.speech import SPEECHES, without_thoughts
             "<|im_start|>system\nBe brief.<|im_end|>\n"
             "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
         ),
+        ("mistral3", None, False, "<s>[INST]hi[/INST]"),
+        (
+            "ministral3",
+            "Be brief.",
+            False,
+            "<s>[SYSTEM_PROMPT]Be brief.[/SYSTEM_PROMPT][INST]hi[/INST]",
+        ),
         (
             "qwen3_5",
             None,
