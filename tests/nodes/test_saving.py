@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,27 @@ def test_a_file_that_another_process_made_meanwhile_is_not_overwritten(tmp_path:
         (entry,) = save_images(target, ONE, metadata=None, compress_level=1)
         assert entry["filename"] == "a_00003_.png"
         assert other.read_bytes() == b"other"
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from nodes.saved_files import SaveTarget, save_files
+target = SaveTarget(folder=Path(sys.argv[1]), subfolder="", name="a", file_type="output")
+for number in range(20):
+    content = f"{sys.argv[2]} {number}"
+    for entry in save_files(target, [lambda path: path.write_text(content)], "txt"):
+        print(entry["filename"], content)
+"""
+
+
+def test_of_processes_that_write_at_once_none_takes_the_name_of_another(tmp_path: Path) -> None:
+    commands = [[sys.executable, "-c", _WRITER, str(tmp_path), name] for name in ("x", "y", "z")]
+    writers = [subprocess.Popen(one, stdout=subprocess.PIPE, text=True) for one in commands]
+    lines = [line for one in writers for line in one.communicate(timeout=60)[0].splitlines()]
+    written = dict(line.split(" ", 1) for line in lines)
+    assert len(written) == len(lines) == 60
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == written
 
 
 def test_only_finished_files_are_left(tmp_path: Path) -> None:
