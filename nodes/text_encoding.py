@@ -192,7 +192,7 @@ class CLIPTextEncodeKandinsky5(_TextEncodeEach):
     CATEGORY = "advanced/conditioning/kandinsky5"
     RELATIVE_PYTHON_MODULE = "comfy_extras.nodes_kandinsky5"
     REQUIRED = inputs(clip=_CLIP, clip_l=_TEXT, qwen25_7b=_TEXT)
-    ENCODERS: ClassVar[Mapping[str, str]] = {"clip_l": "l", "qwen25_7b": "qwen25_7b"}
+    ENCODERS: ClassVar[Mapping[str, str]] = {"clip_l": "l", "qwen25_7b": "qwen2_5_vl"}
 
 
 class T5TokenizerOptions(SchemaNode):

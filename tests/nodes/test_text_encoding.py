@@ -13,6 +13,7 @@ from torch import Tensor
 
 from executor.folders import Folders
 from models.errors import InvalidInput
+from models.load import load_text
 from models.memory import Policy
 from models.text.handle import TextHandle
 from nodes.attention_scale import CLIPAttentionMultiply
@@ -23,6 +24,7 @@ from nodes.text_encoding import (
     CLIPTextEncodeFlux,
     CLIPTextEncodeHiDream,
     CLIPTextEncodeHunyuanDiT,
+    CLIPTextEncodeKandinsky5,
     CLIPTextEncodeLumina2,
     CLIPTextEncodePixArtAlpha,
     CLIPTextEncodeSD3,
@@ -38,7 +40,7 @@ from nodes.text_loaders import (
     TripleCLIPLoader,
 )
 from tests.models.conftest import policy
-from tests.models.text import encoders
+from tests.models.text import encoders, language_models
 from tests.models.text.encoders import T5_TOKENIZER, tensors_of
 from tests.nodes.context import node_context
 
@@ -180,6 +182,23 @@ def test_encoders_of_hidream_get_prompts_of_their_own(sd3: TextHandle) -> None:
     (((shared, _),),) = CLIPTextEncodeSD3().run(clip=sd3, **texts, empty_padding="empty_prompt")
     (((encoded, _),),) = CLIPTextEncodeHiDream().run(clip=sd3, **texts, llama="a fish")
     assert torch.equal(encoded, shared)
+
+
+def test_encoders_of_kandinsky_get_prompts_of_their_own(tmp_path: Path, policy: Policy) -> None:
+    clip = encoders.clip(width=768, layers=2, projected=None)
+    paths = [
+        language_models.write(
+            tmp_path / "qwen.safetensors", language_models.tensors_of(language_models.qwen2_5_vl())
+        ),
+        language_models.write(tmp_path / "clip_l.safetensors", tensors_of({"": clip})),
+    ]
+    handle = load_text("kandinsky5", paths, policy, language_models.NOWHERE)
+    (((encoded, options),),) = CLIPTextEncodeKandinsky5().run(
+        clip=handle, clip_l="a cat", qwen25_7b="a dog"
+    )
+    cat, dog = (handle.encode_text(text)[0] for text in ("a cat", "a dog"))
+    assert torch.equal(encoded, dog[0])
+    assert torch.equal(options["pooled_output"], cat[1]["pooled_output"])
 
 
 def test_encoders_of_another_model_are_refused(folders: Folders, sdxl: TextHandle) -> None:
