@@ -37,5 +37,5 @@ FAMILY = Family(
     base_model=Wan,
     diffusion_model=WanTransformer,
     vae_prefix="vae.",
-    computed=(torch.float16, torch.bfloat16, torch.float32),
+    computed=(torch.bfloat16, torch.float16, torch.float32),
 )

@@ -15,6 +15,7 @@ from models.network import Network
 from models.protocol.base_model import BaseModel
 from models.protocol.conds import CONDNoiseShape, CONDRegular
 from models.protocol.denoiser import Denoiser
+from models.protocol.latent_formats import Wan22
 from models.sampling.conditioning import repeat_to_batch
 
 if TYPE_CHECKING:
@@ -42,7 +43,23 @@ class Wan(BaseModel):
         after = kwargs.get("time_dim_concat")
         if after is not None:
             found["time_dim_concat"] = CONDNoiseShape(self.process_latent_in(after))
+        to_make = kwargs.get("denoise_mask")
+        if to_make is not None and self.is_told_what_is_given:
+            found["to_make"] = CONDNoiseShape(to_make)
         return found
+
+    @property
+    def is_told_what_is_given(self) -> bool:
+        """Whether frames that are given come as they are, at the time 0: Wan 2.2's small one."""
+        return isinstance(self.latent_format, Wan22)
+
+    def scale_latent_inpaint(
+        self, sigma: Tensor, noise: Tensor, latent_image: Tensor, **kwargs: Any
+    ) -> Tensor:
+        """The known part of a latent at a noise level, or without noise."""
+        if self.is_told_what_is_given:
+            return latent_image
+        return super().scale_latent_inpaint(sigma, noise, latent_image, **kwargs)
 
     def concat_cond(self, **kwargs: Any) -> Tensor | None:
         """The mask (1: given) and the film beside the noisy one, or films alone; or nothing.
@@ -110,11 +127,13 @@ class WanTransformer(Denoiser):
         transformer_options: dict[str, Any] | None = None,
         clip_fea: Tensor | None = None,
         time_dim_concat: Tensor | None = None,
+        to_make: Tensor | None = None,
         **inputs: Any,
     ) -> Tensor:
         """[B, C, t, h, w] of x [B, C + more, t, h, w] at times in 0..1000, context [B, T, D].
 
-        Pictures [B, C, n, h, w] go after the last frame, and do not come out again.
+        Pictures [B, C, n, h, w] go after the last frame, and do not come out again. What is not
+        `to_make` [B, 1, t, h, w] is at the time 0.
         """
         if context is None:
             raise InvalidInput("Wan was called without a prompt")
@@ -128,12 +147,18 @@ class WanTransformer(Denoiser):
             x = torch.cat([x, self._after(time_dim_concat, x)], dim=2)
         output: Tensor = module(
             _whole(x, self.patch_size),
-            timestep=timesteps,
+            timestep=timesteps if to_make is None else self._times(timesteps, to_make),
             encoder_hidden_states=context,
             encoder_hidden_states_image=_seen(module.config, clip_fea),
             return_dict=False,
         )[0]
         return output[:, :, :frames, :height, :width]
+
+    def _times(self, timesteps: Tensor, to_make: Tensor) -> Tensor:
+        """The time of each token [B, T], as in diffusers' WanImageToVideoPipeline."""
+        rows, columns = self.patch_size[1:]
+        tokens = to_make[:, 0, :, ::rows, ::columns].flatten(1).to(timesteps)
+        return timesteps[:, None] * tokens
 
     def _after(self, pictures: Tensor, x: Tensor) -> Tensor:
         """Pictures with all channels that the network sees: zeros for those beside."""

@@ -14,8 +14,11 @@ from models.sampling.schedule import Schedule
 def fit_mask(mask: Tensor, x: Tensor) -> Tensor:
     """A mask [..., H, W] of any size as weights [B, 1, ..., h, w] for the latent x [B, C, ...].
 
-    For the latent of a sound [B, C, T] the width of the mask is its time.
+    For the latent of a sound [B, C, T] the width of the mask is its time. A mask [B, 1, t, H, W]
+    of a film has weights of its own for each latent frame.
     """
+    if mask.ndim == x.ndim == 5:
+        return _fit_film_mask(mask, x)
     if x.ndim == 3:
         return fit_mask(mask.mean(dim=-2, keepdim=True), x[:, :, None])[:, :, 0]
     flat = mask.reshape(-1, 1, *mask.shape[-2:]).to(x.device, torch.float32)
@@ -24,6 +27,14 @@ def fit_mask(mask: Tensor, x: Tensor) -> Tensor:
     batch = x.shape[0]
     flat = flat.repeat(-(-batch // flat.shape[0]), 1, 1, 1)[:batch]
     return flat.reshape(batch, 1, *[1] * (x.ndim - 4), *x.shape[-2:])
+
+
+def _fit_film_mask(mask: Tensor, x: Tensor) -> Tensor:
+    weights = mask[:, :1].to(x.device, torch.float32)
+    if weights.shape[2:] != x.shape[2:]:
+        weights = functional.interpolate(weights, size=x.shape[2:], mode="trilinear")
+    batch = x.shape[0]
+    return weights.repeat(-(-batch // weights.shape[0]), 1, 1, 1, 1)[:batch]
 
 
 @dataclass(frozen=True, kw_only=True)

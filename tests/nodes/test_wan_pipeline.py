@@ -28,7 +28,7 @@ __all__ = ["policy"]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 STEPS, CFG, SEED, SHIFT = 3, 4.0, 7, 5.0
-WIDTH, HEIGHT, LENGTH = 64, 48, 5
+WIDTH, HEIGHT, LENGTH = 64, 64, 5
 PROMPT, NEGATIVE = "a photo of a cat", "blurry"
 STATED = {"unet": {"num_attention_heads": tiny_wan.HEADS}}
 
@@ -40,22 +40,24 @@ def folders(tmp_path: Path, policy: Policy) -> Iterator[Folders]:
         yield made
 
 
-def parts(**config: Any) -> dict[str, Any]:
-    """What both pipelines of diffusers are made of."""
+def parts(vae: str = "2.1", **config: Any) -> dict[str, Any]:
+    """What the pipelines of diffusers are made of."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     return {
         "tokenizer": encoders.t5_tokenizer(),
         "text_encoder": encoders.umt5(),
         "transformer": tiny_wan.transformer(text_dim=48, **config),
-        "vae": tiny_vae("2.1"),
+        "vae": tiny_vae(vae),
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=SHIFT),
     }
 
 
 def expected(pipeline: Any, **more: Any) -> Tensor:
     """Frames [T, H, W, 3], of the noise of the seed."""
-    noise = torch.randn(1, 16, 2, HEIGHT // 8, WIDTH // 8, generator=torch.manual_seed(SEED))
+    vae = pipeline.vae.config
+    sides = (2, HEIGHT // vae.scale_factor_spatial, WIDTH // vae.scale_factor_spatial)
+    noise = torch.randn(1, vae.z_dim, *sides, generator=torch.manual_seed(SEED))
     pipeline.set_progress_bar_config(disable=True)
     with torch.no_grad():
         made: Tensor = pipeline(
@@ -89,7 +91,7 @@ def ran(name: str, *args: Any, **inputs: Any) -> Any:
     return getattr(node_class(), node_class.FUNCTION)(*args, **inputs)
 
 
-def filmed(image: Tensor | None) -> Tensor:
+def filmed(image: Tensor | None, node: str = "WanImageToVideo") -> Tensor:
     """The frames of a workflow."""
     (model,) = ran("UNETLoader", "wan.safetensors", "default")
     (clip,) = ran("CLIPLoader", "umt5.safetensors", "wan")
@@ -99,9 +101,11 @@ def filmed(image: Tensor | None) -> Tensor:
     size = {"width": WIDTH, "height": HEIGHT, "length": LENGTH, "batch_size": 1}
     if image is None:
         (latent,) = ran("EmptyHunyuanLatentVideo", **size)
+    elif node == "Wan22ImageToVideoLatent":
+        (latent,) = ran(node, vae=vae, start_image=image, **size)
     else:
         positive, negative, latent = ran(
-            "WanImageToVideo", positive=positive, negative=negative, vae=vae, start_image=image,
+            node, positive=positive, negative=negative, vae=vae, start_image=image,
             **size,
         )  # fmt: skip
     (result,) = ran(
@@ -131,4 +135,16 @@ def test_a_film_of_a_picture_is_that_of_diffusers_pipeline(folders: Folders) -> 
     image = torch.rand(1, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(3))
     pipeline = WanImageToVideoPipeline(**made)
     frames, wanted = filmed(image), expected(pipeline, image=image.movedim(-1, 1))
+    assert (frames - wanted).norm() / wanted.norm() < 1e-3
+
+
+def test_the_small_model_is_told_which_frames_are_given(folders: Folders) -> None:
+    from diffusers import WanImageToVideoPipeline
+
+    made = parts("2.2", in_channels=48, out_channels=48)
+    save_parts(folders, made)
+    image = torch.rand(1, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(3))
+    pipeline = WanImageToVideoPipeline(**made, expand_timesteps=True)
+    frames = filmed(image, "Wan22ImageToVideoLatent")
+    wanted = expected(pipeline, image=image.movedim(-1, 1))
     assert (frames - wanted).norm() / wanted.norm() < 1e-3
