@@ -18,6 +18,8 @@ METALLIC: Final = 3
 ROUGHNESS: Final = 4
 ALPHA: Final = 5
 
+_FARTHEST: Final = 2**20  # of the coordinates of voxels, so that three of them make one number
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SparseGrid:
@@ -72,3 +74,7 @@ def _check(grid: SparseGrid) -> None:
         )
     if not len(grid.coordinates):
         raise InvalidInput("these voxels have no colours: the grid is empty")
+    if not grid.voxel_size > 0:
+        raise InvalidInput(f"voxels have a positive size, not {grid.voxel_size:g}")
+    if int(grid.coordinates.abs().max()) > _FARTHEST:
+        raise InvalidInput(f"voxels have coordinates of at most {_FARTHEST:,}")

@@ -22,7 +22,14 @@ from nodes.geometry.quadrics import (
     vertex_quadrics,
 )
 from nodes.geometry.threads import in_parts
-from nodes.geometry.topology import compacted, edges_of, numbered_edges, same_places, whole_faces
+from nodes.geometry.topology import (
+    compacted,
+    different_faces,
+    edges_of,
+    numbered_edges,
+    same_places,
+    whole_faces,
+)
 
 _LENGTH_WEIGHT: Final = 1e-8  # of the length of edges: in the plane short ones go first
 _PARTS: Final = 16  # into which the edges of a round fall by their cost
@@ -104,7 +111,9 @@ def _collapse_down_to(state: _State, target: int, step: Step) -> None:
     """Round after round, until there are few enough faces."""
     start, care, share = len(state.faces), Care.SHAPE, _LEAST_SHARE
     while len(state.faces) > target:
-        excess = len(state.faces) - target
+        if care == Care.NOTHING:
+            state.faces = different_faces(state.faces)
+        excess = max(len(state.faces) - target, 0)
         step(1 - excess / max(start - target, 1))
         edges = edges_of(state.faces)
         costs, targets = _costs(state, edges.ends, edges.counts != 2)
@@ -123,7 +132,7 @@ def _collapse_down_to(state: _State, target: int, step: Step) -> None:
             care, share = (care, share * 4) if share < 1 else (Care(max(care - 1, 0)), _LEAST_SHARE)
         chosen = chosen[np.argsort(costs[chosen], kind="stable")]
         removed = np.cumsum(edges.counts[chosen])
-        chosen = chosen[: np.searchsorted(removed, excess) + 1]
+        chosen = chosen[: np.searchsorted(removed, excess) + 1] if excess else chosen[:0]
         _apply(state, edges.ends[chosen], targets[chosen])
 
 

@@ -116,7 +116,9 @@ def _pieces(
     found = pieces[codes[numbers], flips[numbers], edges]
     sizes = counts[codes, flips]
     firsts = np.cumsum(sizes) - sizes
-    return np.repeat(np.arange(len(keys)), sizes), firsts[numbers] + found
+    # At the border of a surface some pieces have no edge that is left.
+    used, numbers = np.unique(firsts[numbers] + found, return_inverse=True)
+    return np.repeat(np.arange(len(keys)), sizes)[used], numbers.reshape(-1, 4)
 
 
 def _flips(field: DistanceField, keys: Indices, codes: Indices) -> Indices:

@@ -42,6 +42,13 @@ def whole_faces(faces: Indices) -> Indices:
     return whole
 
 
+def different_faces(faces: Indices) -> Indices:
+    """One of all faces that have the same three vertices."""
+    _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
+    different: Indices = faces[np.sort(first)]
+    return different
+
+
 def edges_of(faces: Indices) -> Edges:
     """The edges of faces [M, 3]."""
     keys, width = _edge_keys(faces)

@@ -160,6 +160,19 @@ def test_faces_without_area_go_first() -> None:
     assert np.allclose(np.sort(found, axis=0), np.sort(vertices, axis=0))
 
 
+@PLACEMENTS
+def test_what_is_no_surface_at_all_has_few_faces_too(placement: Placement) -> None:
+    generator = np.random.default_rng(0)
+    soup = generator.normal(size=(50, 3)), generator.integers(0, 50, (400, 3))
+    assert 10 < len(fewer(soup, 30, placement)[1]) <= 30
+    one_face = sheet(2, 2)[0], np.array([[0, 1, 3]] * 5)
+    assert len(fewer(one_face, 2, placement)[1]) <= 2
+    a_point = np.zeros((6, 3)), np.array([[0, 1, 2], [3, 4, 5]])
+    assert len(fewer(a_point, 1, placement)[1]) == 0
+    a_line = np.c_[np.arange(9.0), np.zeros((9, 2))], np.arange(7)[:, None] + np.arange(3)
+    assert len(fewer(a_line, 3, placement)[1]) <= 3
+
+
 def test_slivers_are_no_obstacle() -> None:
     vertices, faces = sheet(8, 8)
     vertices = np.concatenate([vertices, vertices[faces[:, :2]].mean(axis=1)])

@@ -229,6 +229,17 @@ def test_torn_and_flat_triangles_are_no_obstacle() -> None:
     assert volume(made) == pytest.approx(volume((vertices, faces)), rel=0.01)
 
 
+@pytest.mark.parametrize("kind", ["surface", "shell", "body"])
+@pytest.mark.parametrize("manifold", [False, True])
+def test_what_is_no_surface_at_all_has_a_form_too(kind: str, manifold: bool) -> None:
+    generator = np.random.default_rng(0)
+    soup = generator.normal(size=(20, 3)), generator.integers(0, 20, (40, 3))
+    how = {"by_planes": True, "project_back": 0.5, "smoothing": 1, "smallest_part": 0.0}
+    vertices, faces = anew(soup, kind=kind, manifold=manifold, **how)
+    assert len(faces) > 1000
+    assert np.isfinite(vertices).all()
+
+
 def remeshed(tmp_path: Path, mesh: Any, **flat: Any) -> Any:
     """The result of the node, with inputs as in a graph."""
     with node_context(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,14 @@ def test_voxels_without_colours_are_refused() -> None:
         grids_of(Voxel(torch.zeros(1, 2, 2, 2)), 1)
     with pytest.raises(InvalidInput, match="the grid is empty"):
         grids_of(VoxelColors([grid(0)]), 1)
+
+
+def test_voxels_without_size_and_far_away_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="a positive size, not 0"):
+        grids_of(VoxelColors([replace(grid(), voxel_size=0.0)]), 1)
+    far = replace(grid(), coordinates=torch.tensor([[0, 0, 0], [0, -(2**30), 0]]))
+    with pytest.raises(InvalidInput, match="at most 1,048,576"):
+        grids_of(VoxelColors([far]), 1)
 
 
 def test_attributes_of_another_count_are_refused() -> None:
