@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from models.errors import InvalidInput
 from nodes.geometry.arrays import Flags, Reals
 from nodes.geometry.normals import unit
 from nodes.shapes import Surface
 from nodes.texturing.rays import Hits, RayScene
-from nodes.texturing.targets import as_indices, as_reals, normals_of
+from nodes.texturing.targets import as_indices, normals_of, places_of
 
 _TOUCHING: Final = 1e-4  # of the diagonal: how far before a point rays begin, so as to meet it
 _BEHIND: Final = 8  # backs of faces that a ray passes through at most
@@ -27,15 +28,16 @@ class Nearby:
 
 
 class DenseSurface:
-    """A surface that details are taken of."""
+    """A surface that details are taken of. Raises InvalidInput without faces or places."""
 
     def __init__(self, surface: Surface) -> None:
-        self.vertices = as_reals(surface.vertices)
+        self.vertices = places_of(surface)
         self.faces = as_indices(surface.faces)
+        if not len(self.faces):
+            raise InvalidInput("the mesh that details are taken of has no faces")
         self.normals = normals_of(surface)
         self.scene = RayScene(self.vertices, self.faces)
-        extent = np.ptp(self.vertices, axis=0) if len(self.vertices) else np.zeros(3)
-        self.diagonal = float(np.linalg.norm(extent))
+        self.diagonal = float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
 
     def nearby(self, points: Reals, normals: Reals, within: float) -> Nearby:
         """The nearest place along normals [P, 3], either way, that looks about where they do."""

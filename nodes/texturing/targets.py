@@ -35,6 +35,14 @@ def as_indices(values: Tensor) -> Indices:
     return array
 
 
+def places_of(surface: Surface) -> Reals:
+    """Where vertices are [N, 3]; raises InvalidInput where one is nowhere."""
+    vertices = as_reals(surface.vertices)
+    if not np.isfinite(vertices).all():
+        raise InvalidInput("the mesh has vertices that are nowhere (NaN or infinite)")
+    return vertices
+
+
 def needs_uvs(surface: Surface) -> Reals:
     """The UVs of a surface; raises InvalidInput where it has none."""
     if surface.uvs is None:
@@ -88,7 +96,7 @@ def target_of(surface: Surface, size: int) -> Target:
     Raises InvalidInput for a surface without UVs, and one whose UVs show no face.
     """
     uvs = needs_uvs(surface)
-    vertices, faces = as_reals(surface.vertices), as_indices(surface.faces)
+    vertices, faces = places_of(surface), as_indices(surface.faces)
     shown = face_map(uvs, faces, size)
     if (shown == NO_FACE).all():
         raise InvalidInput(
@@ -108,8 +116,7 @@ def normals_of(surface: Surface) -> Reals:
     """The normals that a surface has, else smooth ones [N, 3]."""
     if surface.normals is not None:
         return unit(as_reals(surface.normals))
-    vertices = as_reals(surface.vertices)
-    return smooth_normals(vertices, as_indices(surface.faces), 180)[0]
+    return smooth_normals(places_of(surface), as_indices(surface.faces), 180)[0]
 
 
 def tangents_of(surface: Surface) -> Reals:
@@ -117,9 +124,4 @@ def tangents_of(surface: Surface) -> Reals:
     uvs = needs_uvs(surface)
     if surface.tangents is not None:
         return as_reals(surface.tangents)
-    return tangents(
-        as_reals(surface.vertices),
-        as_indices(surface.faces),
-        uvs,
-        normals_of(surface),
-    )
+    return tangents(places_of(surface), as_indices(surface.faces), uvs, normals_of(surface))

@@ -22,7 +22,7 @@ from nodes.geometry.topology import groups, same_places
 from nodes.shapes import Surface
 from nodes.texturing.charts import segment
 from nodes.texturing.flattening import flatten
-from nodes.texturing.targets import as_indices, as_reals
+from nodes.texturing.targets import as_indices, places_of
 
 _PROGRAM: Final = Path(__file__).with_name("xatlas_process.py")
 _POLL: Final = 0.2  # seconds between looks whether to go on
@@ -47,11 +47,9 @@ def unwrap(
     Pictures and tangents, which belong to other UVs, are left out. Raises InvalidInput.
     """
     surface = welded(surface, weld_distance) if weld_distance > 0 else surface
-    vertices, faces = as_reals(surface.vertices), as_indices(surface.faces)
+    vertices, faces = places_of(surface), as_indices(surface.faces)
     if not len(faces):
         raise InvalidInput("the mesh has no faces to unwrap")
-    if not np.isfinite(vertices).all():
-        raise InvalidInput("the mesh has vertices that are nowhere (NaN or infinite)")
     sent = {"resolution": np.array(resolution), "padding": np.array(padding)}
     if not cut_first:
         made = _run(sent | {"vertices": vertices.astype(np.float32), "faces": faces}, check)
@@ -74,7 +72,7 @@ def welded(surface: Surface, distance: float) -> Surface:
     """The surface without vertices that are closer to others, and faces that have no area then."""
     from scipy.spatial import cKDTree  # takes long to import
 
-    vertices, faces = as_reals(surface.vertices), as_indices(surface.faces)
+    vertices, faces = places_of(surface), as_indices(surface.faces)
     tree = cKDTree(vertices)
     if tree.count_neighbors(tree, distance) > _MOST_NEIGHBOURS * len(vertices):
         raise InvalidInput(
@@ -127,7 +125,9 @@ def _run(sent: dict[str, NDArray[Any]], check: Callable[[], None]) -> dict[str, 
             _wait_for([sys.executable, "-P", _PROGRAM, question, answer], errors, check)
         if not answer.exists():
             said = complaint.read_text(errors="replace").strip().rpartition("\n")[2]
-            raise InvalidInput(f"the mesh cannot be unwrapped: {said or 'xatlas has failed'}")
+            raise InvalidInput(
+                f"xatlas cannot unwrap this mesh: {said or 'it has crashed'}. Try another segmenter"
+            )
         with np.load(answer) as made:
             return dict(made)
 

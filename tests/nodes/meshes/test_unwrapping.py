@@ -183,7 +183,23 @@ def test_what_cannot_be_unwrapped_is_refused(solid: Solid, weld: float, message:
         unwrapped(solid, weld=weld)
 
 
+def test_a_crash_of_xatlas_is_an_error_of_the_mesh(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "crashes.py"
+    monkeypatch.setattr(unwrapping, "_PROGRAM", program)
+    for text, said in (
+        ("import os; os.abort()", "it has crashed"),
+        ("raise OSError('full')", "full"),
+    ):
+        program.write_text(text)
+        with pytest.raises(InvalidInput, match=rf"{said}\. Try another segmenter"):
+            unwrapped(cube())
+
+
 def test_an_interruption_ends_the_program_that_unwraps() -> None:
+    points, faces = sphere(6)
+    rough = points + np.random.default_rng(0).normal(0, 1e-4, points.shape)
     asked = 0
 
     def check() -> None:
@@ -194,7 +210,7 @@ def test_an_interruption_ends_the_program_that_unwraps() -> None:
 
     with pytest.raises(Interrupted):
         unwrap(
-            surface(sphere(6)),
+            surface((rough, faces)),
             cut_first=False,
             resolution=SIZE,
             padding=1,
