@@ -28,7 +28,8 @@ class BatchImagesNode(_Gathering):
 
     DISPLAY_NAME = "Batch Images"
     CATEGORY = "image"
-    REQUIRED = inputs(images=growing("image", ("IMAGE",), names="image", least=2, most=50))
+    # One is enough: templates of later releases have nodes with a single picture.
+    REQUIRED = inputs(images=growing("image", ("IMAGE",), names="image", least=1, most=50))
     RETURN_TYPES = ("IMAGE",)
 
     def run(self, images: Mapping[str, Tensor]) -> tuple[Tensor]:

@@ -83,6 +83,19 @@ ADDED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
 
 # Required inputs that take more in later releases.
 CHANGED_INPUTS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
+    "BatchImagesNode": {
+        "images": [
+            "COMFY_AUTOGROW_V3",
+            {
+                "template": {
+                    "input": {"required": {"image": ["IMAGE", {}]}},
+                    "prefix": "image",
+                    "min": 1,
+                    "max": 50,
+                }
+            },
+        ]
+    },
     "SaveGLB": {
         "mesh": [
             "MESH,FILE_3D_GLB,FILE_3D_GLTF,FILE_3D_FBX,FILE_3D_OBJ,FILE_3D_STL,FILE_3D_USDZ,"
