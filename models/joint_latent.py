@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -27,11 +28,20 @@ class JointLatent:
 
     is_nested = True  # how samplers tell it from a tensor
 
+    def each(self, function: Callable[[Tensor], Tensor]) -> JointLatent:
+        """A joint latent of what a function makes of each part."""
+        return JointLatent(tuple(function(part) for part in self.parts))
+
     def __getattr__(self, name: str) -> NoReturn:
         raise JointLatentUsed
 
     def __getitem__(self, place: Any) -> NoReturn:
         raise JointLatentUsed
+
+
+def each_part(samples: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """What a function makes of the samples of a latent; of each part where there are several."""
+    return samples.each(function) if isinstance(samples, JointLatent) else function(samples)
 
 
 def film_of(samples: Any) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import nodes
 from models.handle import ModelHandle
+from models.joint_latent import film_of
 from models.protocol.sampling import SAMPLER_NAMES, SCHEDULER_NAMES, sample_latent
 from models.sampling.calls import before_each_call
 from models.sampling.conditioning import Conditioning
@@ -31,7 +32,7 @@ def progress_callback(context: NodeContext, model: ModelHandle) -> Progress:
     draw = drawer(context, model)
 
     def callback(step: int, total: int, denoised: Tensor, x: Tensor) -> None:
-        picture = None if draw is None else partial(draw, denoised)
+        picture = None if draw is None else partial(draw, film_of(denoised))
         context.report(step + 1, total, picture)
 
     return callback

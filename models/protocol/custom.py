@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from models.joint_latent import each_part
 from models.protocol.replaced import current
 from models.protocol.sampling import fitted, sample
 from models.sampling.run import Progress
@@ -116,10 +117,10 @@ def sample_with_prompts(
 def _finished(
     patcher: Any, started: Latent, samples: Tensor, last: _LastPrediction
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    output = {**started, "samples": samples.cpu()}
+    output = {**started, "samples": each_part(samples, Tensor.cpu)}
     if last.denoised is None:
         return output, output
-    denoised = patcher.model.process_latent_out(last.denoised.cpu())
+    denoised = patcher.model.process_latent_out(each_part(last.denoised, Tensor.cpu))
     return output, {**started, "samples": denoised}
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.joint_latent import JointLatent
 from models.protocol.calculate import Cond, begin_calls, sampling_function
 from models.protocol.extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from models.protocol.hooked import begin_run, weights_taking_turns
+from models.protocol.joint import JointRow
 from models.protocol.options import Options
 from models.protocol.process import convert_cond, prepare_mask, process_conds
 from models.protocol.replaced import current
@@ -198,12 +200,40 @@ class CFGGuider:
     ) -> Tensor:
         """Sample along sigmas; latents are in raw VAE units, the result lies on the CPU.
 
-        callback(step, denoised, x, total) may raise to end the run.
+        callback(step, denoised, x, total) may raise to end the run. A joint latent is one row of
+        elements to samplers.
         """
+        if isinstance(latent_image, JointLatent):
+            row = JointRow.of(self.model_patcher, latent_image)
+            if denoise_mask is not None:
+                denoise_mask = row.mask(denoise_mask)
+            made = self._sample(
+                row.plain(noise), row.scaled(latent_image), sampler, sigmas, denoise_mask,
+                row.reporting(callback), disable_pbar, seed, row.shapes,
+            )  # fmt: skip
+            return row.parts(made)  # type: ignore[return-value]
+        shapes = [tuple(latent_image.shape)]
+        return self._sample(
+            noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, shapes
+        )
+
+    def _sample(
+        self,
+        noise: Tensor,
+        latent_image: Tensor,
+        sampler: Any,
+        sigmas: Tensor,
+        denoise_mask: Tensor | None,
+        callback: Callable[..., Any] | None,
+        disable_pbar: bool,
+        seed: int | None,
+        latent_shapes: Sequence[tuple[int, ...]],
+    ) -> Tensor:
+        """`sample` of tensors, in which there are parts of these shapes."""
         if sigmas.shape[-1] == 0:
             return latent_image
         self.conds = {
-            name: [dict(entry) for entry in entries]
+            name: [{**entry, "latent_shapes": latent_shapes} for entry in entries]
             for name, entries in self.original_conds.items()
         }
         carried = self.model_options
@@ -215,7 +245,7 @@ class CFGGuider:
             executor = WrapperExecutor.new_class_executor(self.outer_sample, self, wrappers)
             output: Tensor = executor.execute(
                 noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed,
-                latent_shapes=[tuple(latent_image.shape)],
+                latent_shapes=latent_shapes,
             )  # fmt: skip
             return output.cpu()
         finally:

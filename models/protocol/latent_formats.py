@@ -241,6 +241,14 @@ class QwenImage21(Standardised):
     latents_std = torch.tensor(qwen_statistics.DEVIATION).view(1, -1, 1, 1, 1)
 
 
+class MiniMaxH3(LatentFormat):
+    """The films of MiniMax-H3; its VAEs undo the statistics of their latents."""
+
+    latent_channels = 24
+    latent_dimensions = 3
+    spacial_downscale_ratio = 16
+
+
 class HunyuanImage21(LatentFormat):
     """Hunyuan Image 2.1."""
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidInput
+from models.joint_latent import each_part
 from models.protocol.replaced import current
 from models.sampling.noise import prepare_noise
 
@@ -20,7 +21,10 @@ class NoNoise:
 
     def generate_noise(self, input_latent: Mapping[str, Any]) -> Tensor:
         """For a LATENT value, on the CPU."""
-        return torch.zeros_like(input_latent["samples"], device="cpu")
+        zeros: Tensor = each_part(
+            input_latent["samples"], lambda part: torch.zeros_like(part, device="cpu")
+        )
+        return zeros
 
 
 class RandomNoise:

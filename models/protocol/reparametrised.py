@@ -89,6 +89,14 @@ def flow(model: P, shift: float, *, multiplier: float = 1000.0, kind: str = "flo
     return _with(model, sampling)
 
 
+def film_and_sound_flow(model: P, shift: float, sound_shift: float) -> P:
+    """The model on flow times with a shift for films, and one for the sounds made with them."""
+    sampling = _sampling(model, tables.ModelSamplingDiscreteFlow, tables.CONST)
+    sampling.set_parameters(shift=shift, multiplier=1.0)
+    sampling.sound_shift = sound_shift
+    return _with(model, sampling)
+
+
 def bent_flow(model: P, mu: float) -> P:
     """The model on flow times bent by exp(mu)."""
     sampling = _sampling(model, tables.ModelSamplingFlux, tables.CONST)

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from models.errors import InvalidInput
 from models.handle import ModelHandle
+from models.joint_latent import JointLatent, each_part
 from models.protocol.guider import CFGGuider
+from models.protocol.joint import check_joint
 from models.protocol.k_samplers import sampler_object
 from models.protocol.object_schedule import ObjectSchedule
 from models.protocol.replaced import current, is_any_replaced
@@ -220,7 +222,7 @@ def sample_by_names(
         model_options=model.model_options,
     )
     result: Tensor = run.sample(
-        torch.zeros_like(noise) if disable_noise else noise,
+        each_part(noise, torch.zeros_like) if disable_noise else noise,
         positive,
         negative,
         cfg=cfg,
@@ -279,6 +281,9 @@ def fit_sides(model: Any, latent: Mapping[str, Any]) -> dict[str, Any]:
 
 def fitted(model: Any, latent: Mapping[str, Any]) -> dict[str, Any]:
     """A LATENT as a model takes it. Raises InvalidInput for one of another model."""
+    if isinstance(latent["samples"], JointLatent):
+        check_joint(model, latent["samples"])
+        return dict(latent)
     started = fit_sides(model, latent)
     fit = current("comfy.sample.fix_empty_latent_channels", fit_channels)
     samples: Tensor = fit(model, started["samples"])
@@ -310,7 +315,7 @@ def sample_latent(
     if ours and known and not any(_is_customised(cond) for _, cond in conds):
         return plain.sample_latent(model, latent, seed=seed, **options)
     if options.get("disable_noise"):
-        noise = torch.zeros_like(samples)
+        noise = each_part(samples, torch.zeros_like)
     else:
         draw = current("comfy.sample.prepare_noise", prepare_noise)
         noise = draw(samples, seed, latent.get("batch_index"))

@@ -12,6 +12,8 @@ from functools import cache, cached_property
 import torch
 from torch import Tensor
 
+from models.joint_latent import each_part
+
 MAX_SEED = 2**64 - 1
 TREE_DIGITS = 6  # torchsde rounds the ends of a tree to its tolerance of 1e-6
 
@@ -30,9 +32,14 @@ def prepare_noise(latent: Tensor, seed: int, batch_index: Sequence[int] | None =
     """Initial noise [B, C, ...] on the CPU, in the latent's shape and dtype.
 
     With batch_index, item i gets the noise that index batch_index[i] of a large batch has:
-    every index up to the largest is drawn on its own.
+    every index up to the largest is drawn on its own. A film's comes before that of its sound.
     """
     source = generator(seed)
+    drawn: Tensor = each_part(latent, lambda part: _drawn(part, source, batch_index))
+    return drawn
+
+
+def _drawn(latent: Tensor, source: torch.Generator, batch_index: Sequence[int] | None) -> Tensor:
     if batch_index is None:
         return torch.randn(latent.shape, generator=source, dtype=latent.dtype)
     shape = (1, *latent.shape[1:])
