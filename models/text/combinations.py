@@ -31,7 +31,7 @@ from models.text.families import (
     Use,
 )
 from models.text.handle import TextHandle
-from models.text.language.families import QWEN_IMAGE, QWEN_IMAGE21
+from models.text.language.families import QWEN_IMAGE, QWEN_IMAGE21, Z_IMAGE
 from models.text.language.loading import language_encoder
 from models.text.t5 import T5Encoder, Umt5Encoder
 from models.text.t5_vocabulary import HUB, PLACES, UMT5_HUB, UMT5_PLACES, T5Vocabulary
@@ -202,3 +202,4 @@ flux_text = partial(text_of_checkpoint, FLUX)
 wan_text = partial(text_of_checkpoint, WAN)
 qwen_image_text = partial(text_of_checkpoint, QWEN_IMAGE)
 qwen_image21_text = partial(text_of_checkpoint, QWEN_IMAGE21)
+z_image_text = partial(text_of_checkpoint, Z_IMAGE)
