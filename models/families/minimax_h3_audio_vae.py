@@ -15,6 +15,12 @@ from torch import Tensor
 
 from models.audio.codec import SoundCodec
 from models.errors import UnsupportedLayout
+from models.families.latent_statistics import (
+    NAMES,
+    statistics_in,
+    statistics_of,
+    with_statistics,
+)
 from models.families.weight_norm import quietly
 from models.network import Network, assemble
 from models.weights import Weights
@@ -28,17 +34,21 @@ _SIDES: Final = 2
 
 
 class MiniMaxH3Codec(SoundCodec):
-    """Raw latents, as the autoencoder has them."""
+    """Latents of a mean of 0 and a deviation of 1, by the statistics of the file if it has them."""
 
     def encode(self, network: Any, sounds: Tensor) -> Tensor:
         """[B, 2, T] to [B, 2 C, frames]."""
-        latents: Tensor = network.encode(sounds.reshape(-1, 1, sounds.shape[-1])).latent_dist.mode()
-        return latents.reshape(len(sounds), -1, latents.shape[-1])
+        sides = sounds.reshape(-1, 1, sounds.shape[-1])
+        latents = network.encode(sides).latent_dist.mode()
+        mean, deviation = statistics_of(network, latents)
+        normalised: Tensor = (latents - mean) / deviation
+        return normalised.reshape(len(sounds), -1, latents.shape[-1])
 
     def decode(self, network: Any, latents: Tensor) -> Tensor:
         """[B, 2 C, frames] to [B, 2, T]."""
         sides = latents.reshape(len(latents) * _SIDES, -1, latents.shape[-1])
-        sounds: Tensor = network.decode(sides).sample
+        mean, deviation = statistics_of(network, sides)
+        sounds: Tensor = network.decode(sides * deviation + mean).sample
         return sounds.reshape(len(latents), _SIDES, -1)
 
 
@@ -51,14 +61,19 @@ def build_minimax_h3_audio_vae(
     from diffusers import AutoencoderKLMiniMaxH3Audio
 
     config = minimax_h3_audio_config(weights)
+    channels = config["latent_channels"]
     network = assemble(
-        lambda: quietly(AutoencoderKLMiniMaxH3Audio, **config), weights.tensors, dtype, weights.path
+        lambda: with_statistics(quietly(AutoencoderKLMiniMaxH3Audio, **config), channels),
+        {**weights.tensors, **statistics_in(weights, channels)},
+        dtype,
+        weights.path,
+        originals=NAMES,
     )
     codec = MiniMaxH3Codec(
         sample_rate=_RATE,
         channels=_SIDES,
         hop=math.prod(config["encoder_rates"]),
-        latent_channels=_SIDES * config["latent_channels"],
+        latent_channels=_SIDES * channels,
         hears_all=True,
     )
     return network, codec

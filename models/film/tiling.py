@@ -22,11 +22,14 @@ class Tile:
     def arguments(self, scale: int) -> dict[str, Any]:
         """What `enable_tiling` of one class or another calls these."""
         share = self.overlap / max(1, min(self.width, self.height))
+        overlap = min(self.overlap, min(self.width, self.height) // 2)
         named: dict[str, Any] = {
             "tile_sample_min_height": self.height,
             "tile_sample_min_width": self.width,
             "tile_sample_stride_height": self.height - self.overlap,
             "tile_sample_stride_width": self.width - self.overlap,
+            "tile_sample_min_overlap_height": overlap,
+            "tile_sample_min_overlap_width": overlap,
             "tile_latent_min_height": self.height // scale,
             "tile_latent_min_width": self.width // scale,
             "tile_overlap_factor": share,

@@ -32,6 +32,23 @@ def test_sides_are_encoded_and_decoded_by_themselves(tmp_path: Path, policy: Pol
     assert torch.allclose(decoded[0], network.decode(sides).sample[:, 0], atol=1e-6)
 
 
+def test_statistics_of_a_file_make_latents_normal(tmp_path: Path, policy: Policy) -> None:
+    network = tiny_sounds.minimax_h3()
+    mean, deviation = torch.tensor([1.0, 2.0, -1.0, 0.5]), torch.tensor([0.5, 2.0, 1.0, 3.0])
+    stated = {"latents_mean": mean, "latents_std": deviation}
+    save_file(tiny_sounds.tensors_of(network) | stated, tmp_path / "v.safetensors")
+    vae = load_vae(tmp_path / "v.safetensors", policy)
+    assert isinstance(vae, AudioVaeHandle)
+    sounds = tiny_sounds.tone(0.01, 32000)
+    sides = network.encode(sounds[0][:, None]).latent_dist.mode()
+    latents = vae.encode_sound(sounds)
+    wanted = (sides - mean[:, None]) / deviation[:, None]
+    assert torch.allclose(latents[0].reshape(2, 4, 32), wanted, atol=1e-6)
+    assert torch.allclose(
+        vae.decode_sound(latents)[0], network.decode(sides).sample[:, 0], atol=1e-4
+    )
+
+
 def test_the_published_file_has_the_configuration_that_diffusers_has_for_it() -> None:
     with torch.device("meta"):
         made = quietly(AutoencoderKLMiniMaxH3Audio)
