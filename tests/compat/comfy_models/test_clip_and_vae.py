@@ -50,8 +50,8 @@ def test_a_text_encoder_loads_from_a_file_of_its_own(tmp_path: Path, clip: TextH
     loaded = sd.load_clip([str(tmp_path / "clip.safetensors")])
     assert isinstance(loaded, sd.CLIP)
     assert loaded.encode("a cat").shape == clip.encode("a cat").shape
-    with pytest.raises(NotYetSupported, match="WAN"):
-        sd.load_clip([str(tmp_path / "clip.safetensors")], clip_type=sd.CLIPType.WAN)
+    with pytest.raises(NotYetSupported, match="HUNYUAN_VIDEO"):
+        sd.load_clip([str(tmp_path / "clip.safetensors")], clip_type=sd.CLIPType.HUNYUAN_VIDEO)
 
 
 def test_a_vae_is_made_from_the_tensors_of_a_checkpoint(
