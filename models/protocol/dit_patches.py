@@ -88,6 +88,34 @@ def _joint(forward: Callable[..., Any], function: Replacement, options: Told) ->
 
 
 @contextmanager
+def replaced_single_blocks(
+    blocks: nn.ModuleList, replacements: Mapping[tuple[str, int], Replacement], options: Told
+) -> Iterator[None]:
+    """Blocks of one stream, ``(img, vec) -> img`` with the prompt's tokens first, likewise."""
+    with ExitStack() as undo:
+        for index, block in enumerate(blocks):
+            function = replacements.get(("single_block", index))
+            if function is not None:
+                told = options | {"block": ("single_block", index), "block_index": index}
+                undo.enter_context(replaced_forward(block, _single(block.forward, function, told)))
+        yield
+
+
+def _single(
+    forward: Callable[..., Any], function: Replacement, options: Told
+) -> Callable[..., Any]:
+    def replaced(hidden_states: Tensor, temb: Tensor, **more: Any) -> Tensor:
+        def original_block(args: Mapping[str, Any]) -> Told:
+            return {"img": forward(hidden_states=args["img"], temb=args["vec"], **more)}
+
+        args = {"img": hidden_states, "vec": temb, "transformer_options": options}
+        found: Tensor = function(args, {"original_block": original_block})["img"]
+        return found
+
+    return replaced
+
+
+@contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """A module with another `forward`."""
     before = vars(module).get("forward")  # hooks of diffusers put one there as well

@@ -19,6 +19,7 @@ from models.text.clip import ClipEncoder
 from models.text.encoder import TextEncoder
 from models.text.families import (
     ACTS,
+    CHROMA,
     FLUX,
     FORMATS,
     SD1,
@@ -33,7 +34,7 @@ from models.text.families import (
 from models.text.handle import TextHandle
 from models.text.language.families import QWEN_IMAGE, QWEN_IMAGE21, Z_IMAGE
 from models.text.language.loading import language_encoder
-from models.text.t5 import T5Encoder, Umt5Encoder
+from models.text.t5 import MaskedT5Encoder, T5Encoder, Umt5Encoder
 from models.text.t5_vocabulary import HUB, PLACES, UMT5_HUB, UMT5_PLACES, T5Vocabulary
 from models.text.tokenizer import PromptTokenizer
 from models.weights import Weights
@@ -148,6 +149,8 @@ def _t5_encoder(
     if network is None:
         return None
     kind, places, hub = _T5[key]
+    if use.hides_pads:
+        kind = MaskedT5Encoder
     vocabulary = T5Vocabulary(
         folders.tokenizers,
         model=file.vocabulary,
@@ -160,7 +163,7 @@ def _t5_encoder(
         network=network,
         tokenizer=PromptTokenizer(
             encoder=key,
-            chunk_format=replace(FORMATS[key], minimum=use.minimum),
+            chunk_format=replace(FORMATS[key], minimum=use.minimum, padding=use.padding),
             ids=vocabulary,
             embedding_folders=folders.embeddings,
         ),
@@ -199,6 +202,7 @@ sdxl_text = partial(text_of_checkpoint, SDXL)
 sdxl_refiner_text = partial(text_of_checkpoint, SDXL_REFINER)
 sd3_text = partial(text_of_checkpoint, SD3)
 flux_text = partial(text_of_checkpoint, FLUX)
+chroma_text = partial(text_of_checkpoint, CHROMA)
 wan_text = partial(text_of_checkpoint, WAN)
 qwen_image_text = partial(text_of_checkpoint, QWEN_IMAGE)
 qwen_image21_text = partial(text_of_checkpoint, QWEN_IMAGE21)

@@ -37,6 +37,8 @@ class Use:
     is_normalised: bool = True  # whether that goes through the final norm (CLIP)
     is_projected: bool = False  # whether the pooled output goes through the projection (CLIP)
     minimum: int = 0  # fewest tokens of a prompt (T5)
+    padding: int = 0  # fewest pads after a prompt (T5)
+    hides_pads: bool = False  # whether nothing attends to these (T5)
     prompting: Prompting | None = None  # how a language model is asked
 
 
@@ -151,6 +153,12 @@ STABLE_AUDIO: Final = Combination(
     name="stable_audio",
     # Without pads: the model has zeros in their place, see models.protocol.stable_audio.
     uses={"t5xxl": Use(prefixes=(*_apart("t5base"), "text_encoder."))},
+    join=tokens_alone,
+)
+# As in diffusers' ChromaPipeline: of the pads after a prompt the transformer sees the first alone.
+CHROMA: Final = Combination(
+    name="chroma",
+    uses={"t5xxl": Use(prefixes=(*_apart("t5xxl"), "text_encoder."), padding=1, hides_pads=True)},
     join=tokens_alone,
 )
 WAN: Final = Combination(

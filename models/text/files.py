@@ -17,6 +17,7 @@ from models.text.combinations import (
     vocabulary_of,
 )
 from models.text.families import (
+    CHROMA,
     FLUX,
     SD1,
     SD2,
@@ -38,6 +39,7 @@ KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "sdxl": (SDXL, SDXL_REFINER),
     "sd3": (SD3,),
     "flux": (FLUX,),
+    "chroma": (CHROMA,),
     "stable_audio": (STABLE_AUDIO,),
     "wan": (WAN,),
     **LANGUAGE_KINDS,

@@ -51,6 +51,30 @@ def encode_t5(model: Any, rows: Sequence[Sequence[Token]], *, pad: int) -> Tenso
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedT5Encoder(T5Encoder):
+    """A T5 encoder, as Chroma takes it: nothing attends to pads, which attend to the prompt."""
+
+    def run(
+        self,
+        model: Any,
+        rows: Sequence[Sequence[Token]],
+        layer: int | None,
+        is_projected: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Each row for itself, as in diffusers' ChromaPipeline."""
+        pad = self.tokenizer.chunk_format.pad
+        table = model.shared
+        found = []
+        for row in rows:
+            fitting = fitting_tokens(row, table.embedding_dim, pad)
+            hidden = embed_tokens(fitting, table)[None]
+            is_seen = torch.arange(len(fitting), device=hidden.device) < _length(fitting, pad)
+            said = model.encoder(inputs_embeds=hidden, attention_mask=is_seen[None].long())
+            found.append(said.last_hidden_state[0])
+        return torch.stack(found), None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Umt5Encoder(T5Encoder):
     """A UMT5 encoder, as Wan takes it: zeros stand for pads, to which nothing attends."""
 

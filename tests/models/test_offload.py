@@ -16,7 +16,7 @@ from models.memory import Policy, Precision, choose_policy
 from models.offload import can_stream, stop_streaming, stream_weights, weight_bytes
 from models.text.families import SD3
 from models.weights import Weights, open_weights
-from tests.models import tiny_flux, tiny_sd3, tiny_stable_audio, tiny_z_image
+from tests.models import tiny_chroma, tiny_flux, tiny_sd3, tiny_stable_audio, tiny_z_image
 from tests.models.text.encoders import handle, t5, with_t5_tokenizer
 from tests.models.tiny_flux import TinyFlux
 
@@ -57,7 +57,17 @@ def z_image(folder: Path) -> Case:
     return Weights(path=folder, tensors=tensors), inputs
 
 
-@pytest.mark.parametrize("make", [flux, sd3, stable_audio, z_image])
+def chroma(folder: Path) -> Case:
+    tensors = tiny_chroma.tensors(tiny_chroma.transformer())
+    inputs = {
+        "x": tiny_z_image.normal(3, 2, 16, 6, 10),
+        "timesteps": torch.tensor([0.9, 0.3]),
+        "context": tiny_z_image.normal(2, 2, 7, tiny_chroma.PROMPT),
+    }
+    return Weights(path=folder, tensors=tensors), inputs
+
+
+@pytest.mark.parametrize("make", [flux, sd3, stable_audio, z_image, chroma])
 @pytest.mark.parametrize("unet", [None, "fp8_e4m3fn"])
 @pytest.mark.parametrize("share", [0.0, 0.6])
 @torch.inference_mode()  # as in a worker

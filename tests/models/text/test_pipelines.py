@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.memory import Policy
-from models.text.families import FLUX, SD2, SD3, SDXL, SDXL_REFINER, WAN
+from models.text.families import CHROMA, FLUX, SD2, SD3, SDXL, SDXL_REFINER, WAN
 from tests.models.text import encoders
 from tests.models.text.encoders import clip_tokenizer_with, handle, t5_tokenizer, with_t5_tokenizer
 
@@ -108,6 +108,24 @@ def test_flux(prompt: str, policy: Policy, tmp_path: Path) -> None:
     ((cond, options),) = text.encode_text(prompt)
     torch.testing.assert_close(cond, wanted, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(options["pooled_output"], pooled, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_chroma(prompt: str, policy: Policy, tmp_path: Path) -> None:
+    from diffusers import ChromaPipeline
+
+    t5 = encoders.t5()
+    pipeline = ChromaPipeline(
+        scheduler=None, vae=None, text_encoder=t5, tokenizer=t5_tokenizer(), transformer=None
+    )
+    wanted, _, mask, *_ = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False)
+    text = handle(CHROMA, policy, with_t5_tokenizer(tmp_path), t5xxl=t5)
+    ((cond, options),) = text.encode_text(prompt)
+    torch.testing.assert_close(cond, wanted[:, : int(mask.sum())], atol=1e-5, rtol=1e-5)
+    assert options["pooled_output"] is None
+    text.set_tokenizer_option("t5xxl_min_padding", 0)  # as T5TokenizerOptions does
+    ((shorter, _),) = text.encode_text(prompt)
+    torch.testing.assert_close(shorter, cond[:, :-1], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)

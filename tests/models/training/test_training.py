@@ -23,7 +23,7 @@ from models.training.adapters import Adapter
 from models.training.layers import hooked, trained_layers
 from models.training.new_parts import Algorithm, near_root, new_parts
 from models.weights import open_weights
-from tests.models import tiny_sd3, tiny_z_image
+from tests.models import tiny_chroma, tiny_sd3, tiny_z_image
 from tests.models.tiny import TinyModel, save, save_checkpoint
 from tests.models.tiny_flux import TinyFlux
 
@@ -77,6 +77,12 @@ CASES = {
         latent=(16, 8, 12),
         context=tiny_sd3.PROMPT,
         options={"pooled_output": normal(1, tiny_sd3.POOLED)},
+    ),
+    "chroma": Case(
+        model=lambda _folder, _policy: tiny_chroma.handle(tiny_chroma.transformer()),
+        latent=(16, 6, 8),
+        context=tiny_chroma.PROMPT,
+        options={},
     ),
     "z_image": Case(
         model=lambda _folder, _policy: tiny_z_image.handle(tiny_z_image.transformer()),
