@@ -50,7 +50,12 @@ class DA3Render(DynamicNode):
             colored = output["colored"]
         else:
             depth = _given(da3_geometry, "depth")
-            sky = da3_geometry.get("sky")
+            sky = _given(da3_geometry, "sky") if "sky" in da3_geometry else None
+            if sky is not None and sky.shape != depth.shape:
+                raise InvalidInput(
+                    f"maps of sky and depth have different shapes: {list(sky.shape)} and "
+                    f"{list(depth.shape)}"
+                )
             if output["apply_sky_clip"]:
                 depth = clip_sky(depth, _given(da3_geometry, "sky"))
             values = as_brightness(depth, sky, output["normalization"])
@@ -62,7 +67,7 @@ class DA3Render(DynamicNode):
 
 def _given(geometry: DepthMaps, name: str) -> Tensor:
     """A map. Raises InvalidInput where the network gives none."""
-    found = geometry.get(name)
+    found = geometry.get(name) if isinstance(geometry, Mapping) else None
     if not isinstance(found, Tensor):
         raise InvalidInput(f"this geometry has no map of {name}: its network does not give one")
     return found

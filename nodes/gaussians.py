@@ -11,6 +11,7 @@ from torch import Tensor
 from models.errors import InvalidInput
 
 _COEFFICIENTS = (1, 4, 9, 16)  # of spherical harmonics of degree 0 to 3
+_FARTHEST = 1e18  # from the origin along an axis: squares of distances are float32, too
 
 
 class Splat:
@@ -65,15 +66,18 @@ class Gaussians:
 def gaussians_of(splat: Any) -> Gaussians:
     """The Gaussians of a scene. Raises InvalidInput where parts do not fit together.
 
-    Opacities may be [N, 1], and rotations of any length; what is not finite is left out.
+    Opacities may be [N, 1], and rotations of any length; what is not finite is left out, and so
+    is what lies so far away that distances are no float32.
     """
     parts: dict[str, Tensor] = {}
     for name in ("positions", "scales", "rotations", "opacities", "harmonics"):
         part = getattr(splat, name, None)
-        if not isinstance(part, Tensor):
+        if not isinstance(part, Tensor) or not part.ndim:
             raise InvalidInput(f"these Gaussians have no {name}")
         parts[name] = part.detach().float()
     count = len(parts["positions"])
+    if not count:
+        raise InvalidInput("there are no Gaussians")
     parts["opacities"] = parts["opacities"].reshape(len(parts["opacities"]), -1).squeeze(-1)
     shapes = {"positions": (3,), "scales": (3,), "rotations": (4,), "opacities": ()}
     for name, shape in shapes.items():
@@ -88,7 +92,8 @@ def gaussians_of(splat: Any) -> Gaussians:
     length = parts["rotations"].norm(dim=-1, keepdim=True)
     parts["rotations"] = parts["rotations"] / length.clamp(min=1e-12)
     found = Gaussians(**parts)
-    usable = finite.all(dim=0) & (length[:, 0] > 0)
+    near = parts["positions"].reshape(count, -1).abs().amax(dim=1) < _FARTHEST
+    usable = finite.all(dim=0) & near & (length[:, 0] > 0)
     found = found if usable.all() else found.where(usable)
     if not len(found.positions):
         raise InvalidInput("there are no Gaussians")

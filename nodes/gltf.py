@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.errors import InvalidInput
 from nodes.saved_images import Metadata, to_picture
 from nodes.shapes import Surface
 
@@ -90,8 +91,16 @@ class _Parts:
         self.description: dict[str, list[Any]] = {"bufferViews": [], "accessors": []}
 
     def add_values(self, values: Tensor, *, bounds: bool) -> int:
-        """Values of vertices [N, C]; returns the number of the accessor."""
-        array = values.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False)
+        """Values of vertices [N, C]; returns the number of the accessor.
+
+        glTF has no NaN and nothing infinite: these are 0. Raises InvalidInput for such places.
+        """
+        held = values.detach().cpu().float().contiguous()
+        if not held.isfinite().all():
+            if bounds:
+                raise InvalidInput("a surface has vertices whose places are no finite numbers")
+            held = held.nan_to_num(0, 0, 0)
+        array = held.numpy().astype("<f4", copy=False)
         accessor = {
             "bufferView": self._add(array.tobytes(), _VERTICES),
             "componentType": _FLOAT,
@@ -99,8 +108,8 @@ class _Parts:
             "type": f"VEC{array.shape[1]}",
         }
         if bounds:
-            held = array if len(array) else np.zeros((1, array.shape[1]), np.float32)
-            accessor |= {"min": held.min(axis=0).tolist(), "max": held.max(axis=0).tolist()}
+            some = array if len(array) else np.zeros((1, array.shape[1]), np.float32)
+            accessor |= {"min": some.min(axis=0).tolist(), "max": some.max(axis=0).tolist()}
         return self._append("accessors", accessor)
 
     def add_corners(self, faces: Tensor) -> int:

@@ -50,7 +50,7 @@ class SeedVR2TemporalChunk(DynamicNode):
         the device that models run on has room for. A film that is no longer is one piece.
         """
         film = latent["samples"]
-        if film.ndim != 5:
+        if film.ndim != 5 or not film.numel():
             raise InvalidInput(
                 f"pieces are cut of the latent of a film, not of one of the shape "
                 f"{list(film.shape)}"

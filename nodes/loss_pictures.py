@@ -21,15 +21,17 @@ Span = tuple[float, float]
 def loss_picture(losses: Sequence[float]) -> Image.Image:
     """RGB; the loss of each step, and an exponential mean of it, over the steps.
 
-    Raises ValueError for a loss of no steps.
+    Steps whose loss is no finite number are left out. Raises ValueError where no step is left.
     """
-    if not losses:
-        raise ValueError("there is no loss to draw: nothing was trained")
+    known = [(n, float(loss)) for n, loss in enumerate(losses, 1) if math.isfinite(loss)]
+    if not known:
+        raise ValueError("there is no loss to draw: nothing was trained, or all of it is no number")
+    numbers, finite = zip(*known, strict=True)
     picture = Image.new("RGB", _SIZE, _BACK)
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(14)
     steps = (1.0, float(max(2, len(losses))))
-    values = _span(losses)
+    values = _span(finite)
     for tick in ticks(*values):
         y = _at(tick, values, (_BOTTOM, _TOP))
         pen.line((_LEFT, y, _RIGHT, y), fill=_GRID)
@@ -44,10 +46,10 @@ def loss_picture(losses: Sequence[float]) -> Image.Image:
     last = f"loss of {len(losses)} steps, the last {losses[-1]:.4g}"
     pen.text((middle, _TOP - 12), last, fill=_INK, font=font, anchor="mb")
     pen.text((middle, _BOTTOM + 30), "step", fill=_INK, font=font, anchor="mt")
-    for line, color, width in ((losses, _RAW, 1), (list(_smooth(losses)), _SMOOTH, 3)):
+    for line, color, width in ((finite, _RAW, 1), (list(_smooth(finite)), _SMOOTH, 3)):
         points = [
             (_at(step, steps, (_LEFT, _RIGHT)), _at(value, values, (_BOTTOM, _TOP)))
-            for step, value in enumerate(line, start=1)
+            for step, value in zip(numbers, line, strict=True)
         ]
         if len(points) == 1:
             x, y = points[0]

@@ -8,7 +8,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from models.errors import InvalidInput
 from nodes.base import inputs
 from nodes.context import NodeContext
 from nodes.schema import SchemaNode
@@ -136,7 +135,9 @@ class BakeTextureFromVoxel(SchemaNode):
                 report,
             )
             for (surface, reference, report), grid in zip(
-                _pairs(self.context, mesh, reference_mesh or mesh), grids, strict=True
+                _pairs(self.context, mesh, mesh if reference_mesh is None else reference_mesh),
+                grids,
+                strict=True,
             )
         ]
         colors = [torch.from_numpy(picture[..., BASE_COLOR].copy()) for picture in pictures]
@@ -151,9 +152,7 @@ def _pairs(
     context: NodeContext, simple: Any, dense: Any
 ) -> Iterator[tuple[Surface, Surface, Report]]:
     """Surfaces and their dense ones, of which the last serves for more; and whom to tell."""
-    surfaces, details = surfaces_of(simple), surfaces_of(dense)
-    if not surfaces or not details:
-        raise InvalidInput("the mesh is an empty batch: there is no surface")
+    surfaces, details = surfaces_of(simple, least=1), surfaces_of(dense, least=1)
     for index, surface in enumerate(surfaces):
 
         def report(done: int, total: int, before: int = index) -> None:

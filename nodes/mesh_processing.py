@@ -81,7 +81,7 @@ class PaintMesh(_MeshNode):
 
     def run(self, mesh: Any, voxel_colors: Any) -> tuple[Mesh]:
         """The base colour, made linear, of the voxel that is nearest to each vertex."""
-        grids = grids_of(voxel_colors, len(mesh.vertices))
+        grids = grids_of(voxel_colors, len(surfaces_of(mesh)))
         return self._each(mesh, lambda surface, index, step: _painted(surface, grids[index], step))
 
 
@@ -267,11 +267,6 @@ def _remeshed(surface: Surface, how: Remeshing, step: Step) -> Surface:
 
 def geometry_of(surface: Surface) -> tuple[Reals, Indices]:
     """Vertices and faces as arrays. Raises InvalidInput where a place is no number."""
-    if surface.vertices.shape[1:] != (3,) or surface.faces.shape[1:] != (3,):
-        raise InvalidInput(
-            "a surface has vertices [N, 3] and faces [M, 3], not "
-            f"{list(surface.vertices.shape)} and {list(surface.faces.shape)}"
-        )
     vertices: Reals = surface.vertices.detach().cpu().double().numpy()
     if not np.isfinite(vertices).all():
         raise InvalidInput("a surface has vertices whose places are no finite numbers")

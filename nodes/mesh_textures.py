@@ -85,7 +85,7 @@ class RenderUVAtlas(SchemaNode):
     def run(self, mesh: Any, resolution: int) -> tuple[Tensor]:
         """A picture for each surface: each chart in a colour of its own, on black."""
         pictures = []
-        for surface in surfaces_of(mesh):
+        for surface in surfaces_of(mesh, least=1):
             self.context.check_interrupted()
             uvs, faces = needs_uvs(surface), as_indices(surface.faces)
             shown = face_map(uvs, faces, resolution)

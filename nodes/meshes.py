@@ -68,8 +68,7 @@ class GetMeshInfo(SchemaNode):
 
     def run(self, mesh: Any) -> dict[str, Any]:
         """A line for each surface, and one for what else the mesh has."""
-        pairs = zip(mesh.vertices, mesh.faces, strict=True)
-        lines = [f"{len(points):,} vertices, {len(faces):,} faces" for points, faces in pairs]
+        lines = [f"{len(s.vertices):,} vertices, {len(s.faces):,} faces" for s in surfaces_of(mesh)]
         known = {"vertices", "faces"}
         more = sorted(k for k, v in vars(mesh).items() if k not in known and v is not None)
         if more:
@@ -89,7 +88,10 @@ class MeshToFile3D(SchemaNode):
     RETURN_NAMES = ("model_3d",)
 
     def run(self, mesh: Any) -> tuple[File3D]:
-        """Binary glTF of the first surface of the batch, with all that is known of it."""
+        """Binary glTF of the first surface of the batch, with all that is known of it.
+
+        Raises InvalidInput for an empty batch.
+        """
         file = io.BytesIO()
-        write_glb(surfaces_of(mesh)[0], file, {})
+        write_glb(surfaces_of(mesh, least=1)[0], file, {})
         return (File3D(file.getvalue(), "glb"),)

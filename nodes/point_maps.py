@@ -7,6 +7,7 @@ optimal training supervision", 2024 (arXiv:2410.19115).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Final
 
@@ -46,7 +47,7 @@ class MoGeRender(_PointMapNode):
                 facing[..., 1] = 1 - facing[..., 1]
             return (facing,)
         depth = _given(moge_geometry, "depth")
-        known = moge_geometry.get("mask", torch.ones_like(depth, dtype=torch.bool))
+        known = _known(moge_geometry, depth)
         near = nearness(depth, known)
         if output == "depth":
             return (_as_grey(near),)
@@ -67,8 +68,16 @@ class MoGeGeometryToFOV(_PointMapNode):
     RETURN_NAMES = ("fov", "focal_pixels")
 
     def run(self, moge_geometry: PointMaps, axis: str, unit: str) -> tuple[float, float]:
-        """The angle between both ends of the first picture, and its focal length in pixels."""
-        intrinsics = _given(moge_geometry, "intrinsics")[0]
+        """The angle between both ends of the first picture, and its focal length in pixels.
+
+        Raises InvalidInput for a geometry without a picture, or without a focal length.
+        """
+        all_intrinsics = _given(moge_geometry, "intrinsics")
+        if not len(all_intrinsics):
+            raise InvalidInput("this geometry is of no picture")
+        intrinsics = all_intrinsics[0]
+        if not (intrinsics.isfinite().all() and intrinsics[0, 0] > 0 and intrinsics[1, 1] > 0):
+            raise InvalidInput("the focal length of this geometry is no positive number")
         wide, high = (0.5 / float(intrinsics[i, i]) for i in (0, 1))  # tangents of half an angle
         half = {"vertical": high, "horizontal": wide, "diagonal": math.hypot(wide, high)}[axis]
         angle = 2 * math.atan(half)
@@ -106,7 +115,7 @@ class MoGePointMapToMesh(_PointMapNode):
             raise InvalidInput(
                 f"there is no picture {batch_index}: the geometry is of {len(points)}"
             )
-        known = moge_geometry.get("mask", torch.ones(points.shape[:-1], dtype=torch.bool))
+        known = _known(moge_geometry, points[..., 0])
         surface = surface_of(
             points[batch_index],
             known[batch_index],
@@ -126,18 +135,31 @@ class MoGePointMapToMesh(_PointMapNode):
 
 def _given(geometry: PointMaps, name: str) -> Tensor:
     """A part of what is known. Raises InvalidInput where it is not."""
-    part = geometry.get(name)
+    part = geometry.get(name) if isinstance(geometry, Mapping) else None
     if not isinstance(part, Tensor):
         raise InvalidInput(f"this geometry has no {name}: use a model or a node that gives it")
     return part
 
 
+def _known(geometry: PointMaps, values: Tensor) -> Tensor:
+    """Where something is known of values [B, H, W]: everywhere, if nothing is said of that."""
+    if "mask" not in geometry:
+        return torch.ones_like(values, dtype=torch.bool)
+    mask = _given(geometry, "mask")
+    if mask.shape != values.shape:
+        raise InvalidInput(
+            f"the mask of a geometry has the shape {list(mask.shape)}, and what it is of "
+            f"{list(values.shape)}"
+        )
+    return mask.bool()
+
+
 def _normals(geometry: PointMaps) -> Tensor:
     """Those that the network gave, else those of the points."""
-    if "normal" in geometry:
-        return geometry["normal"]
+    if isinstance(geometry, Mapping) and "normal" in geometry:
+        return _given(geometry, "normal")
     points = _given(geometry, "points")
-    known = geometry.get("mask", torch.ones(points.shape[:-1], dtype=torch.bool))
+    known = _known(geometry, points[..., 0])
     return normals_of(points, known)
 
 

@@ -10,7 +10,7 @@ COCO-WholeBody, or the 25 of OpenPose's BODY_25; feet may also be in `foot_keypo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -63,7 +63,7 @@ class SDPoseDrawKeypoints(SchemaNode):
         Points with less confidence than the threshold, or none, are left out. Raises ValueError for
         what is no pose.
         """
-        frames = [keypoints] if isinstance(keypoints, Mapping) else list(keypoints or ())
+        frames = _frames(keypoints)
         if not frames:
             return (torch.zeros(1, _EMPTY_SIDE, _EMPTY_SIDE, 3),)
         style = PoseStyle(
@@ -80,10 +80,25 @@ class SDPoseDrawKeypoints(SchemaNode):
         check_size(self.context.settings, width, height, len(frames))
         drawn = torch.empty(len(frames), height, width, 3)
         for index, frame in enumerate(frames):
-            people = [_person(person, score_threshold) for person in frame.get("people") or ()]
+            people = self._people(frame, score_threshold)
             drawn[index] = drawn_people(people, width, height, style)
-            self.context.check_interrupted()
         return (drawn,)
+
+    def _people(self, frame: Mapping[str, Any], threshold: float) -> Iterator[Person]:
+        for person in _listed(frame.get("people"), "people"):
+            self.context.check_interrupted()
+            yield _person(person, threshold)
+
+
+def _frames(keypoints: Any) -> list[Any]:
+    return [keypoints] if isinstance(keypoints, Mapping) else _listed(keypoints, "poses")
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    """A list; None is an empty one. Raises ValueError for anything else."""
+    if values is not None and not isinstance(values, list | tuple):
+        raise ValueError(f"{name} are a list, not {type(values).__name__}")
+    return list(values or ())
 
 
 def _sides(frame: Any) -> tuple[int, int]:
@@ -116,7 +131,7 @@ def _triples(person: Mapping[str, Any], name: str) -> list[Sequence[float]]:
     """x, y and confidence of each point. Raises ValueError."""
     try:
         numbers = [float(number) for number in person.get(name) or ()]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"'{name}' is a list of numbers") from None
     if len(numbers) % 3:
         raise ValueError(f"'{name}' has three numbers for each point, not {len(numbers)} in all")

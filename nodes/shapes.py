@@ -46,38 +46,81 @@ class Surface:
 
 
 _PER_VERTEX = {"uvs": (2,), "normals": (3,), "tangents": (4,), "colors": (3, 4)}
-_OF_WHOLES = ("texture", "orm_texture", "normal_map", "unlit")
+_PICTURES = ("texture", "orm_texture", "normal_map")
+_OF_WHOLES = (*_PICTURES, "unlit")
 
 
-def surfaces_of(mesh: Any) -> list[Surface]:
-    """The surfaces of a mesh one by one. Raises InvalidInput where parts do not fit together."""
-    return list(_surfaces(mesh))
+def surfaces_of(mesh: Any, *, least: int = 0) -> list[Surface]:
+    """The surfaces of a mesh one by one.
+
+    Raises InvalidInput for what is no mesh, where parts do not fit together, and for fewer surfaces
+    than the least.
+    """
+    found = list(_surfaces(mesh))
+    if len(found) < least:
+        raise InvalidInput("the mesh is an empty batch: there is no surface")
+    return found
 
 
 def _surfaces(mesh: Any) -> Iterator[Surface]:
-    if len(mesh.vertices) != len(mesh.faces):
+    all_vertices, all_faces = _parts(mesh, "vertices"), _parts(mesh, "faces")
+    if all_vertices is None or all_faces is None:
+        raise InvalidInput(f"a mesh has vertices and faces, and {type(mesh).__name__} is none")
+    if len(all_vertices) != len(all_faces):
         raise InvalidInput(
-            f"a mesh has {len(mesh.vertices)} sets of vertices and {len(mesh.faces)} of faces"
+            f"a mesh has {len(all_vertices)} sets of vertices and {len(all_faces)} of faces"
         )
-    for index, (vertices, faces) in enumerate(zip(mesh.vertices, mesh.faces, strict=True)):
-        known: dict[str, Tensor] = {}
-        for name, widths in _PER_VERTEX.items():
-            values = getattr(mesh, name, None)
-            if values is None:
-                continue
-            known[name] = values[index] if index < len(values) else torch.empty(0)
-            if known[name].shape not in {(len(vertices), width) for width in widths}:
-                raise InvalidInput(
-                    f"surface {index} of a mesh has {len(vertices)} vertices, and {name} "
-                    f"of shape {list(known[name].shape)}"
-                )
-        for name in _OF_WHOLES:
-            values = getattr(mesh, name, None)
-            if values is not None and len(values):
-                known[name] = values[min(index, len(values) - 1)]
+    known_of = {name: _parts(mesh, name) for name in (*_PER_VERTEX, *_OF_WHOLES)}
+    for index, (vertices, faces) in enumerate(zip(all_vertices, all_faces, strict=True)):
+        if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
+            raise InvalidInput(
+                "a surface has vertices [N, 3] and faces [M, 3], not "
+                f"{list(vertices.shape)} and {list(faces.shape)}"
+            )
         if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
             raise InvalidInput(f"surface {index} of a mesh has faces with vertices it has not")
+        known: dict[str, Tensor] = {}
+        for name, values in known_of.items():
+            if values is None or (name in _OF_WHOLES and not len(values)):
+                continue
+            known[name] = (
+                values[min(index, len(values) - 1)]
+                if name in _OF_WHOLES
+                else _of_vertices(values, index, name, len(vertices))
+            )
+            if name in _PICTURES and (
+                known[name].ndim != 3 or known[name].shape[2] not in (1, 3, 4)
+            ):
+                raise InvalidInput(
+                    f"the {name} of a surface is a picture, not of the shape "
+                    f"{list(known[name].shape)}"
+                )
         yield Surface(vertices=vertices, faces=faces, **known)
+
+
+def _parts(mesh: Any, name: str) -> Tensor | Sequence[Tensor] | None:
+    """A tensor for each surface, or None. Raises InvalidInput for what is anything else."""
+    values = getattr(mesh, name, None)
+    if values is None:
+        return None
+    if isinstance(values, Tensor):
+        is_batch = values.ndim > 0
+    else:
+        is_batch = isinstance(values, Sequence) and all(isinstance(v, Tensor) for v in values)
+    if not is_batch:
+        raise InvalidInput(f"the {name} of a mesh are tensors, not {type(values).__name__}")
+    found: Tensor | Sequence[Tensor] = values
+    return found
+
+
+def _of_vertices(values: Tensor | Sequence[Tensor], index: int, name: str, count: int) -> Tensor:
+    found = values[index] if index < len(values) else torch.empty(0)
+    if found.shape not in {(count, width) for width in _PER_VERTEX[name]}:
+        raise InvalidInput(
+            f"surface {index} of a mesh has {count} vertices, and {name} "
+            f"of shape {list(found.shape)}"
+        )
+    return found
 
 
 def mesh_of(surfaces: Sequence[Surface]) -> Mesh:

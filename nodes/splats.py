@@ -155,9 +155,11 @@ def _finished(values: Tensor, mask: Tensor, style: str) -> Tensor:
 def _background(color: str, image: Tensor | None, count: int, width: int, height: int) -> Tensor:
     """[F or 1, H, W, 3]."""
     if image is not None:
+        if not len(image):
+            raise InvalidInput("the background is an empty batch: there is no picture")
         return repeat_to(scaled(in_color(image)[..., :3].float(), width, height, "bilinear"), count)
     try:
-        rgb, _ = rgb_of(color)
+        rgb, _ = rgb_of(str(color))
     except ValueError as error:
         raise InvalidInput(str(error)) from error
     return torch.tensor(rgb).expand(1, height, width, 3)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, get_args
 import torch
 from torch import Tensor
 
+from models.errors import InvalidInput
 from models.handle import ModelHandle
 from models.lora import Lora, apply_lora, group_tensors, load_lora
 from models.lora.files import Parts
@@ -165,7 +166,12 @@ class SaveLoRA(SchemaNode, ModelSaver):
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The steps go into the name, and into the file for who trains it further."""
+        """The steps go into the name, and into the file for who trains it further.
+
+        Raises InvalidInput for what is no LoRA.
+        """
+        if not isinstance(lora, Mapping) or not all(isinstance(t, Tensor) for t in lora.values()):
+            raise InvalidInput("a LoRA is tensors by name, as TrainLoraNode makes it")
         if steps is None:
             return self.save(prefix, lora, {}, prompt, extra_pnginfo)
         said = {_STEPS_KEY: str(steps)}
@@ -194,7 +200,10 @@ class LossGraphNode(SchemaNode):
         extra_pnginfo: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """A PNG file in the output folder, with the workflow inside unless that is off."""
-        picture = loss_picture(loss["loss"])
+        try:
+            picture = loss_picture(loss["loss"])
+        except (TypeError, LookupError, OverflowError, RuntimeError) as error:
+            raise InvalidInput("a loss is a list of numbers, 'loss', one for each step") from error
         metadata = metadata_of(self.context.settings, prompt, extra_pnginfo)
         chunks = png_text(metadata) if metadata else None
         target = target_for(self.context, filename_prefix)

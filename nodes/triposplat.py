@@ -34,6 +34,8 @@ class TripoSplatPreprocessImage(SchemaNode):
 
     def run(self, image: Tensor, mask: Tensor, erode_radius: int, size: int) -> tuple[Tensor]:
         """[B, size, size, 3], of a size that 16 divides. Raises InvalidInput for an empty mask."""
+        if not len(image) or not mask.numel():
+            raise InvalidInput("there is no picture, or no mask: the batch is empty")
         pictures = in_color(image)[..., :3]
         shares = grow(mask, -erode_radius, tapered=False).clamp(0, 1)
         if shares.shape[-2:] != pictures.shape[1:3]:

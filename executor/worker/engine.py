@@ -23,12 +23,17 @@ from executor.worker.outcome import Instances, Outcome
 from executor.worker.owned_folders import FileRights, OwnedFolders
 from executor.worker.reporting import EmitEvent, RunReporter, now_ms
 from executor.worker.run import Run
+from executor.worker.wrong_values import wrong_values
 from models.errors import is_out_of_memory
 from nodes.context import Interrupted, Services, leave
 
 log = logging.getLogger(__name__)
 
 _MOST_PRINTED = 1 << 20  # characters of all arguments of a node that failed
+# What Python and torch raise of themselves for values that they cannot use.
+_TOLD_BY_PYTHON = (
+    AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RuntimeError,
+)  # fmt: skip
 PREVIEW_METHODS = frozenset({"none", "auto", "latent2rgb", "taesd"})
 
 
@@ -194,6 +199,8 @@ class Engine:
             )
             if self._on_out_of_memory is not None:
                 self._on_out_of_memory()
+        elif isinstance(error, _TOLD_BY_PYTHON):
+            message = "\n".join([message, *self._wrong_values(outcome, graph)])
         lines, inputs = traceback.format_tb(error.__traceback__), _printed(outcome)
         if self._hide_details:
             log.error("%s: %s\n%s", type_name(error), message, printable("".join(lines)))
@@ -207,6 +214,14 @@ class Engine:
             "current_inputs": inputs,
             "current_outputs": list(dict.fromkeys([*cached, *outcome.executed])),
         }
+
+    def _wrong_values(self, outcome: Outcome, graph: PromptGraph) -> list[str]:
+        if outcome.node_id is None or not graph.has_node(outcome.node_id):
+            return []
+        class_type = graph.get_node(outcome.node_id).get("class_type")
+        if not isinstance(class_type, str) or class_type not in self._contracts:
+            return []
+        return wrong_values(self._contracts[class_type].node_class, outcome.arguments)
 
 
 def _place(outcome: Outcome, graph: PromptGraph) -> JsonObject:

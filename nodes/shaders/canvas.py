@@ -66,6 +66,8 @@ class Canvas:
             self._program = None
         try:
             self._program = self._context.program(vertex_shader=_VERTICES, fragment_shader=text)
+        except KeyError as error:  # of #include, which the library looks up in a table of its own
+            raise CannotDraw(f"the shader cannot be compiled: {error.args[0]}") from None
         except moderngl.Error as error:
             log = str(error).rpartition("=\n")[2].strip()
             raise CannotDraw(f"the shader cannot be compiled:\n{log}") from None

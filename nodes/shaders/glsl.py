@@ -83,6 +83,8 @@ class GLSLShader(DynamicNode):
         three channels. Values are not cut off. Raises ValueError for what the shader, the numbers
         or the sizes have wrong, RuntimeError without OpenGL.
         """
+        if not all(isinstance(x, Tensor) and x.ndim == 4 for x in images.values()):
+            raise ValueError("what shaders read as images are batches of pictures [B, H, W, C]")
         if not all(map(len, images.values())):
             raise ValueError("a batch without a picture cannot be drawn")
         source = read_shader(fragment_shader)

@@ -35,18 +35,24 @@ _SPECTRAL: Final = bytes.fromhex(
 
 
 def turbo(values: Tensor) -> Tensor:
-    """Numbers of 0 (blue) to 1 (red) as colours [..., 3] in 0..1; others: those at the ends."""
+    """Numbers of 0 (blue) to 1 (red) as colours [..., 3] in 0..1; others: those at the ends.
+
+    What is no number (NaN) counts as 0.
+    """
     return _between(_TURBO, values)
 
 
 def spectral(values: Tensor) -> Tensor:
-    """Numbers of 0 (red) to 1 (violet) as colours [..., 3] in 0..1; others: those at the ends."""
+    """Numbers of 0 (red) to 1 (violet) as colours [..., 3] in 0..1; others: those at the ends.
+
+    What is no number (NaN) counts as 0.
+    """
     return _between(_SPECTRAL, values)
 
 
 def _between(table: bytes, values: Tensor) -> Tensor:
     """Colours between those of a table, the first for 0 and the last for 1."""
     colors = torch.frombuffer(bytearray(table), dtype=torch.uint8).reshape(-1, 3).to(values) / 255
-    places = values.clamp(0, 1) * (len(colors) - 1)
+    places = values.nan_to_num(0).clamp(0, 1) * (len(colors) - 1)
     below = places.long().clamp(max=len(colors) - 2)
     return torch.lerp(colors[below], colors[below + 1], (places - below)[..., None])

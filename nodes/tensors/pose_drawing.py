@@ -8,7 +8,7 @@ Multi-Person 2D Pose Estimation using Part Affinity Fields".
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -86,7 +86,7 @@ class PoseStyle:
         return body | head
 
 
-def drawn_people(people: Sequence[Person], width: int, height: int, style: PoseStyle) -> Tensor:
+def drawn_people(people: Iterable[Person], width: int, height: int, style: PoseStyle) -> Tensor:
     """[H, W, 3] in 0..1: people on black, one over the other."""
     image = Image.new("RGB", (width, height))
     canvas = ImageDraw.Draw(image)

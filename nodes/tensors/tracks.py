@@ -43,12 +43,21 @@ class Tracks:
         Of a mask with fewer frames the last one counts for the rest.
         """
         flat = mask.reshape(-1, *mask.shape[-2:])
+        if not flat.numel():
+            raise InvalidInput("the mask of tracks is empty")
         frames = torch.arange(self.length).clamp(max=len(flat) - 1)[:, None]
         scale = torch.tensor([flat.shape[2] / size[0], flat.shape[1] / size[1]])
         x, y = (self.path * scale).long().unbind(-1)
         inside = (x >= 0) & (y >= 0) & (x < flat.shape[2]) & (y < flat.shape[1])
         x, y = x.clamp(0, flat.shape[2] - 1), y.clamp(0, flat.shape[1] - 1)
         return Tracks(path=self.path, seen=self.seen & inside & (flat[frames, y, x] > 0.5))
+
+
+def as_tracks(value: Any) -> Tracks:
+    """What came on a TRACKS link. Raises InvalidInput for anything else."""
+    if not isinstance(value, Tracks):
+        raise InvalidInput(f"these are no tracks, but of the type {type(value).__name__}")
+    return value
 
 
 def joined(first: Tracks, second: Tracks) -> Tracks:
@@ -70,7 +79,7 @@ def read_tracks(text: str) -> list[Tensor]:
         document = json.loads(text or "[]")
         several = document if not document or isinstance(document[0], list) else [document]
         tracks = [_points(track) for track in several if track]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InvalidInput(
             'tracks are JSON: a list of tracks, each a list of points {"x": 0, "y": 0} in pixels'
         ) from error

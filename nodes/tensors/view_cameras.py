@@ -60,8 +60,10 @@ def camera_of(info: Mapping[str, Any]) -> ViewCamera:
         axes = _looking(target - place) if quaternion is None else _axes(quaternion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"this is no camera: {error!r}") from error
-    if not (zoom > 0 and 0 < angle < 180 and place.isfinite().all() and target.isfinite().all()):
+    if not (0 < zoom < math.inf and 0 < angle < 180):
         raise InvalidInput(f"a camera cannot have the zoom {zoom:g} and the angle {angle:g}")
+    if not (math.isfinite(roll) and all(part.isfinite().all() for part in (place, target, axes))):
+        raise InvalidInput("the place, target and turn of a camera are finite numbers")
     right, down, ahead = axes
     sine, cosine = math.sin(roll), math.cos(roll)
     rolled = torch.stack((cosine * right - sine * down, sine * right + cosine * down, ahead))

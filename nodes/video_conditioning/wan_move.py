@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.conditioning import Conditioning, with_options
+from models.errors import InvalidInput
 from models.vision import VisionOutput
 from nodes.base import Declared, inputs
 from nodes.pixel_space import Vae
@@ -19,6 +20,7 @@ from nodes.tensors.pictures import in_color
 from nodes.tensors.tracks import (
     COURSES,
     Tracks,
+    as_tracks,
     joined,
     parallel_tracks,
     read_tracks,
@@ -74,9 +76,13 @@ class WanMoveVisualizeTracks(_TracksNode):
         """
         if tracks is None:
             return (images,)
+        tracks = as_tracks(tracks)
+        if not len(images):
+            raise InvalidInput("there is no picture to draw tracks on")
         brush = Brush(radius=circle_size / 2, width=line_width, opacity=opacity)
         drawn = []
         for frame in range(tracks.length):
+            self.context.report(frame, tracks.length)
             image = in_color(images[min(frame, len(images) - 1)])[..., :3]
             drawn.append(draw_trails(image, _trails(tracks, frame, line_resolution), brush))
         return (torch.stack(drawn),)
@@ -170,7 +176,8 @@ class WanMoveConcatTrack(_TracksNode):
 
     def run(self, tracks_1: Tracks, tracks_2: Tracks | None = None) -> tuple[Tracks]:
         """Those that end earlier go unseen."""
-        return (tracks_1 if tracks_2 is None else joined(tracks_1, tracks_2),)
+        first = as_tracks(tracks_1)
+        return (first if tracks_2 is None else joined(first, as_tracks(tracks_2)),)
 
 
 class WanMoveTrackToVideo(WanNode):

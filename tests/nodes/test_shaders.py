@@ -249,6 +249,12 @@ def test_what_the_compiler_says_is_told_with_its_lines(context: None) -> None:
         run(shader("fragColor0 = unknown_name;"), picture())
 
 
+def test_nothing_is_included(context: None) -> None:
+    head = HEAD + '#include "/etc/passwd"\n'
+    with pytest.raises(ShaderFailed, match="cannot be compiled: cannot include"):
+        run(shader("fragColor0 = vec4(1.0);", head=head), picture())
+
+
 def test_a_uniform_of_another_type_is_refused_by_name(context: None) -> None:
     head = HEAD.replace("uniform int u_int0", "uniform float u_int0")
     with pytest.raises(ShaderFailed, match="'uniform int u_int0;'"):

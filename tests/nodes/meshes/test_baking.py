@@ -37,11 +37,11 @@ def reporter(tmp_path: Path) -> Iterator[RecordingReporter]:
         yield made
 
 
-def with_atlas(solid: Solid) -> Surface:
+def with_atlas(solid: Solid, size: int = SIZE) -> Surface:
     return unwrap(
         surface(solid),
         cut_first=True,
-        resolution=SIZE,
+        resolution=size,
         padding=2,
         weld_distance=0.0,
         check=lambda: None,
@@ -271,7 +271,8 @@ def test_texels_are_moved_onto_the_surface_that_the_voxels_belong_to() -> None:
 
 
 def test_seams_have_the_same_colour_on_both_sides() -> None:
-    low = with_atlas(sphere(3))
+    size = 2 * SIZE  # texels are smaller than what the colour changes over
+    low = with_atlas(sphere(3), size)
     axis = torch.arange(-20, 20)
     coordinates = torch.cartesian_prod(axis, axis, axis)
     places_of = (coordinates + 0.5) / 16
@@ -283,14 +284,14 @@ def test_seams_have_the_same_colour_on_both_sides() -> None:
         origin=(0.0, 0.0, 0.0),
         voxel_size=1 / 16,
     )
-    picture, _, _ = BakeTextureFromVoxel().run(mesh_of([low]), VoxelColors([grid]), SIZE)
+    picture, _, _ = BakeTextureFromVoxel().run(mesh_of([low]), VoxelColors([grid]), size)
     assert low.uvs is not None
     grid_of = low.uvs[None, None] * 2 - 1
     read = torch.nn.functional.grid_sample(
         picture.movedim(-1, 1), grid_of, "bilinear", "border", align_corners=False
     )[0, :, 0].T
     # What a linear filter reads at each vertex, those on seams too, is the colour of its place.
-    assert (read - (low.vertices + 1) / 2).abs().max() < 0.1
+    assert (read - (low.vertices + 1) / 2).abs().max() < 0.02
 
 
 def test_batches_are_baked_one_by_one_and_the_last_dense_surface_serves_for_more(

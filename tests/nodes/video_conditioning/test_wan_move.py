@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from nodes.video_conditioning.wan_move import (
     WanMoveVisualizeTracks,
     WanTrackToVideo,
 )
+from tests.nodes.context import node_context
 from tests.nodes.video_conditioning.film_vae import as_vae, picture, wan_vae
 
 WIDTH, HEIGHT, LENGTH = 64, 32, 9
@@ -246,20 +248,22 @@ def test_tracks_of_different_lengths_go_together() -> None:
     assert WanMoveConcatTrack().run(both)[0] is both
 
 
-def test_tracks_are_drawn_where_they_are() -> None:
+def test_tracks_are_drawn_where_they_are(tmp_path: Path) -> None:
     image = torch.zeros(1, 32, 64, 3)
     mask = torch.ones(3, 32, 64)
     mask[2] = 0
     way = [(10.0, 10.0), (50.0, 10.0), (50.0, 10.0)]
     made, _ = WanMoveTracksFromCoords().run(_json(way), mask)
-    (drawn,) = WanMoveVisualizeTracks().run(image, 24, 6, 0.5, 2, made)
+    with node_context(tmp_path):
+        (drawn,) = WanMoveVisualizeTracks().run(image, 24, 6, 0.5, 2, made)
+        longer = tracks([*way, (50.0, 10.0)])
+        (short,) = WanMoveVisualizeTracks().run(image, 1, 6, 0.5, 2, longer)
+        assert WanMoveVisualizeTracks().run(image, 24, 6, 0.5, 2)[0] is image
     assert drawn.shape == (3, 32, 64, 3)
     assert drawn[0, 10, 10].any() and not drawn[0, 10, 30].any()
     assert drawn[1, 10, 50].any() and drawn[1, 10, 30].any()
     assert not drawn[2].any()
-    (short,) = WanMoveVisualizeTracks().run(image, 1, 6, 0.5, 2, tracks([*way, (50.0, 10.0)]))
     assert not short[3, 10, 30].any()
-    assert WanMoveVisualizeTracks().run(image, 24, 6, 0.5, 2)[0] is image
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '[{"x": 1}]', "[[1, 2]]", '[[{"x": 1, "y": NaN}]]'])
