@@ -198,8 +198,9 @@ def test_a_crash_of_xatlas_is_an_error_of_the_mesh(
 
 
 def test_an_interruption_ends_the_program_that_unwraps() -> None:
-    points, faces = sphere(6)
-    rough = points + np.random.default_rng(0).normal(0, 1e-4, points.shape)
+    points, faces = sphere(5)
+    # So rough that it takes long; xatlas crashes with finer ones now and then.
+    rough = points + np.random.default_rng(0).normal(0, 0.02, points.shape)
     asked = 0
 
     def check() -> None:
