@@ -15,13 +15,13 @@ class SharedPixels:
     def __init__(self, counts: Sequence[int], descriptor: int | None = None) -> None:
         """Makes the memory, or takes what a descriptor, which it owns from now on, stands for."""
         self._lengths = [count * _BYTES_A_VALUE for count in counts]
-        size = max(1, sum(self._lengths))
+        self.size = max(1, sum(self._lengths))  # bytes
         is_new = descriptor is None
         self.descriptor = os.memfd_create("shader") if descriptor is None else descriptor
         try:
             if is_new:
-                os.ftruncate(self.descriptor, size)
-            self._memory = mmap.mmap(self.descriptor, size)
+                os.ftruncate(self.descriptor, self.size)
+            self._memory = mmap.mmap(self.descriptor, self.size)
         except BaseException:
             os.close(self.descriptor)
             raise

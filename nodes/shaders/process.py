@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
@@ -19,6 +20,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from nodes.context import check_interrupted
@@ -30,6 +32,9 @@ Pixels: TypeAlias = NDArray[np.float32]
 _PROGRAM: Final = "nodes.shaders.renderer"
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _POLL_S: Final = 0.05  # how often one who waits looks whether the prompt was interrupted
+# What the process may hold beside copies of pictures: compilers take much for little text.
+_MOST_BYTES: Final = 2 * 2**30
+_COPIES: Final = 8  # of all pixels: shared, textures, those of passes, and what drivers keep
 _EXIT_S: Final = 5.0  # until a process that has closed its connection is gone
 
 
@@ -126,7 +131,7 @@ class ShaderProcess:
                     view.reshape(picture.shape)[:] = picture
                 connection.send_bytes(msgspec.msgpack.encode(request))
                 send_handle(connection, shared.descriptor, None)
-                answer = _answer(connection)
+                answer = _answer(connection, partial(self._check_memory, shared.size))
                 if isinstance(answer, Failed):
                     raise ShaderFailed(answer.reason)
                 shape = (request.height, request.width, RGBA)
@@ -139,6 +144,15 @@ class ShaderProcess:
             finally:
                 shared.close()
         raise AssertionError("unreachable")
+
+    def _check_memory(self, pixels: int) -> None:
+        """Ends the process, and raises ShaderFailed, where it takes too much for so many bytes."""
+        most = _MOST_BYTES + _COPIES * pixels
+        assert self._process is not None
+        with suppress(psutil.Error):  # it has just ended, which its connection tells
+            if psutil.Process(self._process.pid).memory_info().rss > most:
+                self.close()
+                raise ShaderFailed(f"the shader took more than {most / 2**30:.1f} GB of memory")
 
     def _check_sides(self, request: Draw) -> None:
         sides = [(request.width, request.height), *((t.width, t.height) for t in request.textures)]
@@ -168,9 +182,10 @@ def _end(code: int, limit_s: float) -> str:
     return f"ended the process of OpenGL with the code {code}"
 
 
-def _answer(connection: Connection) -> Answer:
+def _answer(connection: Connection, check: Callable[[], None] = lambda: None) -> Answer:
     while not connection.poll(_POLL_S):
         check_interrupted()
+        check()
     answer: Answer = msgspec.msgpack.decode(connection.recv_bytes(), type=Answer)
     return answer
 

@@ -249,6 +249,17 @@ def test_what_the_compiler_says_is_told_with_its_lines(context: None) -> None:
         run(shader("fragColor0 = unknown_name;"), picture())
 
 
+def test_a_shader_that_takes_all_memory_to_compile_is_ended(
+    context: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_MOST_BYTES", 400 * 2**20)
+    doubled = "".join(f"#define A{i} A{i + 1} A{i + 1}\n" for i in range(40))
+    with pytest.raises(ShaderFailed, match=r"took more than 0\.4 GB"):
+        run(shader("fragColor0 = vec4(1.0); A0", head=HEAD + doubled), picture())
+    made, *_ = run(shader("fragColor0 = vec4(1.0);"), picture())
+    assert made.min() == 1
+
+
 def test_nothing_is_included(context: None) -> None:
     head = HEAD + '#include "/etc/passwd"\n'
     with pytest.raises(ShaderFailed, match="cannot be compiled: cannot include"):
