@@ -85,6 +85,7 @@ _MODULES: Final = (
     "video_conditioning.hunyuan_refining",
     "video_conditioning.cosmos",
     "video_conditioning.ltx",
+    "video_conditioning.minimax_h3",
     "masks",
     "batches",
     "resizing",

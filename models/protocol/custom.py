@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from models.joint_latent import each_part
+from models.joint_latent import JointLatent, each_part
 from models.protocol.replaced import current
 from models.protocol.sampling import fitted, sample
 from models.sampling.run import Progress
@@ -120,7 +120,10 @@ def _finished(
     output = {**started, "samples": each_part(samples, Tensor.cpu)}
     if last.denoised is None:
         return output, output
-    denoised = patcher.model.process_latent_out(each_part(last.denoised, Tensor.cpu))
+    if isinstance(last.denoised, JointLatent):  # as `sample` of guiders tells of it
+        denoised: Any = last.denoised.each(Tensor.cpu)
+    else:
+        denoised = patcher.model.process_latent_out(last.denoised.cpu())
     return output, {**started, "samples": denoised}
 
 

@@ -250,6 +250,26 @@ CLASSES: Final[Mapping[str, str]] = {
         "experimental (model: MODEL; device: {auto/gpu/cpu/off}=auto; "
         "dtype: {default/int8/int4}=default) -> MODEL"
     ),
+    "MiniMaxH3ImageToVideo": (
+        "(clip: CLIP; vae: VAE; prompt: STRING; width: INT=1344(32..16384 step 32); "
+        "height: INT=768(32..16384 step 32); length: INT=124(5..3600 step 17); "
+        "first_frame?: IMAGE; last_frame?: IMAGE) -> positive: CONDITIONING, LATENT"
+    ),
+    "MiniMaxH3ReferenceToVideo": (
+        "(clip: CLIP; prompt: STRING; width: INT=1344(32..16384 step 32); "
+        "height: INT=768(32..16384 step 32); length: INT=124(5..3600 step 17); "
+        "ref_image_size: {match/max}=match; vae?: VAE; audio_vae?: VAE; "
+        "ref_images?: autogrow ref_image_0...ref_image_8 min 0 [ref_image: IMAGE]; "
+        "ref_videos?: autogrow ref_video_0...ref_video_2 min 0 [ref_video: IMAGE]; "
+        "ref_video_audios?: autogrow ref_video_audio_0...ref_video_audio_2 min 0 "
+        "[ref_video_audio: AUDIO]; "
+        "ref_audios?: autogrow ref_audio_0...ref_audio_2 min 0 [ref_audio: AUDIO]) "
+        "-> positive: CONDITIONING, LATENT"
+    ),
+    "MiniMaxH3SigmaShift": (
+        "(model: MODEL; shift_video: FLOAT=12.0(0.01..100.0 step 0.01); "
+        "shift_audio: FLOAT=3.0(0.01..100.0 step 0.01)) -> MODEL"
+    ),
     "WanAnimate2ToVideo": (
         "(positive: CONDITIONING; negative: CONDITIONING; vae: VAE; "
         "width: INT=832(16..16384 step 16); height: INT=480(16..16384 step 16); "

@@ -46,16 +46,25 @@ class Retina:
         Raises InvalidInput for a picture that is no more than a line.
         """
         frames = picture.frames
-        if picture.is_video:
-            height, width = self.film_size(frames)
-        else:
-            height, width = self._size(frames, *_PICTURE_TOKENS)
+        height, width = self.size(picture)
         pictures = resized(frames, height, width, "bicubic")
         mean, deviation = (
             torch.tensor(values, device=frames.device).view(3, 1, 1)
             for values in (self.mean, self.deviation)
         )
         return _patches((pictures - mean) / deviation, self.patch)
+
+    def size(self, picture: Picture) -> tuple[int, int]:
+        """Height and width at which a picture, or each frame of a film, is looked at."""
+        if picture.is_video:
+            return self.film_size(picture.frames)
+        return self._size(picture.frames, *_PICTURE_TOKENS)
+
+    def tokens(self, picture: Picture) -> int:
+        """How many tokens a picture becomes."""
+        height, width = self.size(picture)
+        side = self.patch * MERGE
+        return -(-len(picture.frames) // FRAMES) * (height // side) * (width // side)
 
     def film_size(self, frames: Tensor) -> tuple[int, int]:
         """Height and width at which frames of a film are looked at: fewer may be larger."""

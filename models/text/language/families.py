@@ -124,12 +124,16 @@ QWEN_IMAGE21: Final = asking(
     Prompting(template=_QWEN_IMAGE21 + _QWEN_TURN, after="<|im_end|>\n", is_normed=False),
 )
 
+# Pictures and what they are called come before the prompt: see models.text.minimax_h3.
+MINIMAX_H3: Final = asking("minimax_h3", "qwen3_vl", Prompting(layers=(50,), is_normed=False))
+
 # What loaders call a kind of model -> the families that are so called.
 LANGUAGE_KINDS: Final[Mapping[str, tuple[Combination, ...]]] = {
     "lumina2": (LUMINA2, Z_IMAGE),
     "flux2": (FLUX2_KLEIN,),
     "qwen_image": (QWEN_IMAGE, QWEN_IMAGE21),
     "ovis": (OVIS,),
+    "minimax": (MINIMAX_H3,),
     "kandinsky5": (KANDINSKY5,),
     "kandinsky5_image": (KANDINSKY5_IMAGE,),
 }

@@ -68,8 +68,10 @@ def oobleck(**other: Any) -> AutoencoderOobleck:
     return made
 
 
-def minimax_h3() -> AutoencoderKLMiniMaxH3Audio:
-    made: AutoencoderKLMiniMaxH3Audio = filled(quietly(AutoencoderKLMiniMaxH3Audio, **MINIMAX_H3))
+def minimax_h3(**changes: Any) -> AutoencoderKLMiniMaxH3Audio:
+    made: AutoencoderKLMiniMaxH3Audio = filled(
+        quietly(AutoencoderKLMiniMaxH3Audio, **{**MINIMAX_H3, **changes})
+    )
     return made
 
 

@@ -22,10 +22,12 @@ from models.families.minimax_h3_transformer import build_transformer
 from models.joint_latent import JointLatent
 from models.load import recognise
 from models.lora import Lora, apply_lora, group_tensors
+from models.protocol.custom import sample_with_guider
 from models.protocol.guiders import BasicGuider
 from models.protocol.joint import out_of_row
 from models.protocol.k_samplers import sampler_object
 from models.protocol.minimax_h3_layout import Given
+from models.protocol.noise_objects import NoNoise, RandomNoise
 from models.protocol.reparametrised import film_and_sound_flow
 from models.protocol.sampling import fitted, sample_latent
 from models.sampling.noise import prepare_noise
@@ -217,6 +219,23 @@ def run(model: Any, latent: dict[str, Any], sampler: str = "res_multistep", **ch
         "positive": [[CONTEXT, {"token_tags": TAGS}]], "negative": [[CONTEXT, {}]],
     }  # fmt: skip
     return sample_latent(model, latent, seed=3, **options | changes)["samples"]
+
+
+def test_a_run_of_parts_gives_the_last_prediction_of_both() -> None:
+    model = handle(transformer())
+    guider = BasicGuider(model)
+    guider.set_conds([[CONTEXT, {"token_tags": TAGS}]])
+    latent = {"samples": JointLatent(tuple(torch.zeros(shape) for shape in SHAPES))}
+    sigmas = torch.tensor([1.0, 0.7, 0.0])
+    made, clean = sample_with_guider(
+        guider, RandomNoise(3), sampler_object("euler"), sigmas, latent, lambda *said: None
+    )
+    for one, other in zip(made["samples"].parts, clean["samples"].parts, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    unchanged, _ = sample_with_guider(
+        guider, NoNoise(), sampler_object("euler"), sigmas[:0], latent, lambda *said: None
+    )
+    assert torch.equal(unchanged["samples"].parts[0], latent["samples"].parts[0])
 
 
 def test_a_mask_keeps_parts_of_a_film_and_a_whole_sound() -> None:

@@ -72,7 +72,7 @@ def qwen2_5_vl(seed: int = 4, **changes: Any) -> Any:
     return randomised(Qwen2_5_VLForConditionalGeneration(config), seed)
 
 
-def qwen3_vl(seed: int = 5) -> Any:
+def qwen3_vl(seed: int = 5, **changes: Any) -> Any:
     """Qwen3-VL, of whose four vision layers one is told to the text model, too."""
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
@@ -93,7 +93,9 @@ def qwen3_vl(seed: int = 5) -> Any:
         "num_position_embeddings": 16,
         "deepstack_visual_indexes": [1],
     }
-    config = Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True)
+    config = Qwen3VLConfig(
+        text_config=text | changes, vision_config=vision, tie_word_embeddings=True
+    )
     return _tied(Qwen3VLForConditionalGeneration(config), seed)
 
 
