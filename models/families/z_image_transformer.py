@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from torch import Tensor
 
 from models.errors import UnsupportedLayout
 from models.network import Network, assemble
@@ -87,6 +88,7 @@ def build_transformer(
     )
 
     config = transformer_config(z_image)
+    tensors = {name: _row(name, tensor) for name, tensor in z_image.tensors.items()}
 
     def factory() -> ZImageTransformer2DModel:
         module = ZImageTransformer2DModel(**config)
@@ -94,8 +96,13 @@ def build_transformer(
         module.rope_embedder = Positions(config["axes_dims"])
         return module
 
-    parts = parts_of_conversion(convert, z_image.tensors)
-    return assemble(factory, z_image.tensors, dtype, weights.path, parts=parts)
+    parts = parts_of_conversion(convert, tensors)
+    return assemble(factory, tensors, dtype, weights.path, parts=parts)
+
+
+def _row(name: str, tensor: Tensor) -> Tensor:
+    """A token as one row: tools that write GGUF drop the side of 1."""
+    return tensor[None] if name.endswith("_pad_token") and tensor.ndim == 1 else tensor
 
 
 def in_original_layout(weights: Weights) -> Weights:

@@ -275,6 +275,13 @@ def test_a_network_in_few_bits_says_what_its_values_say(kind: str, tmp_path: Pat
     assert not torch.allclose(patched, actual, atol=1e-3)
 
 
+def test_tokens_of_gguf_files_may_lack_their_side_of_one() -> None:
+    found = tensors(transformer())
+    flat = {name: t[0] if name.endswith("_pad_token") else t for name, t in found.items()}
+    rows, lines = (handle(None, each).model.diffusion_model for each in (found, flat))
+    assert torch.equal(rows(X, TIMES, CONTEXT), lines(X, TIMES, CONTEXT))
+
+
 def test_weights_can_come_layer_by_layer() -> None:
     model = handle(transformer())
     network = model.model.diffusion_model
