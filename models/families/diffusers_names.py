@@ -171,7 +171,8 @@ def _vae(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         head, attention, tail = name.partition("mid_block.attentions.0.")
         if attention:
             layer, _, kind = tail.rpartition(".")
-            name = f"{head}mid.attn_1.{_VAE_ATTENTION[layer]}.{kind}"
+            # VAEs of films have other layers there: these are told from pictures' later.
+            name = f"{head}mid.attn_1.{_VAE_ATTENTION.get(layer, layer)}.{kind}"
         for ours, original in _VAE_TOP.items():
             name = name.replace(f".{ours}.", f".{original}.")
         return name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from models.errors import UnsupportedLayout
+from models.errors import CheckpointUnreadable, UnsupportedLayout
 from models.network import Network, assemble
 from models.weights import Weights
 
@@ -55,5 +55,9 @@ def build_vae(weights: Weights, dtype: torch.dtype) -> Network[AutoencoderKL] | 
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     config = vae_config(vae)
-    tensors = convert_ldm_vae_checkpoint(dict(vae.tensors), config)
+    try:
+        tensors = convert_ldm_vae_checkpoint(dict(vae.tensors), config)
+    except KeyError as error:
+        reason = f"the tensor '{error.args[0]}' of its VAE is missing"
+        raise CheckpointUnreadable(weights.path, reason) from error
     return assemble(lambda: AutoencoderKL(**config), tensors, dtype, weights.path)

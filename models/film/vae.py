@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,7 +57,7 @@ class FilmVaeHandle(VaeHandle):
                 f"this VAE decodes latents of films of {self.latent_channels} channels, not of "
                 f"shape {tuple(samples.shape)}"
             )
-        with self.policy.using(self.network, self.policy.vae_device) as vae:
+        with self._at_work() as vae:
             decoded = [
                 self._decoded(vae, self.raw(film[None])).to("cpu", torch.float32) for film in films
             ]
@@ -82,7 +84,7 @@ class FilmVaeHandle(VaeHandle):
         film = self.crop(whole).movedim(-1, 0)[None] * 2 - 1  # 1 c t h w
         films = film.unbind(2) if self.layout.is_of_pictures else ()
         parts = [part[:, :, None] for part in films] or [film]
-        with self.policy.using(self.network, self.policy.vae_device) as vae:
+        with self._at_work() as vae:
             latents = [self._encoded(vae, part).to("cpu", torch.float32) for part in parts]
         return self.normalised(torch.cat(latents)).contiguous()
 
@@ -165,6 +167,20 @@ class FilmVaeHandle(VaeHandle):
     ) -> Tensor:
         """`encode_tiled` of pixels with channels first, [1, 3, T, H, W]."""
         return self.encode_tiled(pixel_samples[0].movedim(0, -1), tile_x, tile_y, overlap)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[Any]:
+        """The network where it computes.
+
+        Those that go from frame to frame keep what they have seen, which diffusers lets go of at
+        the end of a film only: here also when memory runs out on the way, or somebody ends it.
+        """
+        with self.policy.using(self.network, self.policy.vae_device) as vae:
+            try:
+                yield vae
+            finally:
+                if hasattr(vae, "clear_cache"):
+                    vae.clear_cache()
 
     def _decoded(self, vae: Any, batch: Tensor) -> Tensor:
         """Latents of the network to films [B, 3, T, H, W] in -1..1."""

@@ -139,6 +139,13 @@ def test_a_missing_tensor_is_named(tmp_path: Path, policy: Policy) -> None:
         load_checkpoint(save(tmp_path / "m.safetensors", tensors, TinyModel().config), policy)
 
 
+def test_a_missing_tensor_of_the_vae_is_named(tmp_path: Path, policy: Policy) -> None:
+    tensors = TinyModel().vae()
+    del tensors["decoder.up.1.upsample.conv.bias"]
+    with pytest.raises(CheckpointUnreadable, match=r"'decoder\.up\.1\.upsample\.conv\.bias'"):
+        load_vae(save(tmp_path / "v.safetensors", tensors, TinyModel().config), policy)
+
+
 def test_a_tensor_of_another_shape_is_named(tmp_path: Path, policy: Policy) -> None:
     tensors = TinyModel().tensors()
     tensors["model.diffusion_model.out.0.bias"] = torch.zeros(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.errors import InvalidInput, UnsupportedLayout
+from models.errors import InvalidInput, UnknownModelFamily, UnsupportedLayout
 from models.film.vae import FilmVaeHandle
-from models.load import load_vae, vae_of
+from models.load import load_checkpoint, load_unet, load_vae, vae_of
 from models.memory import Policy
 from models.model_files import vae_tensors
 from models.previews import LatentColours
@@ -182,6 +183,42 @@ def test_files_in_checkpoints_and_of_diffusers_are_known(
     save_file(network.state_dict(), tmp_path / "a.safetensors")
     of_diffusers = load_vae(tmp_path / "a.safetensors", policy)
     assert torch.allclose(of_diffusers.encode(film(1)), latent, atol=1e-6)
+
+
+def test_an_autoencoder_alone_is_no_diffusion_model(
+    network: Any, policy: Policy, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file(network.state_dict(), path)
+    for load in (load_unet, load_checkpoint):
+        with pytest.raises(UnknownModelFamily):
+            load(path, policy)
+
+
+def test_nothing_of_a_film_stays_when_it_is_not_finished(
+    vae: FilmVaeHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = vae.network.module
+    latent = vae.encode(film(5))
+    works: list[tuple[Any, Callable[[], Tensor]]] = [
+        (module.encoder, lambda: vae.encode(film(5))),
+        (module.decoder, lambda: vae.decode(latent)),
+    ]
+    for half, work in works:
+        whole = half.forward
+        calls: list[int] = []
+
+        def interrupted(*args: Any, whole: Any = whole, calls: Any = calls, **more: Any) -> Any:
+            calls.append(1)
+            if len(calls) > 1:
+                raise KeyboardInterrupt
+            return whole(*args, **more)
+
+        monkeypatch.setattr(half, "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        kept = [*module._feat_map, *module._enc_feat_map]
+        assert not any(torch.is_tensor(state) for state in kept)
 
 
 def test_it_is_saved_under_its_names(network: Any, vae: FilmVaeHandle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,7 @@ def test_a_damaged_tokenizer_is_said(tmp_path: Path) -> None:
         vocabulary_for("gemma3", tmp_path / "gemma.safetensors", broken, 262_208, ())
 
 
+@functools.cache
 def tekken(count: int = 3000) -> dict[str, Any]:
     """A vocabulary as Mistral publishes it: of Qwen's first tokens, after ten marks."""
     tokens = [bytes([code]) for code in [*range(33, 127), *range(161, 173), *range(174, 256)]]
