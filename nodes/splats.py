@@ -13,6 +13,7 @@ from torch.nn import functional
 from models.errors import InvalidInput
 from nodes.base import inputs
 from nodes.gaussians import Gaussians, gaussians_of, rotation_matrices
+from nodes.picture_limits import check_size
 from nodes.schema import SchemaNode
 from nodes.shapes import File3D, Mesh, mesh_of
 from nodes.tensors.batches import repeat_to
@@ -71,7 +72,7 @@ class RenderSplat(SchemaNode):
         """[F, H, W, 3] and how opaque pixels are. Several frames go round the target once.
 
         Without a camera, it is one that sees all from the front. Raises InvalidInput for Gaussians,
-        colours and cameras that are none.
+        colours and cameras that are none, ValueError for pictures that take too much memory.
         """
         context = self.context
         gaussians = _seen(gaussians_of(splat), opacity_threshold).to(context.policy.device)
@@ -80,6 +81,7 @@ class RenderSplat(SchemaNode):
         else:
             camera = camera_of(camera_info)
         count = max(1, abs(frames))
+        check_size(context.settings, width, height, count, channels=4)
         turn = math.copysign(2 * math.pi / count, frames)
         values, opaque = [], []
         for i in range(count):
@@ -221,6 +223,7 @@ class SplatToMesh(SchemaNode):
             least=min_component,
             sharpness=color_sharpen,
             step=self.context.report,
+            check=self.context.check_interrupted,
         )
         return (mesh_of([surface]),)
 

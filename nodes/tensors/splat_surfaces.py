@@ -36,16 +36,18 @@ def surface_of(
     least: int,
     sharpness: float,
     step: Callable[[int, int], None] = lambda done, total: None,
+    check: Callable[[], None] = lambda: None,
 ) -> Surface:
     """A closed surface with linear colours, in the coordinates of the Gaussians.
 
     The longest side of the scene has `resolution` voxels; each Gaussian is seen in `kernel` of them
     along each axis. The surface lies where opacity passes `level` times Otsu's threshold; parts of
     less than `least` faces are left out. Colours are means of those near by, the more of the
-    nearest the higher `sharpness` is. `step` gets what is done and all that is to do, and may raise
-    to end the work. Raises InvalidInput where nothing is left.
+    nearest the higher `sharpness` is. `step` gets what is done and all that is to do; it and
+    `check`, which is called much more often, may raise to end the work. Raises InvalidInput where
+    nothing is left.
     """
-    grid, corner, voxel = opacity_grid(gaussians, resolution, kernel)
+    grid, corner, voxel = opacity_grid(gaussians, resolution, kernel, check)
     step(1, 3)
     threshold = min(max(otsu(grid[grid > 0]) * level, 1e-3), 0.999)
     points, triangles = surface_net(grid, threshold)
@@ -75,9 +77,12 @@ def surface_of(
 
 
 def opacity_grid(
-    gaussians: Gaussians, resolution: int, kernel: int
+    gaussians: Gaussians, resolution: int, kernel: int, check: Callable[[], None] = lambda: None
 ) -> tuple[Tensor, Tensor, float]:
-    """How opaque the scene is at the points of a grid [X, Y, Z], its first point, and its step."""
+    """How opaque the scene is at the points of a grid [X, Y, Z], its first point, and its step.
+
+    `check` is called again and again, and may raise to end the work.
+    """
     positions = gaussians.positions
     sample = positions[:: max(1, len(positions) // 1_000_000)]
     shares = torch.tensor([_SHARE, 1 - _SHARE])
@@ -97,6 +102,7 @@ def opacity_grid(
         places = (positions[part] - corner) / voxel
         nearest = places.round().long() if kernel % 2 else places.floor().long()
         for offset in offsets:
+            check()
             point = nearest + offset
             away = (point - places) * voxel
             own = torch.einsum("nij,ni->nj", axes, away)

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from models.errors import InvalidInput
-from nodes.context import Interrupted
+from nodes.context import Interrupted, current_context
 from nodes.depth_maps import DA3Render
+from nodes.gaussians import gaussians_of
 from nodes.loss_pictures import loss_picture
 from nodes.mesh_textures import RenderUVAtlas
 from nodes.meshes import GetMeshInfo, MeshToFile3D
@@ -22,6 +23,7 @@ from nodes.point_maps import MoGeGeometryToFOV, MoGePointMapToMesh, MoGeRender
 from nodes.poses import SDPoseDrawKeypoints
 from nodes.shapes import Mesh, surfaces_of
 from nodes.splats import SplatToMesh
+from nodes.tensors.splat_surfaces import opacity_grid
 from nodes.tensors.tracks import read_tracks
 from nodes.tensors.view_cameras import camera_of
 from nodes.training import LossGraphNode, SaveLoRA
@@ -99,6 +101,13 @@ def test_gaussians_that_are_none_or_out_of_reach_are_refused(tmp_path: Path) -> 
         for gaussians in (empty, far):
             with pytest.raises(InvalidInput, match="there are no Gaussians"):
                 SplatToMesh().run(gaussians, 64, 5, 0, 0.4, 0, 0.0, 2.0)
+
+
+def test_the_grid_of_many_gaussians_can_be_interrupted(tmp_path: Path) -> None:
+    reporter = RecordingReporter()
+    reporter.interrupted = True
+    with node_context(tmp_path, reporter=reporter), pytest.raises(Interrupted):
+        opacity_grid(gaussians_of(cloud(9)), 64, 5, current_context().check_interrupted)
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan])
