@@ -158,11 +158,9 @@ def inside(root: Path, relative: str, *, links_to: Iterable[Path] | None = None)
     if "\\" in relative:
         raise OutsideFolder(relative, root, "it has a backslash; folders are separated by '/'")
     try:
-        longest = max(len(os.fsencode(part)) for part in parts)
+        os.fsencode(relative)
     except UnicodeEncodeError:
         raise OutsideFolder(relative, root, "it is no text") from None
-    if longest > _LONGEST_PART:
-        raise OutsideFolder(f"{relative[:40]}...", root, f"it is longer than {_LONGEST_PART} bytes")
     target = os.path.normpath(os.path.join(os.path.abspath(root), relative))  # noqa: PTH100, PTH118
     if links_to is not None:
         if any(_DEVICE.fullmatch(part) for part in parts):
@@ -354,7 +352,13 @@ class Folders:
     def annotated_path(self, name: str, default: FileType = "input") -> Path:
         """The path of `name`, `name [output]`, ... (existing or not); raises OutsideFolder."""
         plain, file_type = split_annotation(name)
-        return self.file_path(file_type or default, plain)
+        path = self.file_path(file_type or default, plain)
+        if any(len(os.fsencode(part)) > _LONGEST_PART for part in plain.split("/")):
+            reason = (
+                f"it is longer than {_LONGEST_PART} bytes"  # asked for such a file, Path raises
+            )
+            raise OutsideFolder(f"{plain[:40]}...", path.parent, reason)
+        return path
 
 
 def _absolute(path: Path) -> Path:

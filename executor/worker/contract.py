@@ -214,6 +214,10 @@ class Contracts:
             contract = self._known[name] = read_contract(name, self._classes[name])
         return contract
 
+    def read(self, name: str) -> Contract | None:
+        """The contract of a class, if it has been read; some classes cannot be."""
+        return self._known.get(name)
+
     def renew(self) -> None:
         """Forget what may have changed since the last prompt."""
         for name in self._known.keys() - self._fixed:

@@ -219,9 +219,8 @@ class Engine:
         if outcome.node_id is None or not graph.has_node(outcome.node_id):
             return []
         class_type = graph.get_node(outcome.node_id).get("class_type")
-        if not isinstance(class_type, str) or class_type not in self._contracts:
-            return []
-        return wrong_values(self._contracts[class_type].node_class, outcome.arguments)
+        contract = self._contracts.read(class_type) if isinstance(class_type, str) else None
+        return [] if contract is None else wrong_values(contract.node_class, outcome.arguments)
 
 
 def _place(outcome: Outcome, graph: PromptGraph) -> JsonObject:
