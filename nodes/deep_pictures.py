@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nodes.saved_images import Metadata, as_text, exif, png_text, to_picture
+from nodes.tensors.colors import linear
 
 _PNG_COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -85,9 +86,8 @@ def write_exr(image: Tensor, metadata: Metadata, depth: str, space: str, path: P
 def to_linear(image: Tensor, space: str) -> Tensor:
     """Colours [..., C] as linear light; a fourth channel stays."""
     colours, alpha = image[..., :3], image[..., 3:]
-    if space == "sRGB":  # IEC 61966-2-1
-        curve = ((colours + 0.055) / 1.055).clamp(min=0) ** 2.4
-        colours = torch.where(colours <= 0.04045, colours / 12.92, curve)
+    if space == "sRGB":
+        colours = linear(colours)
     elif space == "HDR":  # ITU-R BT.2100, table 5: the inverse of the HLG OETF
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         upper = (torch.exp((colours - c) / a) + b) / 12

@@ -22,6 +22,7 @@ from nodes.geometry.quadrics import Weights
 from nodes.geometry.remeshing import Kind, Remeshing, remesh
 from nodes.schema import DynamicNode, opening
 from nodes.shapes import Mesh, Surface, mesh_of, surfaces_of
+from nodes.tensors.colors import linear
 from nodes.voxel_colors import BASE_COLOR, SparseGrid, grids_of
 
 _PER_VERTEX: Final = ("vertices", "uvs", "normals", "tangents", "colors")
@@ -90,13 +91,7 @@ def _painted(surface: Surface, grid: SparseGrid, step: Step) -> Surface:
     points = (vertices - np.array(grid.origin)) / grid.voxel_size
     nearest = nearest_voxels(points, grid.coordinates.detach().cpu().long().numpy(), step)
     colors = grid.attributes.detach().cpu().float()[torch.from_numpy(nearest), BASE_COLOR]
-    return replace(surface, colors=_linear(colors))
-
-
-def _linear(colors: Tensor) -> Tensor:
-    """Of sRGB (IEC 61966-2-1)."""
-    held = colors.clamp(0, 1)
-    return torch.where(held <= 0.04045, held / 12.92, ((held + 0.055) / 1.055) ** 2.4)
+    return replace(surface, colors=linear(colors.clamp(0, 1)))
 
 
 _WEIGHT: Final = {"default": 0.0, "min": 0.0}

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from models.errors import InvalidInput
 from nodes.base import inputs
+from nodes.context import check_interrupted
 from nodes.schema import SchemaNode
 from nodes.tensors.batches import fit, repeat_to
 from nodes.tensors.masks import grow
@@ -42,9 +43,10 @@ class TripoSplatPreprocessImage(SchemaNode):
             shares = fit(shares[:, None], pictures.movedim(-1, 1))[:, 0]
         shares = repeat_to(shares, len(pictures)).to(pictures)
         side = size // _MULTIPLE * _MULTIPLE
-        cut = [
-            _cut_out(picture, share, side) for picture, share in zip(pictures, shares, strict=True)
-        ]
+        cut = []
+        for picture, share in zip(pictures, shares, strict=True):
+            check_interrupted()
+            cut.append(_cut_out(picture, share, side))
         return (torch.cat(cut),)
 
 

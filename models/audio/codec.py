@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundCodec:
+class SoundCodec(ABC):
     """Sounds are [B, channels, T] in -1..1, latents [B, latent_channels, frames, *bands].
 
     What differs between architectures is in subclasses.
@@ -53,10 +54,10 @@ class SoundCodec:
             sounds = sounds.mean(dim=1, keepdim=True).expand(-1, self.channels, -1)
         return functional.pad(sounds, (0, -sounds.shape[-1] % self.hop))
 
+    @abstractmethod
     def encode(self, network: Any, sounds: Tensor) -> Tensor:
         """Sounds as `as_taken` gives them to latents: the mean of what they may be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, network: Any, latents: Tensor) -> Tensor:
         """Latents to sounds."""
-        raise NotImplementedError

@@ -13,6 +13,7 @@ for every level, and so for every sampler.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -31,13 +32,13 @@ Shapes = Sequence[tuple[int, ...]]
 class JointModel(BaseModel):
     """A model that makes a film and its sound together."""
 
+    @abstractmethod
     def sound_ratio(self, sampling: Any) -> float:
         """The film's shift of noise levels by that of the sound, for a `model_sampling` object."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_parts(self, parts: Sequence[Tensor]) -> None:
         """Raise InvalidInput for latents that it does not make."""
-        raise NotImplementedError
 
 
 def check_joint(patcher: Any, latent: JointLatent) -> None:

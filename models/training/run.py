@@ -134,8 +134,8 @@ def _ready(model: Any, course: Course) -> Iterator[None]:
     """The model's network in place, with its patches, for computations with gradients."""
     denoiser, network, policy = model.model.diffusion_model, model.network, model.policy
     with ExitStack() as stack:
+        stack.callback(model.unpatch_model)  # also of what was patched before memory ran out
         model.patch_model()
-        stack.callback(model.unpatch_model)
         before = denoiser.compute_dtype, denoiser.compiled_by
         denoiser.compute_dtype, denoiser.compiled_by = course.dtype, None
         stack.callback(_restore, denoiser, *before)

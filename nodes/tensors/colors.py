@@ -175,3 +175,9 @@ def _rgb(lab: Tensor) -> Tensor:
     from kornia.color import lab_to_rgb
 
     return lab_to_rgb(lab.movedim(-1, -3)).movedim(-3, -1)
+
+
+def linear(colors: Tensor) -> Tensor:
+    """sRGB colours as linear light (IEC 61966-2-1); what is below 0 or above 1 goes on."""
+    curve = ((colors + 0.055) / 1.055).clamp(min=0) ** 2.4
+    return torch.where(colors <= 0.04045, colors / 12.92, curve)

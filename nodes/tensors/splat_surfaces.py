@@ -15,6 +15,7 @@ from nodes.gaussians import Gaussians, rotation_matrices
 from nodes.geometry.smoothing import taubin
 from nodes.geometry.topology import compacted, components
 from nodes.shapes import Surface
+from nodes.tensors.colors import linear
 from nodes.tensors.spherical_harmonics import base_colors
 from nodes.tensors.surfaces import surface_net
 
@@ -66,7 +67,7 @@ def surface_of(
     longest = max(grid.shape) - 1
     step(2, 3)
     placed = corner + (torch.from_numpy(vertices).float() + 1) / 2 * longest * voxel
-    colors = _linear(_colors_at(placed, gaussians, voxel, sharpness))
+    colors = linear(_colors_at(placed, gaussians, voxel, sharpness))
     step(3, 3)
     return Surface(
         vertices=placed,
@@ -149,9 +150,3 @@ def _colors_at(vertices: Tensor, gaussians: Gaussians, voxel: float, sharpness: 
         share = (sharpness * weight).softmax(dim=-1)
         made.append((share[..., None] * colors[near]).sum(dim=1))
     return torch.cat(made)
-
-
-def _linear(colors: Tensor) -> Tensor:
-    """Of sRGB (IEC 61966-2-1)."""
-    curve = ((colors + 0.055) / 1.055) ** 2.4
-    return torch.where(colors <= 0.04045, colors / 12.92, curve)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from models.errors import InvalidInput
+from nodes.context import Interrupted
 from nodes.triposplat import TripoSplatPreprocessImage
+from tests.nodes.context import RecordingReporter, node_context
 
 
 def _square(left: int, top: int, side: int) -> torch.Tensor:
@@ -55,3 +59,11 @@ def test_a_mask_that_erosion_takes_whole_is_empty() -> None:
     mask = _square(20, 20, 3)
     with pytest.raises(InvalidInput, match="the mask is empty"):
         TripoSplatPreprocessImage().run(torch.ones(1, 200, 300, 3), mask, 2, 256)
+
+
+def test_an_interruption_is_heeded_between_pictures(tmp_path: Path) -> None:
+    reporter = RecordingReporter()
+    reporter.interrupted = True
+    picture, mask = torch.ones(2, 16, 16, 3), torch.ones(1, 16, 16)
+    with node_context(tmp_path, reporter=reporter), pytest.raises(Interrupted):
+        TripoSplatPreprocessImage().run(picture, mask, 0, 256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -297,3 +298,24 @@ def test_gradients_are_kept_for_training_alone(tmp_path: Path, policy: Policy) -
 
 def test_factors_are_the_nearest_ones() -> None:
     assert [near_root(n) for n in (1, 7, 12, 16, 320)] == [(1, 1), (1, 7), (3, 4), (4, 4), (16, 20)]
+
+
+def test_a_model_for_which_memory_runs_out_is_as_it_was(
+    tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES["sd15"]
+    model = case.model(tmp_path, policy).clone()
+    before = model.model.model_sampling
+    model.add_object_patch("model_sampling", copy.deepcopy(before))
+
+    def use(*_: Any) -> None:
+        raise torch.OutOfMemoryError("too little")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(policy.residents, "use", use)
+        with pytest.raises(torch.OutOfMemoryError):
+            train(
+                model, [normal(1, *case.latent)], [case.prompt], Course(steps=1),
+                progress=lambda *_: None,
+            )  # fmt: skip
+    assert model.model.model_sampling is before
